@@ -1,0 +1,1 @@
+"""The veriramp command, also kubectl veriramp."""

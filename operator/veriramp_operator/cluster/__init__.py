@@ -1,0 +1,1 @@
+"""Kubernetes: reads, server-side apply, finalizer, Lease, Events."""

@@ -1,0 +1,1 @@
+"""The pure core: one function that decides the next vector and says why."""

@@ -1,0 +1,1 @@
+"""Samples in, verdicts out: one module per gate kind."""

@@ -1,0 +1,1 @@
+"""Pure builders of what the operator writes: flag document, ConfigMap, Deployments, Events, status."""

@@ -1,0 +1,1 @@
+"""The process round the engine: queue, resync, one reconcile pass, health, metrics, settings."""

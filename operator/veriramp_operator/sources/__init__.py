@@ -1,0 +1,1 @@
+"""What the operator reads beside Kubernetes: Prometheus, Alertmanager pushes, propagation."""

@@ -1,0 +1,1 @@
+"""A small search service that obeys the flags: the reference integration."""
