@@ -17,14 +17,13 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
-
-var version = "development" // set by the builder with -ldflags
 
 func main() {
 	stop := make(chan os.Signal, 1)
@@ -41,7 +40,7 @@ func run(args []string, stdout, stderr io.Writer, stop <-chan os.Signal) int {
 	case err != nil:
 		return 2
 	case o.version:
-		fmt.Fprintln(stdout, version)
+		fmt.Fprintln(stdout, versions())
 		return 0
 	}
 	cluster, err := kfake.NewCluster(o.clusterOptions(stderr)...)
@@ -149,6 +148,19 @@ func (f *topicFlags) Set(value string) error {
 	}
 	*f = append(*f, topic{name: name, partitions: int32(partitions)})
 	return nil
+}
+
+// versions names what this binary was really built from, as the linker recorded it.
+func versions() string {
+	words := []string{"veriramp broker"}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if name, ours := strings.CutPrefix(dep.Path, "github.com/twmb/"); ours && !strings.HasSuffix(name, "kmsg") {
+				words = append(words, name+" "+dep.Version)
+			}
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // announce prints the ready line and puts it into readyFile by rename, so that a reader never sees half of it.
