@@ -1,0 +1,93 @@
+"""Base model and scalar types of the API: camelCase on the wire, frozen values inside."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+MAX_DURATION_SECONDS: Final = 90 * 24 * 3600.0
+_UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+
+
+class Frozen(BaseModel):
+    """A frozen API value. Unknown fields are dropped, as the API server prunes them."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="ignore",
+        ser_json_inf_nan="null",
+    )
+
+    def to_api(self) -> dict[str, Any]:
+        """Render for the API server: camelCase, JSON types, without fields that are None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def parse_duration(text: object) -> float:
+    """Seconds of a Go style duration such as ``1h30m``; numbers are taken as seconds.
+
+    Raises ValueError when the text is no duration or longer than 90 days.
+    """
+    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+        raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m or 24h")  # noqa: TRY004 pydantic wants ValueError
+    if isinstance(text, str):
+        if not re.match(DURATION_PATTERN, text):
+            raise ValueError(
+                f"{text!r} is not a duration; write for example 90s, 15m or 24h (days as hours: 14 days = 336h)"
+            )
+        seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
+    else:
+        seconds = float(text)
+    if not 0 <= seconds <= MAX_DURATION_SECONDS:
+        raise ValueError(f"{text!r} is longer than 90 days (2160h)")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Render seconds the way Go does, without zero parts: ``1h30m``, ``1.5s``, ``0s``."""
+    milliseconds = round(seconds * 1000)
+    hours, rest = divmod(milliseconds, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    text = f"{hours}h" * bool(hours) + f"{minutes}m" * bool(minutes)
+    if rest:
+        text += f"{rest // 1000}s" if rest % 1000 == 0 else f"{rest / 1000:g}s"
+    return text or "0s"
+
+
+def parse_instant(value: object) -> float:
+    """Seconds since the epoch of an RFC 3339 text; numbers pass through."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).timestamp()
+    raise ValueError(f"{value!r} is not an RFC 3339 instant")
+
+
+def format_instant(seconds: float) -> str:
+    """RFC 3339 in UTC with microseconds, as metav1.MicroTime has it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Seconds = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "maxLength": 32}),
+]
+"""A duration: Go style on the wire, seconds as float inside."""
+
+Instant = Annotated[
+    float,
+    BeforeValidator(parse_instant),
+    PlainSerializer(format_instant, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment: RFC 3339 on the wire, seconds since the epoch as float inside."""
