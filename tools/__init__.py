@@ -1,0 +1,1 @@
+"""Programs round the product: builders, generators, and the dev cluster."""
