@@ -57,10 +57,14 @@ class PushedAlert:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Everything known for one gate: readings with rising ``at``, and pushes by fingerprint."""
+    """Everything known for one gate: readings with rising ``at``, and pushes by fingerprint.
+
+    ``scrape_interval``: seconds between two scrapes of the endpoint that was asked; the default ``maxAge`` follows it.
+    """
 
     readings: tuple[Reading, ...] = ()
     pushes: tuple[PushedAlert, ...] = ()
+    scrape_interval: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,180 @@
+"""Turn the samples of a gate into its verdict.
+
+A polled gate is judged by its newest poll, except that a poll without data never ends a breach:
+
+* A *breach* is an unbroken row of bad polls. A good poll ends it; so does a gap of more than 2.5 x ``every`` between
+  two bad polls. A poll without data in between neither extends nor ends it.
+* It is a regression once its last bad poll is ``for`` after its first one (less a tenth of ``every`` for the jitter of
+  polling); until then it is inconclusive and leans bad.
+* A regression outlives polls without data by the same 2.5 x ``every``: what breaks a service often takes its metrics
+  along, and that must not hide the breach. After that the gate has no data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.reasons import NoDataReason
+from veriramp_operator.api.rollout import GateSpec
+from veriramp_operator.api.status import VerdictKind
+from veriramp_operator.evidence.alert import grade_alert
+from veriramp_operator.evidence.firing import judge_firing
+from veriramp_operator.evidence.grade import Grade, Grader, Mark, age_problem
+from veriramp_operator.evidence.question import LEAST_MAX_AGE, POLLS_PER_MAX_AGE, window_of
+from veriramp_operator.evidence.reasons import VerdictReason
+from veriramp_operator.evidence.threshold import grade_threshold
+from veriramp_operator.evidence.types import Reading, Samples, Verdict
+
+GAP_POLLS: Final = 2.5
+JITTER_POLLS: Final = 0.1
+
+
+def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = None) -> Verdict:
+    """What the evidence says about one gate; pure and total.
+
+    ``now`` in seconds since the epoch; readings from after it (a clock that went back) are ignored. ``since``: evidence
+    that may speak about the time before it (evaluated before ``since`` + window) neither passes nor trips the gate.
+    """
+    if gate.firing is not None:
+        return judge_firing(gate.firing, samples, now, since, window_of(gate))
+    grader = _grader(gate, samples.scrape_interval)
+    if grader is None:
+        return _no_data(VerdictReason.NOT_YET_SUPPORTED, "this kind of gate is not supported yet")
+    readings = _until(samples.readings, now)
+    if not readings:
+        return _no_data(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
+    return _reading_problem(gate, readings[-1], now) or _judge_polls(gate, grader, readings, now, since)
+
+
+def _judge_polls(
+    gate: GateSpec, grader: Grader, readings: Sequence[Reading], now: float, since: float | None
+) -> Verdict:
+    newest = readings[-1]
+    grade = grader(newest)
+    from_ = -math.inf if since is None else since + window_of(gate)
+    breach = None if grade.mark is Mark.GOOD else _breach(readings, grader, gate.every, from_)
+    if breach is not None and breach.lasted >= _for(gate) - JITTER_POLLS * gate.every:
+        outlives = now - breach.last.at <= GAP_POLLS * gate.every
+        if grade.mark is Mark.BAD or outlives:
+            return _regression(breach)
+    if grade.mark is Mark.UNKNOWN:
+        return _no_data(grade.reason or NoDataReason.NEVER_ASKED, grade.message, newest.at)
+    if newest.at < from_:
+        return _warming_up(grade, newest, from_ - now)
+    if grade.mark is Mark.BAD:
+        return _too_young(gate, grade, newest, breach)
+    return Verdict(VerdictKind.PASS, VerdictReason.HEALTHY, grade.message, grade.value, observed_at=newest.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Breach:
+    first: Reading
+    last: Reading
+    grade: Grade
+    size: int
+
+    @property
+    def lasted(self) -> float:
+        return self.last.at - self.first.at
+
+
+def _grader(gate: GateSpec, scrape_interval: float) -> Grader | None:
+    if gate.alert is not None:
+        kind: Grader = partial(grade_alert, gate.alert)
+    elif gate.threshold is not None:
+        kind = partial(grade_threshold, gate.threshold)
+    else:
+        return None
+
+    def with_age(reading: Reading) -> Grade:
+        grade = kind(reading)
+        return grade if grade.mark is Mark.UNKNOWN else age_problem(gate, reading, scrape_interval) or grade
+
+    return with_age
+
+
+def _until(readings: Sequence[Reading], now: float) -> Sequence[Reading]:
+    if not readings or readings[-1].at <= now:
+        return readings
+    return [reading for reading in readings if reading.at <= now]
+
+
+def _breach(readings: Sequence[Reading], grader: Grader, every: float, from_: float) -> _Breach | None:
+    """The row of bad polls that reaches to the newest poll that says anything."""
+    first: Reading | None = None
+    last: Reading | None = None
+    last_grade: Grade | None = None
+    size = 0
+    for reading in reversed(readings):
+        if reading.at < from_:
+            break
+        grade = grader(reading)
+        if grade.mark is Mark.GOOD or (first is not None and first.at - reading.at > GAP_POLLS * every):
+            break
+        if grade.mark is Mark.BAD:
+            first, size = reading, size + 1
+            if last is None:
+                last, last_grade = reading, grade
+    if first is None or last is None or last_grade is None:
+        return None
+    return _Breach(first, last, last_grade, size)
+
+
+def _for(gate: GateSpec) -> float:
+    kind = gate.alert or gate.threshold
+    return 0.0 if kind is None else kind.for_
+
+
+def _reading_problem(gate: GateSpec, newest: Reading, now: float) -> Verdict | None:
+    """A poll that is itself long ago says nothing about now, however fresh its samples were."""
+    age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * gate.every, LEAST_MAX_AGE)
+    if age <= limit:
+        return None
+    message = f"the last answer is {format_duration(age)} old, more than {format_duration(limit)}"
+    return _no_data(NoDataReason.TOO_OLD, message, newest.at)
+
+
+def _no_data(reason: str, message: str, observed_at: float | None = None) -> Verdict:
+    return Verdict(VerdictKind.NO_DATA, reason, message, observed_at=observed_at)
+
+
+def _regression(breach: _Breach) -> Verdict:
+    lasting = f", for {format_duration(breach.lasted)}" if breach.lasted else ""
+    return Verdict(
+        VerdictKind.REGRESSION,
+        VerdictReason.BREACH,
+        f"{breach.grade.message}{lasting}",
+        breach.grade.value,
+        sample_size=breach.size,
+        observed_at=breach.last.at,
+        breached_at=breach.first.at,
+    )
+
+
+def _too_young(gate: GateSpec, grade: Grade, newest: Reading, breach: _Breach | None) -> Verdict:
+    lasted = 0.0 if breach is None else breach.lasted
+    return Verdict(
+        VerdictKind.INCONCLUSIVE,
+        VerdictReason.BREACH_TOO_YOUNG,
+        f"{grade.message}, for {format_duration(lasted)} of {format_duration(_for(gate))}",
+        grade.value,
+        observed_at=newest.at,
+        leans_bad=True,
+    )
+
+
+def _warming_up(grade: Grade, newest: Reading, rest: float) -> Verdict:
+    return Verdict(
+        VerdictKind.INCONCLUSIVE,
+        VerdictReason.WARMING_UP,
+        f"{grade.message}; counts in {format_duration(max(rest, 0.0))}, when it speaks only about the time after the "
+        "last fall or retry",
+        grade.value,
+        observed_at=newest.at,
+        leans_bad=grade.mark is Mark.BAD,
+    )

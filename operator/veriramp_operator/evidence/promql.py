@@ -1,0 +1,147 @@
+"""What a PromQL query says about time: how far back it looks, and whether it is a bare series selector.
+
+Public: :func:`largest_range`, :func:`is_bare_selector`. A tokenizer, not a parser: Prometheus judges the syntax; here
+only strings, comments, brackets and durations must be told apart. Grammar: prometheus.io/docs, "Querying basics".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Final
+
+_CACHED_QUERIES: Final = 4096
+
+
+class _Kind(Enum):
+    WORD = auto()  # names, keywords, numbers and durations
+    STRING = auto()
+    RANGE = auto()  # [5m] or [1h:5m], the brackets included
+    BRACES = auto()  # {label="value"}, the braces included
+    OPEN = auto()
+    CLOSE = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: _Kind
+    text: str
+
+
+@lru_cache(maxsize=_CACHED_QUERIES)
+def largest_range(query: str) -> float | None:
+    """Seconds that the query's range selectors look back, or None where it has none.
+
+    The largest one counts; a range on top of a range (a subquery) adds to it, because its oldest point looks back that
+    much further. ``offset`` and ``@`` shift the time on purpose and do not count.
+    """
+    found = False
+    outer: list[float] = []
+    group = last = 0.0
+    for token in _tokens(query):
+        if token.kind is _Kind.RANGE:
+            seconds = _seconds(token.text[1:-1].partition(":")[0])
+            found = found or seconds is not None
+            last += seconds or 0.0
+            group = max(group, last)
+        elif token.kind is _Kind.OPEN:
+            outer.append(group)
+            group = last = 0.0
+        elif token.kind is _Kind.CLOSE and outer:
+            last, group = group, max(outer.pop(), group)
+        elif token.kind is not _Kind.BRACES:
+            last = 0.0
+    return max([group, *outer]) if found else None
+
+
+@lru_cache(maxsize=_CACHED_QUERIES)
+def is_bare_selector(query: str) -> bool:
+    """True for a series selector and nothing else: ``name``, ``name{..}`` or ``{..}``, without range or offset.
+
+    Only of such a query does ``timestamp()`` tell the age of the samples; of anything else it is the evaluation time.
+    """
+    match _tokens(query):
+        case (_Token(_Kind.WORD, name),):
+            return _is_metric_name(name)
+        case (_Token(_Kind.WORD, name), _Token(_Kind.BRACES, _)):
+            return _is_metric_name(name)
+        case (_Token(_Kind.BRACES, text),):
+            return text[1:-1].strip() != ""
+        case _:
+            return False
+
+
+_PATTERNS: Final = re.compile(
+    r"""
+      (?P<SPACE>\s+ | \#[^\n]*)
+    | (?P<STRING>"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | `[^`]*`)
+    | (?P<WORD>[\w:.$]+)
+    | (?P<BRACKET>[\[{])
+    | (?P<OPEN>\()
+    | (?P<CLOSE>\))
+    | (?P<OTHER>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_CLOSING: Final = {"[": "]", "{": "}"}
+_METRIC_NAME: Final = re.compile(r"[A-Za-z_:][\w:]*\Z", re.ASCII)
+_NUMBER_WORDS: Final = frozenset({"inf", "nan"})
+_DURATION: Final = re.compile(r"(?:\d+(?:ms|[smhdwy]))+\Z")
+_PART: Final = re.compile(r"(\d+)(ms|[smhdwy])")
+_PLAIN_SECONDS: Final = re.compile(r"\d+(?:\.\d+)?\Z")
+_UNIT_SECONDS: Final = {
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+    "w": 7 * 86400.0,
+    "y": 365 * 86400.0,
+}
+
+
+def _tokens(query: str) -> tuple[_Token, ...]:
+    tokens = []
+    position = 0
+    while position < len(query):
+        match = _PATTERNS.match(query, position)
+        if match is None:
+            break
+        name, text = match.lastgroup, match.group()
+        if name == "BRACKET":
+            text = _bracketed(query, position)
+            tokens.append(_Token(_Kind.RANGE if text[0] == "[" else _Kind.BRACES, text))
+        elif name != "SPACE" and name is not None:
+            tokens.append(_Token(_Kind[name], text))
+        position += len(text)
+    return tuple(tokens)
+
+
+def _bracketed(query: str, start: int) -> str:
+    """The text from an opening bracket to its partner (or the end), comments and strings inside respected."""
+    closing = _CLOSING[query[start]]
+    position = start + 1
+    while position < len(query):
+        match = _PATTERNS.match(query, position)
+        if match is None:
+            break
+        position = match.end()
+        if match.group() == closing:
+            break
+    return query[start:position]
+
+
+def _is_metric_name(name: str) -> bool:
+    return _METRIC_NAME.match(name) is not None and name.lower() not in _NUMBER_WORDS
+
+
+def _seconds(text: str) -> float | None:
+    text = text.strip()
+    if _DURATION.match(text):
+        return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
+    if _PLAIN_SECONDS.match(text):
+        return float(text)
+    return None

@@ -1,0 +1,17 @@
+"""Reasons of verdicts beside the ones of ``NoData`` (:class:`veriramp_operator.api.reasons.NoDataReason`)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class VerdictReason(StrEnum):
+    """Why a verdict is what it is."""
+
+    HEALTHY = "Healthy"
+    BREACH = "Breach"
+    BREACH_TOO_YOUNG = "BreachTooYoung"
+    WARMING_UP = "WarmingUp"
+    FIRING = "Firing"
+    NOT_FIRING = "NotFiring"
+    NOT_YET_SUPPORTED = "NotYetSupported"
