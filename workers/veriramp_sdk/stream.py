@@ -164,7 +164,7 @@ class FlagStream:
             self._closed.wait(random.uniform(0.2, MAX_BACKOFF_SECONDS))  # noqa: S311 - jitter, not secrecy
 
     def _keep(self) -> None:
-        send = self._channel.unary_unary(f"/{REPORT_SERVICE}/{REPORT_METHOD}")
+        send: Any = self._channel.unary_unary(f"/{REPORT_SERVICE}/{REPORT_METHOD}")
         next_report = self._clock() + self._report_interval
         while not self._closed.is_set():
             wait = min(next_report - self._clock(), self._until_tick())
