@@ -1,0 +1,90 @@
+"""Where the worker folders meet: the values and protocols that they share, without knowing each other.
+
+Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError` (bus);
+:class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError` (verifier).
+
+Errors: ``PoisonError`` (this message will never be readable), ``VerifierUnavailableError`` (asking again may help).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from veriramp_sdk.events import Verdict
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message as the broker delivered it."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message to publish."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class PoisonError(Exception):
+    """A message that no retry can make readable; it goes to the dead letter queue with this text as the reason."""
+
+
+class Handler(Protocol):
+    """What a worker does with one record: return the messages that follow from it, or raise :class:`PoisonError`.
+
+    The same record may come again after a crash; the messages returned must carry the same identity then.
+    """
+
+    async def __call__(self, record: Record) -> tuple[Message, ...]: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """A text to judge, by itself or (a claim) against premises that are taken for true."""
+
+    text: str
+    premises: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and its grounds.
+
+    ``check_sat`` is the solver's word (sat, unsat, unknown, or error text); ``conflict`` the smallest set of sentences
+    found that cannot be true together; ``skipped`` the premises that could not be formalised and were left out, which
+    can only make a verdict weaker. Times are in seconds.
+    """
+
+    verdict: Verdict
+    reason: str
+    check_sat: str = "unknown"
+    smt_lib: str = ""
+    conflict: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    solver_seconds: float = 0.0
+    total_seconds: float = 0.0
+
+
+class VerifierUnavailableError(Exception):
+    """The verifier could not be asked; the same question may succeed later."""
+
+
+class Verifier(Protocol):
+    """Judges texts. Trouble with the text is a verdict; only an absent verifier raises."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    async def judge(self, question: Question) -> Judgement: ...

@@ -1,0 +1,224 @@
+"""Controlled English: one sentence in, one formula out, or a reason why not.
+
+Public names: :func:`formalise`, :func:`sentences`, :class:`NotFormalisableError`.
+
+A sentence is a quantified statement ("Every heron is a bird."), a conditional ("If something is a bird then it is
+warm."), or clauses joined by *and* or *or* (not both). Whatever is not understood completely is refused: a word that is
+left over, a hedge ("may", "about"), a pronoun without a referent. See ``docs/pipeline.md`` for the language.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from veriramp_workers.verifier import words
+from veriramp_workers.verifier.formula import And, Exists, ForAll, Formula, Implies, Not, Or, Term, Variable
+from veriramp_workers.verifier.phrases import NO_SCOPE, Scope, Token, noun_phrase, predicate, split_verb, term
+from veriramp_workers.verifier.values import NotFormalisableError
+
+__all__ = ["NotFormalisableError", "formalise", "sentences"]
+
+MAX_SENTENCE: Final = 400
+"""Longest sentence, in characters; longer ones are prose."""
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """Split a text into sentences at full stops, semicolons, question and exclamation marks, and line ends."""
+    parts = re.split(r"(?<=[.;!?])\s+|\n+", text)
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def formalise(sentence: str) -> Formula:  # noqa: PLR0911 - one line for each kind of sentence
+    """Return the formula of one sentence; raises :class:`NotFormalisableError` when any part is not understood."""
+    tokens = _tokens(sentence)
+    first = tokens[0].low
+    if first == "if":
+        return _conditional(tokens[1:])
+    if first in words.UNIVERSAL:
+        return _every(tokens)
+    if first == "no":
+        return _no(tokens[1:])
+    if first == "some":
+        return _some(tokens[1:])
+    if first in words.EVERYTHING or first in words.NOTHING:
+        return _everything(tokens, negative=first in words.NOTHING)
+    if _is_bare_plural(tokens):
+        return _every((Token("all"), Token(tokens[0].low), *tokens[1:]))
+    return _clauses(tokens, NO_SCOPE)
+
+
+_X: Final = Variable("x")
+_IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS | words.ANYTHING))
+_TOKEN: Final = re.compile(r"\d{4}-\d{2}-\d{2}|-?\d[\d,]*(?:\.\d+)?|[^\W\d_][\w'’-]*|[%€$,]|\S")
+_WORD: Final = re.compile(r"[^\W_][\w-]*|[%€$,]|-?\d[\d,.]*")
+
+
+def _tokens(sentence: str) -> tuple[Token, ...]:
+    if len(sentence) > MAX_SENTENCE:
+        raise NotFormalisableError(
+            f"a sentence of {len(sentence)} characters is too long; split it below {MAX_SENTENCE}"
+        )
+    body = sentence.strip()
+    if body.endswith("?"):
+        raise NotFormalisableError("a question states nothing")
+    found = _TOKEN.findall(body.rstrip(".;!"))
+    if not found:
+        raise NotFormalisableError("the sentence is empty")
+    for word in found:
+        if not _WORD.fullmatch(word):
+            raise NotFormalisableError(f'"{word}" is outside the controlled language')
+    return tuple(Token(word.rstrip(",") if word[0].isdigit() else word) for word in found)
+
+
+def _conditional(tokens: tuple[Token, ...]) -> Formula:
+    lows = [token.low for token in tokens]
+    if lows.count("then") == 1:
+        cut = lows.index("then")
+        condition, conclusion = _without_comma(tokens[:cut]), tokens[cut + 1 :]
+    elif lows.count(",") == 1:
+        cut = lows.index(",")
+        condition, conclusion = tokens[:cut], tokens[cut + 1 :]
+    else:
+        raise NotFormalisableError('a conditional needs exactly one "then": if X is Y then X is Z')
+    bindings: dict[str, Term] = {token.text: Variable(token.text) for token in tokens if _is_letter(token)}
+    if _has_variable_subject(condition):
+        bindings.update(_IT)
+    scope = Scope(tuple(bindings.items()))
+    body = Implies(_clauses(condition, scope), _clauses(conclusion, scope))
+    bound = tuple(sorted({term for term in bindings.values() if isinstance(term, Variable)}, key=lambda v: v.text))
+    return ForAll(bound, body) if bound else body
+
+
+def _without_comma(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+    return tokens[:-1] if tokens and tokens[-1].low == "," else tokens
+
+
+def _is_letter(token: Token) -> bool:
+    return len(token.text) == 1 and token.text.isupper() and token.text not in {"A", "I"}
+
+
+def _has_variable_subject(tokens: tuple[Token, ...]) -> bool:
+    return bool(tokens) and (tokens[0].low in words.ANYTHING or tokens[0].low in words.ARTICLES)
+
+
+def _every(tokens: tuple[Token, ...]) -> Formula:
+    restriction, rest = _restricted(tokens[1:])
+    if "not" in {token.low for token in rest}:
+        raise NotFormalisableError('"every ... not" has two readings; write "no ..." or "if something is ..."')
+    return ForAll((_X,), _implies(restriction, _predicates(rest, _X)))
+
+
+def _no(tokens: tuple[Token, ...]) -> Formula:
+    restriction, rest = _restricted(tokens)
+    if "not" in {token.low for token in rest}:
+        raise NotFormalisableError('"no ... not" has two readings; write "every ..."')
+    return ForAll((_X,), _implies(restriction, Not(_predicates(rest, _X))))
+
+
+def _some(tokens: tuple[Token, ...]) -> Formula:
+    restriction, rest = _restricted(tokens)
+    return Exists((_X,), And((*restriction, _predicates(rest, _X))))
+
+
+def _everything(tokens: tuple[Token, ...], *, negative: bool) -> Formula:
+    if "not" in {token.low for token in tokens}:
+        raise NotFormalisableError('"everything ... not" has two readings; write "nothing is ..."')
+    body = _predicates(tokens[1:], _X)
+    return ForAll((_X,), Not(body) if negative else body)
+
+
+def _implies(restriction: tuple[Formula, ...], conclusion: Formula) -> Formula:
+    if not restriction:
+        return conclusion
+    condition = restriction[0] if len(restriction) == 1 else And(restriction)
+    return Implies(condition, conclusion)
+
+
+def _restricted(tokens: tuple[Token, ...]) -> tuple[tuple[Formula, ...], tuple[Token, ...]]:
+    """Read "red bird (that is small)" and return its formulas and the tokens of the predicate."""
+    lows = [token.low for token in tokens]
+    relative = next((at for at, low in enumerate(lows) if low in {"that", "who", "which"}), None)
+    if relative is None:
+        cut = split_verb(tokens)
+        return noun_phrase(tokens[:cut], _X), tokens[cut:]
+    heads = [at for at, low in enumerate(lows) if low in words.PREDICATE_HEADS and at > relative]
+    if len(heads) != 2:  # noqa: PLR2004 - one predicate in the relative clause, one after it
+        raise NotFormalisableError('a relative clause needs the form "every N that is A is B"')
+    inner = _predicates(tokens[relative + 1 : heads[1]], _X)
+    return (*noun_phrase(tokens[:relative], _X), inner), tokens[heads[1] :]
+
+
+def _is_bare_plural(tokens: tuple[Token, ...]) -> bool:
+    second = tokens[1].low if len(tokens) > 1 else ""
+    return second in {"are", "have", "do"} and words.is_plural(tokens[0].low)
+
+
+def _clauses(tokens: tuple[Token, ...], scope: Scope) -> Formula:
+    """Read clauses joined by one kind of connective; later ones may leave out the subject, or subject and verb."""
+    parts, join = _split(tokens)
+    start = _subject_end(parts[0], scope)
+    kind, subject = _subject(parts[0][:start], scope)
+    if kind and join == "or":
+        raise NotFormalisableError('"if a ... or ..." has two readings; write two conditionals')
+    head = parts[0][start:]
+    said = [predicate(head, subject, scope), *(_continuation(part, head, subject, scope) for part in parts[1:])]
+    return _joined([*kind, *said], join)
+
+
+def _predicates(tokens: tuple[Token, ...], subject: Term) -> Formula:
+    """Read a predicate, or several about the same subject joined by one kind of connective."""
+    parts, join = _split(tokens)
+    scope = Scope(_IT)
+    said = [predicate(parts[0], subject), *(_continuation(part, parts[0], subject, scope) for part in parts[1:])]
+    return _joined(said, join)
+
+
+def _joined(formulas: list[Formula], join: str) -> Formula:
+    if len(formulas) == 1:
+        return formulas[0]
+    return Or(tuple(formulas)) if join == "or" else And(tuple(formulas))
+
+
+def _split(tokens: tuple[Token, ...]) -> tuple[list[tuple[Token, ...]], str]:
+    """Cut at the connectives; return the parts and the connective ("and" when there is none)."""
+    joins = {token.low for token in tokens if token.low in {"and", "or"}}
+    if len(joins) > 1:
+        raise NotFormalisableError('"and" beside "or" has two readings; write two sentences')
+    if not joins and any(token.low == "," for token in tokens):
+        raise NotFormalisableError('a comma without "and" or "or" is not understood; write two sentences')
+    parts: list[tuple[Token, ...]] = [()]
+    previous = ""
+    for token in tokens:
+        if token.low not in joins and token.low != ",":
+            parts[-1] = (*parts[-1], token)
+        elif not (previous == "," and token.low in joins):
+            parts.append(())
+        previous = token.low
+    if not all(parts):
+        raise NotFormalisableError("something is missing beside a comma or a connective")
+    return parts, next(iter(joins), "and")
+
+
+def _continuation(part: tuple[Token, ...], head: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
+    if part[0].low in words.PREDICATE_HEADS:
+        return predicate(part, subject, scope)
+    if any(token.low in words.PREDICATE_HEADS for token in part) or scope.get(part[0].low) is not None:
+        cut = _subject_end(part, scope)
+        return predicate(part[cut:], term(part[:cut], scope), scope)
+    if head[0].low not in words.COPULAS or "not" in {token.low for token in head}:
+        raise NotFormalisableError(f'what "{" ".join(token.text for token in part)}" belongs to is not clear')
+    return predicate((head[0], *part), subject, scope)
+
+
+def _subject_end(tokens: tuple[Token, ...], scope: Scope) -> int:
+    if len(tokens) > 1 and (scope.get(tokens[0].text) or scope.get(tokens[0].low)):
+        return 1
+    return split_verb(tokens)
+
+
+def _subject(tokens: tuple[Token, ...], scope: Scope) -> tuple[tuple[Formula, ...], Term]:
+    """Return what the subject itself asserts (for "a bird" in a condition) and the subject."""
+    if tokens and tokens[0].low in words.ARTICLES and scope.get("it") is not None:
+        return noun_phrase(tokens[1:], _X), _X
+    return (), term(tokens, scope)

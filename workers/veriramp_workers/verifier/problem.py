@@ -1,0 +1,158 @@
+"""Turn a question into a problem for the solver: declarations, premises and claim as SMT-LIB, each with its source.
+
+Public names: :class:`Problem`, :class:`Assertion`, :func:`problem_of`, :func:`looks_like_smt_lib`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from veriramp_workers.ports import Question
+from veriramp_workers.verifier.english import NotFormalisableError, formalise, sentences
+from veriramp_workers.verifier.formula import Formula, theory
+
+MAX_TEXT: Final = 100_000
+"""Longest text, premises included, in characters."""
+
+MAX_SENTENCES: Final = 400
+"""Most sentences, premises included, in one problem."""
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """One sentence and its SMT-LIB text."""
+
+    source: str
+    smt_lib: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``premises`` are taken for true, ``claim`` is judged; ``skipped`` premises could not be formalised."""
+
+    declarations: str
+    premises: tuple[Assertion, ...]
+    claim: tuple[Assertion, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def smt_lib(self) -> str:
+        """The whole problem as one SMT-LIB script; each assertion carries its sentence as a comment."""
+        lines = [self.declarations]
+        for title, assertions in (("premises", self.premises), ("claim", self.claim)):
+            lines.append(f"; {title}")
+            lines.extend(f"(assert {one.smt_lib}) ; {one.source}" for one in assertions)
+        return "\n".join([*lines, "(check-sat)"])
+
+
+def problem_of(question: Question) -> Problem:
+    """Formalise a question; raises :class:`NotFormalisableError` with the sentence that is not understood."""
+    size = len(question.text) + sum(len(premise) for premise in question.premises)
+    if size > MAX_TEXT:
+        raise NotFormalisableError(f"{size} characters are too many; at most {MAX_TEXT} are read")
+    if looks_like_smt_lib(question.text):
+        return _smt_problem(question)
+    claim = sentences(question.text)
+    if not claim:
+        raise NotFormalisableError("the text is empty")
+    told = [sentence for premise in question.premises for sentence in sentences(premise)]
+    if len(claim) + len(told) > MAX_SENTENCES:
+        raise NotFormalisableError(f"{len(claim) + len(told)} sentences are too many; at most {MAX_SENTENCES} are read")
+    claim_formulas = [_explained(sentence) for sentence in claim]
+    premises, skipped = _usable(told)
+    declarations, texts = theory([formula for _, formula in premises] + claim_formulas)
+    cut = len(premises)
+    return Problem(
+        declarations,
+        tuple(Assertion(source, text) for (source, _), text in zip(premises, texts[:cut], strict=True)),
+        tuple(Assertion(source, text) for source, text in zip(claim, texts[cut:], strict=True)),
+        skipped,
+    )
+
+
+def looks_like_smt_lib(text: str) -> bool:
+    """Say whether a text is meant as SMT-LIB: it starts with a parenthesis or a comment."""
+    return text.lstrip().startswith(("(", ";"))
+
+
+_DECLARING: Final = frozenset(
+    {
+        *("declare-const", "declare-fun", "declare-sort", "declare-datatype", "declare-datatypes"),
+        *("define-const", "define-fun", "define-fun-rec", "define-funs-rec", "define-sort"),
+    }
+)
+_IGNORED: Final = frozenset(
+    {
+        *("set-logic", "set-info", "check-sat", "get-model", "get-unsat-core", "get-proof", "exit"),
+    }
+)
+
+
+def _explained(sentence: str) -> Formula:
+    try:
+        return formalise(sentence)
+    except NotFormalisableError as error:
+        raise NotFormalisableError(f"{sentence!r}: {error}") from error
+
+
+def _usable(told: Sequence[str]) -> tuple[list[tuple[str, Formula]], tuple[str, ...]]:
+    usable: list[tuple[str, Formula]] = []
+    skipped: list[str] = []
+    for sentence in told:
+        try:
+            usable.append((sentence, formalise(sentence)))
+        except NotFormalisableError:
+            skipped.append(sentence)
+    return usable, tuple(skipped)
+
+
+def _smt_problem(question: Question) -> Problem:
+    declarations: list[str] = []
+    premises = _assertions("\n".join(question.premises), declarations)
+    claim = _assertions(question.text, declarations)
+    if not claim:
+        raise NotFormalisableError("the SMT-LIB text asserts nothing")
+    return Problem("\n".join(declarations), premises, claim)
+
+
+def _assertions(text: str, declarations: list[str]) -> tuple[Assertion, ...]:
+    """Collect the assertions of a script and append its declarations, each once."""
+    found: list[Assertion] = []
+    for command in _commands(text):
+        name = command[1:-1].split(maxsplit=1)[0] if command[1:-1].strip() else ""
+        if name == "assert":
+            body = command[1:-1].strip().removeprefix("assert").strip()
+            found.append(Assertion(" ".join(command.split()), body))
+        elif name in _DECLARING:
+            if command not in declarations:
+                declarations.append(command)
+        elif name not in _IGNORED:
+            raise NotFormalisableError(f'the SMT-LIB command "{name}" is not accepted; declare, define and assert')
+    return tuple(found)
+
+
+def _commands(text: str) -> list[str]:
+    """Cut a script into its top-level commands; strings, quoted symbols and comments are respected."""
+    commands: list[str] = []
+    current: list[str] = []
+    depth, quote = 0, ""
+    for char in text:
+        if quote:
+            current.append("" if quote == "\n" else char)
+            quote = "" if char == quote else quote
+        elif char in '"|;':
+            quote = "\n" if char == ";" else char
+            current.append(" " if char == ";" else char)
+        else:
+            depth += {"(": 1, ")": -1}.get(char, 0)
+            current.append(char)
+            if depth < 0:
+                raise NotFormalisableError("the SMT-LIB text closes a parenthesis that it did not open")
+            if depth == 0 and char == ")":
+                commands.append("".join(current).strip())
+                current = []
+    if depth or "".join(current).strip():
+        raise NotFormalisableError("the SMT-LIB text ends inside a command")
+    return commands
