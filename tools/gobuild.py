@@ -51,9 +51,9 @@ def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
     """`$VERIRAMP_CACHE`, else `veriramp` in the user's cache folder; below it `tools/` is ours."""
     env = os.environ if environment is None else environment
     if env.get("VERIRAMP_CACHE"):
-        return Path(env["VERIRAMP_CACHE"]).expanduser().resolve() / "tools"
+        return Path(env["VERIRAMP_CACHE"]).expanduser().absolute() / "tools"
     base = env.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "veriramp" / "tools"
+    return Path(base).expanduser().absolute() / "veriramp" / "tools"
 
 
 def cached(program: Program, cache: Path) -> Path:
@@ -78,10 +78,9 @@ def build(names: Sequence[str], cache: Path, progress: Progress) -> None:
         _check_room(plans, cache)
         environment = go_environment(work)
         go = find_go(environment)
-        progress.say(
-            f"Building {len(missing)} programs from source, about {duration(sum(p.expected for p in plans))} in total "
-            f"(once: they are kept in {cache})."
-        )
+        total = duration(sum(plan.expected for plan in plans))
+        programs = "1 program" if len(missing) == 1 else f"{len(missing)} programs"
+        progress.say(f"Building {programs} from source, about {total} in total (once: kept in {cache}).")
         for plan in plans:
             _build_module(plan, go, work, environment, progress)
         shutil.rmtree(work)

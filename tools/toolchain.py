@@ -95,7 +95,6 @@ def printed(program: Program, path: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 is success, 1 means that a program is missing or was not built."""
-    signal.signal(signal.SIGTERM, _stop)
     options = _parser().parse_args(arguments)
     try:
         if options.command == "build":
@@ -165,4 +164,5 @@ def _stop(_number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     sys.exit(main())
