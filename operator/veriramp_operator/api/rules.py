@@ -1,0 +1,371 @@
+"""The rules of the custom resource: what the API server refuses, and the sentence that says what to write instead.
+
+Public: :data:`RULES` (by model, or ``Model.field`` for a rule on a list as a whole), :data:`DURATION_RULES`,
+:data:`BARE_SELECTOR`.
+
+How they ratchet: an API server >= 1.33 forgets the violations of a value that did not change, so each rule sits as
+deep as it can (a stage, a gate, the list of stages). Rules that must look at the whole ``spec`` or at the object compare
+with the old object themselves: what was already broken may stay, what is sound may not break. So an old object can still
+get its status, its finalizer and its kill switch.
+
+Lists are merged by name (``listType: map``), so the API server refuses two equal names by itself, but with a sentence
+that names only the key; the rules on the lists add one that a person can act on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from veriramp_operator.api.base import DURATION_PATTERN
+from veriramp_operator.api.cel import Rule, raw, say, unless_old
+
+BARE_SELECTOR: Final = (
+    r'^([a-zA-Z_:][a-zA-Z0-9_:]*)?\{([^{}"]|"([^"\\]|\\.)*")*\}$' + "|" + r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
+)
+"""A series selector without function, operator, range or offset: what ``timestamp()`` can be asked about."""
+
+_NAME: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+_DURATION_HELP: Final = "write for example 90s, 15m or 24h (days as hours: 14 days = 336h)"
+DURATION_RULES: Final = (
+    Rule(
+        f"self.matches({raw(DURATION_PATTERN)})",
+        f"this is not a duration; {_DURATION_HELP}",
+        say(f'"%s" is not a duration; {_DURATION_HELP}', "self"),
+    ),
+    Rule(
+        f"!self.matches({raw(DURATION_PATTERN)}) || duration(self) <= duration('2160h')",
+        "a duration is at most 90 days; write at most 2160h",
+        say('"%s" is longer than 90 days; write at most 2160h', "self"),
+    ),
+)
+
+_OBJECT: Final = (
+    Rule(
+        "oldSelf.hasValue() || self.metadata.name.size() <= 40",
+        "metadata.name has more than 40 characters; write a shorter one",
+        say(
+            'metadata.name "%s" has %s characters; write at most 40, because the names of its flag ConfigMap and its'
+            " workers are made from it",
+            "self.metadata.name",
+            "self.metadata.name.size()",
+        ),
+        with_old=True,
+    ),
+    Rule(
+        f"oldSelf.hasValue() || self.metadata.name.matches({raw(_NAME)})",
+        "metadata.name has a dot; write lower case letters, digits and '-', as spec.flags.key defaults to it",
+        with_old=True,
+    ),
+)
+
+_STAGE: Final = (
+    Rule(
+        "self.mode == 'Live' || !(has(self.canaryPercent) || has(self.rankingWeight))",
+        "Off and Shadow stages touch no ranking; remove canaryPercent and rankingWeight, or write mode: Live",
+        say(
+            'stage "%s": mode %s touches no ranking, so %s %s means nothing; remove it, or write mode: Live',
+            "self.name",
+            "self.mode",
+            "has(self.canaryPercent) ? 'canaryPercent' : 'rankingWeight'",
+            "has(self.canaryPercent) ? self.canaryPercent : self.rankingWeight",
+        ),
+    ),
+    Rule(
+        "!has(self.maxBake) || !has(self.bake) || duration(self.maxBake) >= duration(self.bake)",
+        "maxBake is shorter than bake; write a maxBake of at least the bake, or leave it out (default 2 x bake)",
+        say(
+            'stage "%s": maxBake %s is shorter than bake %s; write a maxBake of at least the bake, or leave it out'
+            " (default 2 x bake)",
+            "self.name",
+            "self.maxBake",
+            "self.bake",
+        ),
+    ),
+)
+
+_STEPS_EXAMPLE: Final = "for example steps: [0.25, 0.5, 1]"
+_RAMP: Final = (
+    Rule(
+        "!has(self.steps) || self.steps.isSorted()",
+        f"steps do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}",
+        say(f"steps %s do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}", "self.steps"),
+        field=".steps",
+    ),
+    Rule(
+        "self.shape != 'Steps' || (has(self.steps) && self.steps.size() > 0)",
+        f"shape: Steps needs its steps; write {_STEPS_EXAMPLE}, or shape: Linear",
+    ),
+    Rule(
+        "self.shape == 'Steps' || !has(self.steps) || self.steps.size() == 0",
+        "shape: Linear has no steps; write shape: Steps, or remove steps",
+        field=".steps",
+    ),
+    Rule(
+        "duration(self.duration) > duration('0s')",
+        "duration is 0; write how long the ramp takes, for example 6h, or remove ramp",
+        field=".duration",
+    ),
+    Rule(
+        "duration(self.interval) >= duration('1s')",
+        "interval is below 1s; write the time between two steps, for example 10m",
+        say("interval %s is below 1s; write the time between two steps, for example 10m", "self.interval"),
+        field=".interval",
+    ),
+)
+
+_RANK: Final = "({0}.mode == 'Off' ? 0 : {0}.mode == 'Shadow' ? 1 : 2)"
+_DOWN: Final = 'to go down, roll back with "kubectl veriramp abort"'
+_LIVE: Final = "self.filter(s, s.mode == 'Live' && has(s.canaryPercent))"
+_MODE_FALLS: Final = say(
+    f'stage "%s": mode %s is below %s of stage "%s" before it; order the stages Off, Shadow, Live ({_DOWN})',
+    "s.name",
+    "s.mode",
+    "self[i - 1].mode",
+    "self[i - 1].name",
+)
+_PERCENT_FALLS: Final = say(
+    f'stage "%s": canaryPercent %s is below %s of stage "%s" before it; stages may only widen ({_DOWN})',
+    "s.name",
+    "s.canaryPercent",
+    "live[i - 1].canaryPercent",
+    "live[i - 1].name",
+)
+_STAGES: Final = (
+    Rule(
+        "self.all(s, self.exists_one(t, t.name == s.name))",
+        "two stages have the same name; give each stage its own",
+        say(
+            'two stages are called "%s"; give each stage its own name',
+            "self.filter(s, !self.exists_one(t, t.name == s.name))[0].name",
+        ),
+    ),
+    Rule(
+        f"self.map(s, {_RANK.format('s')}).isSorted()",
+        f"mode falls from one stage to the next; order the stages Off, Shadow, Live ({_DOWN})",
+        f"self.transformList(i, s, i > 0 && {_RANK.format('s')} < {_RANK.format('self[i - 1]')}, {_MODE_FALLS})[0]",
+    ),
+    Rule(
+        f"{_LIVE}.map(s, s.canaryPercent).isSorted()",
+        f"canaryPercent falls between Live stages; stages may only widen ({_DOWN})",
+        f"[{_LIVE}].map(live, live.transformList(i, s, i > 0 && s.canaryPercent < live[i - 1].canaryPercent,"
+        f" {_PERCENT_FALLS}))[0][0]",
+    ),
+)
+
+_KINDS: Final = ("alert", "threshold", "baseline", "burnRate", "firing", "comparison")
+_ONE_KIND: Final = f"write exactly one of {', '.join(_KINDS)} per gate"
+_GIVEN: Final = "[" + ", ".join(f"has(self.{kind}) ? '{kind}' : ''" for kind in _KINDS) + "].filter(k, k != '')"
+_ASKED: Final = (
+    "(has(self.alert) ? self.alert.expr : has(self.threshold) ? self.threshold.query"
+    " : has(self.baseline) ? self.baseline.query : 'up')"
+)
+_SELECTOR_EXAMPLE: Final = 'search_requests_total{namespace="search"}'
+
+_GATE: Final = (
+    Rule(
+        f"{_GIVEN}.size() == 1",
+        _ONE_KIND,
+        say(f'gate "%s" has %s; {_ONE_KIND}', "self.name", f"{_GIVEN}.size() == 0 ? dyn('no kind') : dyn({_GIVEN})"),
+    ),
+    Rule(
+        f"has(self.selector) || {_ASKED}.matches({raw(BARE_SELECTOR)})",
+        f"an answer does not tell how old its samples are; write the series behind it, selector: {_SELECTOR_EXAMPLE}",
+        say(
+            'gate "%s" has no selector, and the answer of its query does not tell how old its samples are; write the'
+            f" bare series selector behind the query, for example selector: {_SELECTOR_EXAMPLE}",
+            "self.name",
+        ),
+    ),
+    Rule(
+        f"!has(self.selector) || self.selector.matches({raw(BARE_SELECTOR)})",
+        f"selector must be bare, without function, operator or range; write for example {_SELECTOR_EXAMPLE}",
+        say(
+            'gate "%s": selector "%s" is more than a series; write it without function, operator or range, for example'
+            f" {_SELECTOR_EXAMPLE}",
+            "self.name",
+            "self.selector",
+        ),
+        field=".selector",
+    ),
+    Rule(
+        "!has(self.baseline) || has(self.maxAge)",
+        "a baseline gate needs maxAge, how old its newest sample may be; write for example maxAge: 26h for a daily job",
+        say(
+            'gate "%s" compares with a baseline that a job writes; write how old its newest sample may be, for example'
+            " maxAge: 26h for a daily job",
+            "self.name",
+        ),
+    ),
+    Rule(
+        "self.onRegression != 'Report' || !has(self.required) || !self.required",
+        "a gate that only reports cannot be required; remove required: true, or write onRegression: Shadow",
+        say(
+            'gate "%s" only reports, so it cannot be required; remove required: true, or write onRegression: Shadow',
+            "self.name",
+        ),
+    ),
+    Rule(
+        "!has(self.stepDown) || self.onRegression == 'PreviousStage'",
+        "stepDown belongs to onRegression: PreviousStage; write that, or remove stepDown",
+        say(
+            'gate "%s": stepDown has no meaning with onRegression: %s; write onRegression: PreviousStage, or remove'
+            " stepDown",
+            "self.name",
+            "self.onRegression",
+        ),
+    ),
+    Rule(
+        "duration(self.every) >= duration('1s')",
+        "every is below 1s; write 1s or more",
+        say('gate "%s": every %s is below 1s; write 1s or more', "self.name", "self.every"),
+        field=".every",
+    ),
+)
+
+_PRESENCE_EXAMPLE: Final = "presence: {query: sum(rate(search_requests_total[1m])), min: 0.1}"
+
+_ALERT: Final = (
+    Rule(
+        "has(self.presence)",
+        "an alert has no presence, and without it a metric that vanished looks healthy; write a query with a minimum"
+        f" that shows that there is traffic, for example {_PRESENCE_EXAMPLE}",
+    ),
+)
+
+_THRESHOLD: Final = (
+    Rule(
+        "has(self.max) || has(self.min)",
+        "a threshold has no bound; write max (a breach above it), min (a breach below it) or both",
+    ),
+    Rule(
+        "!has(self.max) || !has(self.min) || self.min <= self.max",
+        "min is above max, so that every value is a breach; write min <= max",
+        say("min %s is above max %s, so that every value is a breach; write min <= max", "self.min", "self.max"),
+    ),
+    Rule(
+        "self.emptyMeans != 'Zero' || has(self.presence)",
+        "emptyMeans: Zero without presence takes a metric that vanished for zero; write for example"
+        f" {_PRESENCE_EXAMPLE}, or emptyMeans: NoData",
+    ),
+)
+
+_GATES: Final = (
+    Rule(
+        "self.all(g, self.exists_one(h, h.name == g.name))",
+        "two gates have the same name; give each gate its own",
+        say(
+            'two gates are called "%s"; give each gate its own name',
+            "self.filter(g, !self.exists_one(h, h.name == g.name))[0].name",
+        ),
+    ),
+)
+
+_WORKERS: Final = (
+    Rule(
+        "self.all(w, self.exists_one(v, v.profile == w.profile))",
+        "two workers have the same profile; keep one entry per profile",
+        say(
+            'two workers have the profile "%s"; keep one entry per profile',
+            "self.filter(w, !self.exists_one(v, v.profile == w.profile))[0].profile",
+        ),
+    ),
+)
+
+_REPLICAS: Final = (
+    Rule(
+        "self.scaling != 'External' || !(has(self.min) || has(self.max))",
+        "scaling: External leaves the count to an HPA or KEDA; remove min and max, or write scaling: SamplingRate",
+    ),
+    Rule(
+        "self.scaling != 'SamplingRate' || has(self.max)",
+        "scaling: SamplingRate runs a share of max; write max, for example max: 8, or scaling: Fixed",
+    ),
+    Rule(
+        "self.scaling != 'Fixed' || !has(self.max)",
+        "scaling: Fixed runs min replicas and has no max; remove max, or write scaling: SamplingRate",
+    ),
+    Rule(
+        "!has(self.max) || !has(self.min) || self.max >= self.min",
+        "max is below min; write max >= min",
+        say("max %s is below min %s; write max >= min", "self.max", "self.min"),
+    ),
+)
+
+_FLAGS: Final = (
+    Rule(
+        "self.leaseSeconds == 0 || self.leaseSeconds >= 30",
+        "leaseSeconds is too short to be renewed in time; write 30..3600, or 0 for no lease",
+        say(
+            "leaseSeconds %s is too short to be renewed in time; write 30..3600, or 0 for no lease", "self.leaseSeconds"
+        ),
+        field=".leaseSeconds",
+    ),
+)
+
+_BURN_WINDOW: Final = (
+    Rule(
+        "duration(self.long) > duration(self.short)",
+        "long is not longer than short; write for example long: 1h, short: 5m",
+        say("long %s is not longer than short %s; write for example long: 1h, short: 5m", "self.long", "self.short"),
+    ),
+)
+
+_KEY: Final = "(has({0}.flags) && has({0}.flags.key) ? {0}.flags.key : '')"
+_NO_STAGE: Final = "!self.stages.exists(s, s.name == n)"
+
+_SPEC: Final = (
+    Rule(
+        f"{_KEY.format('self')} == {_KEY.format('oldSelf')}",
+        "flags.key cannot be changed, added or removed later: running processes evaluate it; put it back, or make a new"
+        " rollout",
+        say(
+            'flags.key cannot change from "%s" to "%s" ("" = not set, metadata.name counts): running processes evaluate'
+            " it; put it back, or make a new rollout",
+            _KEY.format("oldSelf"),
+            _KEY.format("self"),
+        ),
+        field=".flags",
+    ),
+    unless_old(
+        f"!has(self.gates) || !self.gates.exists(g, has(g.stages) && g.stages.exists(n, {_NO_STAGE}))",
+        "a gate names a stage that does not exist; write the name of a stage, or leave stages out for all",
+        f"self.gates.filter(g, has(g.stages) && g.stages.exists(n, {_NO_STAGE})).map(g, "
+        + say(
+            'gate "%s" names the stage "%s", which does not exist; write one of %s, or leave stages out for all',
+            "g.name",
+            f"g.stages.filter(n, {_NO_STAGE})[0]",
+            "self.stages.map(s, s.name)",
+        )
+        + ")[0]",
+        field=".gates",
+    ),
+    unless_old(
+        "self.allowUnguarded || !self.stages.exists(s, s.mode == 'Live')"
+        " || (has(self.gates) && self.gates.exists(g, g.onRegression != 'Report' && (!has(g.required) || g.required)))",
+        "a stage is Live and no gate guards it; write a gate that is required and acts, or allowUnguarded: true",
+        say(
+            'stage "%s" is Live and no gate guards it; write at least one gate that is required and acts (onRegression'
+            " other than Report), or allowUnguarded: true",
+            "self.stages.filter(s, s.mode == 'Live')[0].name",
+        ),
+    ),
+)
+
+RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "VerificationRollout": _OBJECT,
+    "RolloutSpec": _SPEC,
+    "RolloutSpec.stages": _STAGES,
+    "RolloutSpec.gates": _GATES,
+    "RolloutSpec.workers": _WORKERS,
+    "FlagsSpec": _FLAGS,
+    "ReplicasSpec": _REPLICAS,
+    "StageSpec": _STAGE,
+    "RampSpec": _RAMP,
+    "GateSpec": _GATE,
+    "AlertGate": _ALERT,
+    "ThresholdGate": _THRESHOLD,
+    "BurnWindow": _BURN_WINDOW,
+}
+"""Rules by the model they are about; ``Model.field`` for rules on a list as a whole."""
