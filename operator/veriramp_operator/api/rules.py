@@ -4,9 +4,9 @@ Public: :data:`RULES` (by model, or ``Model.field`` for a rule on a list as a wh
 :data:`BARE_SELECTOR`.
 
 How they ratchet: an API server >= 1.33 forgets the violations of a value that did not change, so each rule sits as
-deep as it can (a stage, a gate, the list of stages). Rules that must look at the whole ``spec`` or at the object compare
-with the old object themselves: what was already broken may stay, what is sound may not break. So an old object can still
-get its status, its finalizer and its kill switch.
+deep as it can (a stage, a gate, the list of stages). Rules that look at the whole ``spec`` or at the object compare
+with the old object themselves: what was already broken may stay, what is sound may not break. So an old object can
+still get its status, its finalizer and its kill switch.
 
 Lists are merged by name (``listType: map``), so the API server refuses two equal names by itself, but with a sentence
 that names only the key; the rules on the lists add one that a person can act on.
