@@ -32,6 +32,7 @@ help: ## Show this list
 
 .PHONY: install
 install: $(STAMP) ## Make .venv from the hash-locked requirements (instant the second time)
+	@:
 
 $(STAMP): requirements/dev.txt pyproject.toml tools/install.sh
 	@tools/install.sh $(VENV) $(STAMP)

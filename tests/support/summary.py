@@ -1,0 +1,127 @@
+"""One summary at the end of a run: counts per folder, requirement rows shown, and loudly what was skipped.
+
+A pytest plugin, loaded by tests/conftest.py. A row counts as shown when at least one of its tests passed and none
+failed. `Run` holds the counts, `lines()` makes the text; both know nothing of pytest's terminal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import pytest
+
+Outcome = Literal["passed", "failed", "skipped"]
+OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "skipped")
+_ROW_WIDTH: Final = 100
+
+
+@dataclass
+class Run:
+    """What happened so far."""
+
+    outcomes: Counter[tuple[str, Outcome]] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    rows: dict[str, set[Outcome]] = field(default_factory=dict)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def finish(self, test: str, outcome: Outcome, rows: tuple[str, ...] = (), reason: str = "") -> None:
+        """Count one test (`tests/unit/...::name`), the rows it names, and why it was skipped."""
+        self.outcomes[folder_of(test), outcome] += 1
+        for row in rows:
+            self.rows.setdefault(row, set()).add(outcome)
+        if outcome == "skipped":
+            self.reasons[reason or "no reason given"] += 1
+
+    @property
+    def shown(self) -> list[str]:
+        """Rows of which a test passed and none failed."""
+        return sorted(row for row, seen in self.rows.items() if "passed" in seen and "failed" not in seen)
+
+    @property
+    def broken(self) -> list[str]:
+        """Rows of which a test failed."""
+        return sorted(row for row, seen in self.rows.items() if "failed" in seen)
+
+
+def folder_of(test: str) -> str:
+    """`tests/unit` of `tests/unit/engine/test_x.py::test_y`."""
+    return "/".join(test.split("::", 1)[0].split("/")[:2])
+
+
+def lines(run: Run) -> Iterator[str]:
+    """The summary, line by line."""
+    yield f"{'folder':<18}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>10}"
+    for folder in sorted({folder for folder, _ in run.outcomes}):
+        passed, failed, skipped = (run.outcomes[folder, outcome] for outcome in OUTCOMES)
+        yield f"{folder:<18}{passed:>8}{failed:>8}{skipped:>9}{run.seconds[folder]:>10.1f}"
+    yield from _rows("requirement rows shown", run.shown)
+    yield from _rows("REQUIREMENT ROWS BROKEN", run.broken)
+    for reason, count in sorted(run.reasons.items()):
+        yield f"NOT RUN: {count} test{'s' if count > 1 else ''}: {reason}"
+
+
+def _rows(title: str, rows: list[str]) -> Iterator[str]:
+    if not rows:
+        return
+    yield f"{title}: {len(rows)}"
+    line = " "
+    for row in rows:
+        if len(line) + len(row) >= _ROW_WIDTH:
+            yield line
+            line = " "
+        line += f" {row}"
+    yield line
+
+
+class SummaryPlugin:
+    """Feeds a `Run` from pytest's reports and prints it."""
+
+    def __init__(self) -> None:
+        self.run = Run()
+        self._rows: dict[str, tuple[str, ...]] = {}
+        self._decided: dict[str, tuple[Outcome, str]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Remember which rows each test names."""
+        for item in session.items:
+            self._rows[item.nodeid] = tuple(str(name) for mark in item.iter_markers("shows") for name in mark.args)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that skips itself, or cannot be imported, counts as one test."""
+        if report.skipped:
+            self.run.finish(report.nodeid, "skipped", reason=_reason(report.longrepr))
+        elif report.failed:
+            self.run.finish(report.nodeid, "failed")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test is decided by the worst of set-up, call and tear-down, and counted once."""
+        self.run.seconds[folder_of(report.nodeid)] += report.duration
+        if report.failed:
+            self._decided[report.nodeid] = ("failed", "")
+        elif report.skipped:
+            self._decided.setdefault(report.nodeid, ("skipped", _reason(report.longrepr)))
+        if report.when == "teardown":
+            outcome, reason = self._decided.pop(report.nodeid, ("passed", ""))
+            self.run.finish(report.nodeid, outcome, self._rows.get(report.nodeid, ()), reason)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the summary; pytest's own last line follows it."""
+        if not self.run.outcomes:
+            return
+        terminalreporter.section("summary")
+        for line in lines(self.run):
+            terminalreporter.write_line(line, yellow=line.startswith("NOT RUN"), red=line.startswith("REQUIREMENT"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the plugin for this run."""
+    config.pluginmanager.register(SummaryPlugin(), "veriramp-summary")
+
+
+def _reason(longrepr: object) -> str:
+    if isinstance(longrepr, tuple):
+        return str(longrepr[-1]).removeprefix("Skipped: ")
+    return str(longrepr or "")
