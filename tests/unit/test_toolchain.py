@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import io
 import os
 import shutil
-import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import gobuild, toolchain
+from tests.support.programs import write_program
+from tools import toolchain
+from tools.gobuild import cache_folder, cached
 from tools.programs import (
     GROUPS,
     MODULES,
@@ -25,23 +25,9 @@ from tools.programs import (
     version_fits,
     version_of,
 )
-from tools.progress import Progress, duration, progress_line
-from tools.toolchain import BuildFailed, ToolMissing, binary, ensure, on_machine
+from tools.toolchain import ToolMissing, binary, on_machine
 
 CONTROL_PLANE = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}
-
-
-def write_program(path: Path, body: str) -> Path:
-    """A shell script in place of a binary: what is tested is how it is found and asked, not what it does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    return path
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 # The tables
@@ -208,139 +194,13 @@ def test_binary_that_is_nowhere_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_binary_is_found_in_the_cache_without_go(tmp_path: Path) -> None:
-    kept = write_program(gobuild.cached(PROGRAMS["etcd"], tmp_path / "tools"), "exit 0")
+    kept = write_program(cached(PROGRAMS["etcd"], tmp_path / "tools"), "exit 0")
     assert binary("etcd", {"PATH": "", "VERIRAMP_CACHE": str(tmp_path)}) == kept
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no program 'kubelet'; write one of etcd, "):
         binary("kubelet")
-
-
-@pytest.mark.parametrize(
-    ("environment", "folder"),
-    [
-        ({"VERIRAMP_CACHE": "/a/b", "XDG_CACHE_HOME": "/c"}, "/a/b/tools"),
-        ({"XDG_CACHE_HOME": "/c"}, "/c/veriramp/tools"),
-        ({"VERIRAMP_CACHE": "", "XDG_CACHE_HOME": ""}, "~/.cache/veriramp/tools"),
-    ],
-)
-def test_cache_folder(environment: dict[str, str], folder: str) -> None:
-    assert gobuild.cache_folder(environment) == Path(folder).expanduser()
-
-
-@pytest.mark.parametrize(
-    ("go", "sentence"),
-    [
-        (None, "no `go` on PATH"),
-        ("echo go1.24.9", r"is go1\.24\.9, which is too old"),
-        ("echo 'go.mod requires go >= 1.26.0 (running go 1.25.1; GOTOOLCHAIN=local)' >&2; exit 1", "running go 1.25.1"),
-    ],
-)
-def test_without_a_new_enough_go_the_error_names_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, go: str | None, sentence: str
-) -> None:
-    (tmp_path / "bin").mkdir()
-    if go is not None:
-        write_program(tmp_path / "bin" / "go", go)
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setenv("VERIRAMP_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(ToolMissing, match=rf"(?s){sentence}.*Install Go >= 1\.26"):
-        ensure(["broker"])
-
-
-@pytest.mark.parametrize(
-    ("text", "enough"),
-    [("go1.26.0\n", True), ("go1.27rc1", True), ("go2.0", True), ("go1.25.3", False), ("go1.9", False), ("", False)],
-)
-def test_go_is_new_enough(text: str, enough: bool) -> None:
-    assert gobuild.go_is_new_enough(text) is enough
-
-
-# Building, with a script in place of the compiler: what is kept, what is dropped, what is said
-
-FAKE_GO = """
-if [ "$1" = env ]; then echo go1.26.1; exit 0; fi
-echo "example.org/package/one" >&2
-while [ "$1" != -o ]; do shift; done
-printf '#!/bin/sh\\necho built\\n' > "$2/broker" && chmod +x "$2/broker"
-"""
-
-
-@pytest.fixture
-def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder, and a `go` on PATH that writes a script."""
-    write_program(tmp_path / "bin" / "go", FAKE_GO)
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("VERIRAMP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "tools"
-
-
-def test_ensure_builds_once_keeps_the_binary_and_drops_the_work(
-    builder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = ensure(["broker"])["broker"]
-    assert subprocess.run([path], capture_output=True, text=True, check=True).stdout == "built\n"
-    assert not (builder / ".work").exists()
-    said = capsys.readouterr().err
-    assert said.startswith("Building 1 program from source, about ")
-    assert "broker: built in " in said
-    assert ensure(["broker"]) == {"broker": path}
-    assert capsys.readouterr().err == ""
-
-
-def test_the_next_estimate_is_what_the_last_build_took(builder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    builder.mkdir(parents=True)
-    (builder / "seconds.json").write_text('{"broker": 3725}')
-    ensure(["broker"])
-    assert "about 62 min 05 s in total" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"broker": null}', "{"])
-def test_a_broken_record_of_seconds_does_no_harm(builder: Path, text: str) -> None:
-    builder.mkdir(parents=True)
-    (builder / "seconds.json").write_text(text)
-    assert ensure(["broker"])["broker"].exists()
-
-
-def test_a_failed_build_shows_the_tail_of_its_log_and_keeps_no_binary(builder: Path, tmp_path: Path) -> None:
-    write_program(
-        tmp_path / "bin" / "go", '[ "$1" = env ] && echo go1.26.1 && exit 0; seq 100; echo undefined: x; exit 2'
-    )
-    with pytest.raises(
-        BuildFailed, match=r"(?s)Building broker failed after .*build\.log:\n.*100\nundefined: x$"
-    ) as failed:
-        ensure(["broker"])
-    assert "\n50\n" not in str(failed.value)
-    assert not gobuild.cached(PROGRAMS["broker"], builder).exists()
-    assert (builder / ".work").exists(), "the next try goes on where this one stopped"
-
-
-def test_too_little_room_is_said_before_anything_is_built(builder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage("/")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1_500_000_000))
-    with pytest.raises(ToolMissing, match=r"needs 4 GB .* has 1\.5 GB free.*VERIRAMP_CACHE"):
-        ensure(["broker"])
-    assert not gobuild.cached(PROGRAMS["broker"], builder).exists()
-
-
-def test_the_environment_of_go_is_ours_where_it_decides_what_is_built_or_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in {
-        "GOOS": "plan9",
-        "GOFLAGS": "-tags=x",
-        "GOWORK": "/w",
-        "GOPROXY": "https://proxy.example",
-    }.items():
-        monkeypatch.setenv(name, value)
-    environment = gobuild.go_environment(tmp_path)
-    assert "GOOS" not in environment
-    assert (environment["CGO_ENABLED"], environment["GOWORK"]) == ("0", "off")
-    assert "-tags" not in environment["GOFLAGS"]
-    assert environment["GOPROXY"] == "https://proxy.example"
-    for name in ("GOCACHE", "GOPATH", "GOMODCACHE", "GOTMPDIR"):
-        assert Path(environment[name]).is_relative_to(tmp_path)
 
 
 # The command line, as a file and before any environment: -S leaves site-packages out
@@ -361,48 +221,10 @@ def test_the_file_runs_with_the_standard_library_alone(tmp_path: Path) -> None:
     assert "no `go` on PATH" in run_file("build", "--for", "demo", cache=tmp_path).stderr
 
 
-def test_path_prints_only_the_path(builder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept = write_program(gobuild.cached(PROGRAMS["broker"], builder), "exit 0")
+def test_path_prints_only_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VERIRAMP_CACHE", str(tmp_path))
+    kept = write_program(cached(PROGRAMS["broker"], cache_folder()), "exit 0")
     assert toolchain.main(["path", "broker"]) == 0
     assert capsys.readouterr().out == f"{kept}\n"
-
-
-# Progress
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (95, "1 min 35 s"), (3600, "60 min 00 s")]
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        (progress_line("etcd", 35, 260, 812), "  35 s of about 4 min 20 s (812 packages compiled): etcd"),
-        (progress_line("etcd", 300, 260, 0), "  5 min 00 s of about 4 min 20 s, longer than expected: etcd"),
-        (progress_line("waiting", 5, None, 0), "  5 s: waiting"),
-    ],
-)
-def test_progress_line(line: str, text: str) -> None:
-    assert line == text
-
-
-def test_a_log_gets_a_line_at_once_and_then_one_each_15_s() -> None:
-    stream = io.StringIO()
-    progress = Progress(stream)
-    for second in range(46):
-        progress.tick("etcd", second, 60, 0)
-    assert [line.split()[0] for line in stream.getvalue().splitlines()] == ["0", "15", "30", "45"]
-
-
-def test_a_terminal_gets_one_line_that_updates_itself() -> None:
-    stream = Terminal()
-    progress = Progress(stream)
-    for second in range(3):
-        progress.tick("etcd, " * 40, second, 60, 0)
-    progress.done("etcd: built in 3 s.")
-    assert stream.getvalue().count("\n") == 1
-    assert all(len(line) < 125 for line in stream.getvalue().split("\r"))
-    assert stream.getvalue().endswith("\r\x1b[Ketcd: built in 3 s.\n")
