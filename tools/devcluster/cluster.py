@@ -14,7 +14,7 @@ import ssl
 import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 
@@ -191,12 +191,12 @@ class DevCluster:
     def down(self, *, remove: bool = False) -> None:
         """Stop everything that belongs to the cluster; logs stay unless `remove`. Also works on what a crash left."""
         self._refresh()
-        ordered = [self._state.processes[c.name] for c in reversed(self._state.components) if self._has(c.name)]
-        agent = self._process("node-agent")
-        if agent is not None:
-            stop_all([agent], STOP_SECONDS)  # it ends the pods first, while the others still answer
+        names = [component.name for component in self._state.components if component.name in self._state.processes]
+        servers = {"etcd", "kube-apiserver"}
+        for wave in (["node-agent"], set(names) - servers, ["kube-apiserver"], ["etcd"]):
+            # The agent ends the pods while the API server still answers; who has no clients left ends at once.
+            stop_all([self._state.processes[name] for name in names if name in wave], STOP_SECONDS)
         kill_leftover_containers(self.layout.run)
-        stop_all(ordered, STOP_SECONDS)
         _sweep(self.layout)
         if remove:
             shutil.rmtree(self.layout.root)
@@ -260,9 +260,6 @@ class DevCluster:
     def _refresh(self) -> None:
         """Another process may have restarted a component meanwhile."""
         self._state = read_state(self.layout.state) or self._state
-
-    def _has(self, name: str) -> bool:
-        return name in self._state.processes
 
     def _process(self, name: str) -> Process | None:
         self._refresh()

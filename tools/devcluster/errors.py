@@ -1,6 +1,6 @@
 """The errors of the dev cluster.
 
-    DevClusterError         what the person or the test asked for cannot be had; the message says what to do
+DevClusterError         what the person or the test asked for cannot be had; the message says what to do
 """
 
 from __future__ import annotations

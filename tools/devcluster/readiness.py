@@ -1,4 +1,4 @@
-"""When is a cluster ready, and can this machine run one at all?"""
+"""Tell when a cluster is ready, and whether this machine can run one at all."""
 
 from __future__ import annotations
 
