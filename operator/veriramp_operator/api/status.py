@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from veriramp_operator.api.base import Frozen, Instant
-from veriramp_operator.api.vector import Vector
+from veriramp_operator.api.vector import OFF, Vector
 
 
 class Phase(StrEnum):
@@ -42,45 +42,67 @@ class Severity(StrEnum):
 
 
 class StageStatus(Frozen):
-    """Where on the ladder the rollout is; seconds are healthy seconds."""
+    """Where on the ladder the rollout is; seconds are healthy seconds.
+
+    ``start``: the vector at which the ramp began. ``reentry``: the way back after a retry or lost flags, in at least
+    three steps. ``approved``/``timeSkipped``: a person's ``promote`` and ``skip-bake``.
+    """
 
     name: str
     index: int
+    """Place in spec.stages, from 0."""
     hash: str
+    """Hash of the stage list that the index is about."""
     entered_at: Instant
     ramp_fraction: float = 0.0
+    """How far the ramp is, 0..1."""
     ramp_seconds: float = 0.0
+    """Healthy seconds on the ramp."""
     bake_seconds: float = 0.0
+    """Healthy seconds at the full vector."""
+    start: Vector = OFF
+    reentry: bool = False
+    approved: bool = False
+    time_skipped: bool = False
 
 
 class PendingRise(Frozen):
-    """A decided rise that has not yet been seen published."""
+    """A decided rise that has not yet been seen published; ``entering`` is the stage that it starts, if it does."""
 
     revision: int
     content_hash: str
     stage: str
     vector: Vector
+    entering: StageStatus | None = None
 
 
 class FlagsStatus(Frozen):
     """The document last published."""
 
     revision: int
+    """Number of the published flag document; it only grows."""
     content_hash: str
     published_at: Instant
     salt: str
+    """Salt of the users' buckets; it never changes."""
     sample_salt: str
+    """Salt of the queries' sampling; it never changes."""
 
 
 class PropagationStatus(Frozen):
     """Which processes evaluate with the published revision."""
 
     expected: int = 0
+    """Processes that should run the revision."""
     applied: int = 0
+    """Processes that do."""
     unmeasured: int = 0
+    """Clients that only hold a stream and report nothing."""
     confirmed_at: Instant | None = None
+    """When the quorum of each role was reached."""
     p99_seconds: float | None = None
     laggards: Annotated[tuple[str, ...], Field(max_length=10)] = ()
+    """Processes that do not run it yet."""
 
 
 class GateStatus(Frozen):
@@ -88,27 +110,46 @@ class GateStatus(Frozen):
 
     name: str
     verdict: VerdictKind
+    """The verdict on the latest evidence."""
     reason: str
     message: str = ""
     value: float | None = None
     sample_size: int | None = None
     observed_at: Instant | None = None
+    """Time of the newest evidence used."""
     since: Instant | None = None
+    """When the kind of the verdict last changed."""
 
 
 class RollbackStatus(Frozen):
-    """The latch: what went wrong, and how long each step to safety took."""
+    """The latch: what went wrong, and how long each step to safety took.
+
+    ``at``: when it began to go wrong (the first bad sample). ``detectedAt``: when the fall was decided.
+    ``publishedAt``: when the safe document was out. ``appliedAt``: when every expected process had it.
+    """
 
     gate: str
+    """The gate or request that made the rollout fall."""
     severity: Severity
     at: Instant
     from_stage: str
     evidence: str
     generation: int
+    """The generation that the latch holds for."""
     target: Vector
     detected_at: Instant
+    """When the decision fell."""
     published_at: Instant | None = None
+    """When the safe document was out."""
     applied_at: Instant | None = None
+    """When every expected process ran it, or the lease was over."""
+
+
+class EvidenceAnchor(Frozen):
+    """Evidence from before ``at`` can neither pass nor trip this gate: it caused a fall, and the latch was lifted."""
+
+    gate: str
+    at: Instant
 
 
 class WorkerStatus(Frozen):
@@ -167,16 +208,23 @@ class RolloutStatus(Frozen):
     phase: Phase | None = None
     stage: StageStatus | None = None
     parameters: Vector | None = None
+    """The vector in force, as published."""
     pending: PendingRise | None = None
+    """A decided rise that has not yet been seen published."""
     flags: FlagsStatus | None = None
     propagation: PropagationStatus | None = None
     gates: Annotated[tuple[GateStatus, ...], Field(max_length=40)] = ()
     rollback: RollbackStatus | None = None
+    """The latch, while the rollout is rolled back."""
+    anchor: EvidenceAnchor | None = None
     workers: Annotated[tuple[WorkerStatus, ...], Field(max_length=16)] = ()
     history: Annotated[tuple[Transition, ...], Field(max_length=20)] = ()
+    """The last 20 transitions."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
     last_handled_request: HandledRequests | None = None
+    """The last answered request annotations."""
     next_decision_at: Instant | None = None
+    """When the operator looks again at the latest."""
     reason: str | None = None
     message: str | None = None
     clock: ClockStatus | None = None
