@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from veriramp_sdk.events import Topic, VerifyChunk, chunk_key, content_hash
 
 FRESH_SECONDS: Final = 7 * 86_400.0
 """A chunk verified less than seven days ago, with the same content, is not asked for again."""
+
+REPEAT_SECONDS: Final = 60.0
+"""A chunk that was asked for less than a minute ago is not asked for again: its verdict is on its way."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +92,7 @@ class VerificationTrigger:
         self._rollout = rollout
         self._clock = clock
         self._queue: asyncio.Queue[VerifyChunk] = asyncio.Queue(capacity)
-        self._waiting: set[str] = set()
+        self._asked: dict[str, float] = {}
         self._counts = {"queued": 0, "sent": 0, "dropped": 0, "failed": 0, "fresh": 0}
 
     @property
@@ -112,7 +116,6 @@ class VerificationTrigger:
         """Send what is queued until cancelled; a request that cannot be sent is logged, counted and let go."""
         while True:
             event = await self._queue.get()
-            self._waiting.discard(event.chunk_key)
             try:
                 await self._sender.send(Topic.INTERACTIVE, event.key(), event.to_bytes())
             except Exception as error:  # noqa: BLE001 - any transport may fail in its own way; search must not
@@ -127,16 +130,22 @@ class VerificationTrigger:
             self._counts["fresh"] += 1
             return 0
         event = self._request(chunk, revision, query_id, now)
-        if event.chunk_key in self._waiting:
+        if now - self._asked.get(event.chunk_key, -math.inf) < REPEAT_SECONDS:
             return 0
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
             self._counts["dropped"] += 1
             return 0
-        self._waiting.add(event.chunk_key)
+        self._remember(event.chunk_key, now)
         self._counts["queued"] += 1
         return 1
+
+    def _remember(self, key: str, now: float) -> None:
+        self._asked.pop(key, None)
+        self._asked[key] = now
+        while len(self._asked) > _REMEMBERED:
+            del self._asked[next(iter(self._asked))]
 
     def _request(self, chunk: Chunk, revision: int, query_id: str | None, now: float) -> VerifyChunk:
         return VerifyChunk(
@@ -152,3 +161,6 @@ class VerificationTrigger:
             rollout=self._rollout,
             revision=revision,
         )
+
+
+_REMEMBERED: Final = 10_000

@@ -1,0 +1,47 @@
+"""Which offset of a partition may be committed while records are worked on out of order.
+
+Public names: :class:`OffsetWindow`.
+"""
+
+from __future__ import annotations
+
+
+class OffsetWindow:
+    """The records of one partition that are in work.
+
+    ``committable`` is the lowest offset that is not done yet, which is what Kafka calls the committed offset: where
+    reading starts again. Offsets come in rising order but may leave gaps (compaction, transactions).
+    """
+
+    def __init__(self) -> None:
+        self._in_work: dict[int, None] = {}
+        self._next: int | None = None
+        self._committed: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._in_work)
+
+    def started(self, offset: int) -> None:
+        """Note that work on a record begins; raises ``ValueError`` for an offset that came before."""
+        if self._next is not None and offset < self._next:
+            raise ValueError(f"offset {offset} comes after {self._next - 1}")
+        self._in_work[offset] = None
+        self._next = offset + 1
+
+    def finished(self, offset: int) -> None:
+        """Note that everything that follows from a record is stored by the broker."""
+        del self._in_work[offset]
+
+    @property
+    def committable(self) -> int | None:
+        """The offset to commit, or ``None`` when nothing was read yet."""
+        return next(iter(self._in_work), self._next)
+
+    @property
+    def uncommitted(self) -> int | None:
+        """The offset to commit when it is another than the last one committed, else ``None``."""
+        return None if self.committable == self._committed else self.committable
+
+    def committed(self, offset: int) -> None:
+        """Note that the broker has stored this offset."""
+        self._committed = offset

@@ -1,0 +1,65 @@
+"""What a worker is told by its environment.
+
+Public names: :class:`WorkerSettings`, :class:`ConfigurationError`, :func:`settings_from`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+class ConfigurationError(Exception):
+    """The environment is wrong; the text names the variable, its value and what to write instead."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """``VERIRAMP_BROKERS``, ``_FLAGS_URL``, ``_ROLLOUT``, ``_PROFILE``, ``_PORT``, ``_SOLVERS``, ``_LOG_LEVEL``."""
+
+    brokers: str
+    flags_url: str
+    rollout: str
+    profile: str
+    host: str
+    port: int
+    solvers: int
+    log_level: str
+
+
+def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSettings:
+    """Read the environment; ``profile`` is the default of ``VERIRAMP_PROFILE``. Raises :class:`ConfigurationError`."""
+    return WorkerSettings(
+        brokers=_matching(environment, "VERIRAMP_BROKERS", _BROKERS, "host:port, several separated by commas"),
+        flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
+        rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
+        profile=environment.get("VERIRAMP_PROFILE", profile),
+        host=environment.get("VERIRAMP_HOST", "0.0.0.0"),  # noqa: S104 - a pod is probed and scraped from outside
+        port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
+        solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
+        log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
+    )
+
+
+_BROKERS: Final = re.compile(r"[^\s,:]+:\d+(,[^\s,:]+:\d+)*")
+_URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
+_ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
+_LEVEL: Final = re.compile(r"DEBUG|INFO|WARNING|ERROR")
+
+
+def _matching(environment: Mapping[str, str], name: str, form: re.Pattern[str], what: str, default: str = "") -> str:
+    value = environment.get(name, default)
+    if not value:
+        raise ConfigurationError(f"{name} is not set; write {what}")
+    if not form.fullmatch(value):
+        raise ConfigurationError(f'{name} is "{value}"; write {what}')
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environment.get(name, str(default))
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise ConfigurationError(f'{name} is "{text}"; write a whole number from {low} to {high}')
+    return int(text)
