@@ -148,7 +148,9 @@ class _Plan:
 
 
 def _missing(names: Sequence[str], cache: Path) -> list[Program]:
-    return [program for name, program in PROGRAMS.items() if name in names and not cached(program, cache).exists()]
+    missing = {name for name in names if not cached(PROGRAMS[name], cache).exists()}
+    along = {program.name for program in PROGRAMS.values() if program.along in missing}
+    return [program for name, program in PROGRAMS.items() if name in missing | along]
 
 
 def _plans(missing: Sequence[Program], cache: Path) -> list[_Plan]:

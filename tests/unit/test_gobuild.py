@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from tests.support.programs import write_program
 from tools import gobuild
 from tools.programs import PROGRAMS, TOOLS
+from tools.progress import Progress
 from tools.toolchain import BuildFailed, ToolMissing, ensure
 
 
@@ -84,6 +86,21 @@ def test_ensure_builds_once_keeps_the_binary_and_drops_the_work(
     assert "broker: built in " in said
     assert ensure(["broker"]) == {"broker": path}
     assert capsys.readouterr().err == ""
+
+
+def test_what_costs_nearly_nothing_is_built_along_and_alone_only_when_asked_for(builder: Path, tmp_path: Path) -> None:
+    both = FAKE_GO.replace("$2/broker", "$2/prometheus") + 'cp "$2/prometheus" "$2/promtool"\n'
+    write_program(tmp_path / "bin" / "go", both)
+
+    def said(name: str) -> str:
+        stream = io.StringIO()
+        gobuild.build([name], builder, Progress(stream))
+        return stream.getvalue()
+
+    assert "prometheus, promtool: built in " in said("prometheus")
+    gobuild.cached(PROGRAMS["promtool"], builder).unlink()
+    assert said("prometheus") == ""
+    assert "\npromtool: built in " in said("promtool")
 
 
 def test_the_next_estimate_is_what_the_last_build_took(builder: Path, capsys: pytest.CaptureFixture[str]) -> None:
