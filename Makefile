@@ -62,7 +62,7 @@ lint: install ## ruff, format, types, and which way imports point
 	@echo "lint 1/4: ruff check"; $(BIN)/ruff check .
 	@echo "lint 2/4: ruff format"; $(BIN)/ruff format --check .
 	@echo "lint 3/4: mypy"; $(BIN)/mypy
-	@echo "lint 4/4: import-linter"; $(BIN)/lint-imports --quiet-on-success --no-logo
+	@echo "lint 4/4: import-linter"; $(BIN)/lint-imports --no-logo
 
 .PHONY: test
 test: tools ## Every test but bench and soak, in one run with one summary
