@@ -9,6 +9,7 @@ process, `down` stops it, also when whoever started it has crashed. Several may 
 
 from __future__ import annotations
 
+import os
 import shutil
 import ssl
 import subprocess
@@ -69,6 +70,8 @@ class DevCluster:
         _refuse_running(layout)
         found = binaries or _toolchain(options)
         _sweep(layout)
+        for folder in (layout.logs, layout.pods):  # logs of the cluster that was here before
+            shutil.rmtree(folder, ignore_errors=True)
         for folder in (layout.logs, layout.pods, layout.run):
             folder.mkdir(parents=True, exist_ok=True)
         with claim() as addresses:
@@ -110,6 +113,11 @@ class DevCluster:
     def ca(self) -> Path:
         """CA certificate (PEM) of the API server."""
         return self.layout.pki / "ca.crt"
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Where the parts answer: api, etcd, and as far as they were started prometheus and broker."""
+        return self._state.urls
 
     @property
     def prometheus_url(self) -> str:
@@ -191,7 +199,7 @@ class DevCluster:
     def down(self, *, remove: bool = False) -> None:
         """Stop everything that belongs to the cluster; logs stay unless `remove`. Also works on what a crash left."""
         self._refresh()
-        names = [component.name for component in self._state.components if component.name in self._state.processes]
+        names = [name for name, process in self._state.processes.items() if process.pid != os.getpid()]
         servers = {"etcd", "kube-apiserver"}
         for wave in (["node-agent"], set(names) - servers, ["kube-apiserver"], ["etcd"]):
             # The agent ends the pods while the API server still answers; who has no clients left ends at once.
@@ -263,7 +271,7 @@ class DevCluster:
 
     def _process(self, name: str) -> Process | None:
         self._refresh()
-        self._state.component(name) if name != "node-agent" else None
+        self._state.component(name)
         return self._state.processes.get(name)
 
     def _describe(self, component: Component) -> str:

@@ -29,7 +29,8 @@ class Options:
     """What the cluster consists of; etcd and the API server are always there.
 
     `nodes` is the number of Node objects (the node agent runs the pods of all of them; 0: no agent, no pods).
-    `scrape_interval` is Prometheus' and is also how often it evaluates rules.
+    `scrape_interval` is Prometheus' and is also how often it evaluates rules. `owner` is the pid of a process with
+    which the cluster ends, however that one ends; without it the cluster runs until `down`.
     """
 
     nodes: int = 1
@@ -37,6 +38,7 @@ class Options:
     prometheus: bool = True
     broker: bool = True
     scrape_interval: str = "1s"
+    owner: int | None = None
 
     def binaries(self) -> list[str]:
         """Name the programs that these options need."""
@@ -93,6 +95,8 @@ def plan(
         components.append(_node_agent(layout))
     if options.prometheus:
         components.append(_prometheus(layout, endpoints, binaries["prometheus"]))
+    if options.owner is not None:
+        components.append(_guardian(layout, options.owner))
     return components
 
 
@@ -174,6 +178,11 @@ def _scheduler(layout: Layout, binary: Path) -> Component:
 def _node_agent(layout: Layout) -> Component:
     argv = (sys.executable, "-m", "tools.devcluster.agent", str(layout.agent_config))
     return Component("node-agent", argv, _system_env() | {"PYTHONPATH": str(REPOSITORY)})
+
+
+def _guardian(layout: Layout, owner: int) -> Component:
+    argv = (sys.executable, "-m", "tools.devcluster.guardian", str(layout.root), str(owner))
+    return Component("guardian", argv, _system_env() | {"PYTHONPATH": str(REPOSITORY)})
 
 
 def _prometheus(layout: Layout, endpoints: Endpoints, binary: Path) -> Component:

@@ -7,12 +7,21 @@ reads it at every pod start, so that an image can be added to a running cluster.
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+PRODUCT: Final = {
+    "veriramp/operator": "veriramp-operator",
+    "veriramp/flagserver": "veriramp-flagserver",
+    "veriramp/workers": "veriramp-worker",
+    "veriramp/search": "veriramp-search",
+}
+"""The images of the chart and the console script that each one starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,18 @@ class ImageCommand:
         if command:
             return [*command, *args]
         return [*self.entrypoint, *(args or self.cmd)]
+
+
+def repository_images() -> dict[str, ImageCommand]:
+    """Map the product's images to the programs that are installed beside the running Python."""
+    scripts = Path(sys.executable).parent
+    env = {
+        "PATH": f"{scripts}:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "LANG": "C.UTF-8",
+    }
+    return {name: ImageCommand((str(scripts / script),), env=env) for name, script in PRODUCT.items()}
 
 
 def write_images(path: Path, images: Mapping[str, ImageCommand]) -> None:
