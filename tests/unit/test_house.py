@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import veriramp_sdk
 import yaml
+
+import veriramp_sdk
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CODE: Final = ("operator", "workers", "tools", "tests")
