@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.status import RolloutStatus, Severity
+from veriramp_operator.api.status import RolloutStatus, Severity, StageStatus
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.evidence.types import Samples
 from veriramp_sdk.contract import Role
@@ -23,7 +23,10 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """What the published document remembers of a rollback; survives a crash before the status write."""
+    """What the published document remembers of a rollback; survives a crash before the status write.
+
+    ``at``: when it began to go wrong. ``detected_at``: when the fall was decided.
+    """
 
     gate: str
     severity: Severity
@@ -52,6 +55,7 @@ class Published:
     sample_salt: str
     published_at: float
     latch: Latch | None = None
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,8 @@ class Observation:
     """One snapshot of the world round a rollout; everything that ``decide`` may look at beside spec and status.
 
     ``published``: None = there is no flag ConfigMap. ``samples``: by gate name. ``salts``: two fresh salts to use if
-    the rollout has none yet (randomness is passed in).
+    the rollout has none yet (randomness is passed in). ``stale_document``: the published document differs from what
+    the spec asks for in something other than the vector (rules, settings, lease) and must be published anew.
     """
 
     namespace: str
@@ -123,6 +128,7 @@ class Observation:
     problems: tuple[Problem, ...] = ()
     salts: tuple[str, str] = ("", "")
     max_ranking_weight: float = 0.15
+    stale_document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,9 @@ class Finding:
     """What one check found: a direction, a reason, a sentence for people.
 
     ``target``: the vector to fall or rise to (None = keep). ``ramp_runs``/``bake_runs``: the clocks of the row.
-    ``latch``: the latch a fall makes, if any. ``look_again``: when this finding may change by itself.
+    ``latch``: the latch a fall makes, if any. ``look_again``: when this finding may change by itself. ``stage``: where
+    the rollout stands once the target is published (None = in no stage; a Hold keeps its stage). ``forced``: a person's
+    word that is published even when it lowers nothing. ``stalled``: nothing goes on before a person acts.
     """
 
     direction: Direction
@@ -142,6 +150,9 @@ class Finding:
     ramp_runs: bool = False
     bake_runs: bool = False
     look_again: float | None = None
+    stage: StageStatus | None = None
+    forced: bool = False
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

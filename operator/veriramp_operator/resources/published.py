@@ -1,0 +1,103 @@
+"""Between a decision and its flag ConfigMap: what to render, and what a ConfigMap says was decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from veriramp_operator.api.base import format_instant, parse_instant
+from veriramp_operator.api.errors import ConfigurationError
+from veriramp_operator.api.object import Rollout
+from veriramp_operator.api.rollout import GROUP, KIND, VERSION, RolloutSpec
+from veriramp_operator.api.status import Severity
+from veriramp_operator.api.vector import Vector
+from veriramp_operator.engine.types import Direction, Latch, Published, PublishFlags
+from veriramp_operator.resources import flags
+from veriramp_operator.resources.flags_configmap import CONTENT_HASH, DIRECTION, LATCH, REVISION, UID
+
+FLAGS_SUFFIX: Final = "-flags"
+STAGE: Final = "veriramp.dev/stage"
+PUBLISHED_AT: Final = "veriramp.dev/published-at"
+
+
+def document_request(rollout: Rollout, spec: RolloutSpec, command: PublishFlags) -> flags.DocumentRequest:
+    """What the document of a command says."""
+    return flags.DocumentRequest(
+        namespace=rollout.namespace,
+        rollout=rollout.name,
+        key=spec.flags.key or rollout.name,
+        uid=rollout.uid,
+        revision=command.revision,
+        generation=rollout.generation,
+        vector=command.vector,
+        salt=command.salt,
+        sample_salt=command.sample_salt,
+        lease_seconds=spec.flags.lease_seconds,
+        include=tuple((rule.attribute, rule.equals) for rule in spec.flags.include),
+        exclude=tuple((rule.attribute, rule.equals) for rule in spec.flags.exclude),
+        worker_settings={worker.profile: dict(worker.settings) for worker in spec.workers},
+    )
+
+
+def config_map_of(
+    rollout: Rollout, document: flags.FlagDocument, command: PublishFlags, now: float, precondition: Mapping[str, str]
+) -> dict[str, Any]:
+    """The ConfigMap to apply; ``precondition`` holds the uid and resourceVersion it must still have."""
+    body = flags.config_map(
+        document,
+        flags.Owner(f"{GROUP}/{VERSION}", KIND, rollout.name, rollout.uid),
+        command.direction.value,
+        _latch_text(command.latch),
+        {STAGE: command.stage, PUBLISHED_AT: format_instant(now)},
+    )
+    body["metadata"].update(precondition)
+    return body
+
+
+def published_from(raw: Mapping[str, Any]) -> Published | None:
+    """What a flag ConfigMap says; None when it is not one of ours or has been changed by somebody else."""
+    notes = raw["metadata"].get("annotations") or {}
+    try:
+        document = flags.parse(raw.get("data") or {})
+        return Published(
+            uid=document.uid,
+            revision=max(document.revision, int(notes[REVISION])),
+            content_hash=document.content_hash,
+            vector=document.vector,
+            direction=Direction(notes[DIRECTION]),
+            stage=notes.get(STAGE, ""),
+            salt=document.salt,
+            sample_salt=document.sample_salt,
+            published_at=parse_instant(notes[PUBLISHED_AT]),
+            latch=_latch(notes.get(LATCH)),
+            generation=document.generation,
+        )
+    except (ConfigurationError, KeyError, ValueError, TypeError):
+        return None
+
+
+def is_as_written(raw: Mapping[str, Any]) -> bool:
+    """True when the document is the one whose hash we noted beside it."""
+    notes = raw["metadata"].get("annotations") or {}
+    try:
+        document = flags.parse(raw.get("data") or {})
+    except ConfigurationError:
+        return False
+    return document.content_hash == notes.get(CONTENT_HASH) and document.uid == notes.get(UID)
+
+
+def _latch_text(latch: Latch | None) -> str | None:
+    if latch is None:
+        return None
+    return json.dumps(
+        {**asdict(latch), "severity": latch.severity.value, "target": latch.target.to_api()}, sort_keys=True
+    )
+
+
+def _latch(text: str | None) -> Latch | None:
+    if text is None:
+        return None
+    raw = json.loads(text)
+    return Latch(**{**raw, "severity": Severity(raw["severity"]), "target": Vector.model_validate(raw["target"])})

@@ -1,0 +1,191 @@
+"""Executes decisions, in an order that is safe to cut anywhere.
+
+A fall writes the document first (it carries the latch), then the status, then the workers. A rise writes the status
+(``pending``), then the workers, then the document, then the status again. Every write carries a precondition.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from veriramp_operator.api.config import OperatorConfig
+from veriramp_operator.api.errors import Conflict, NotFound, Refused, Unavailable
+from veriramp_operator.api.object import FINALIZER
+from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.api.status import RolloutStatus
+from veriramp_operator.cluster.api import CONFIG_MAPS, EVENTS, ROLLOUTS, Api, Json
+from veriramp_operator.engine import after_publish, needs_write
+from veriramp_operator.engine.types import Announce, Decision, Direction, PublishFlags, ReleaseFinalizer
+from veriramp_operator.resources import flags
+from veriramp_operator.resources.events import event
+from veriramp_operator.resources.published import config_map_of, document_request
+from veriramp_operator.runtime.gather import spec_of
+from veriramp_operator.runtime.metrics import Metrics
+from veriramp_operator.runtime.workers import Workers
+from veriramp_operator.runtime.world import Entry, World
+
+_log = logging.getLogger("veriramp.applier")
+
+
+class Applier:
+    """The only place that knows how a command is done. Raises what :class:`Api` raises."""
+
+    def __init__(
+        self,
+        api: Api,
+        world: World,
+        config: OperatorConfig,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        identity: str,
+    ) -> None:
+        self._api, self._world, self._metrics = api, world, metrics
+        self._clock, self._identity = clock, identity
+        self._workers = Workers(api, world, config)
+
+    async def apply(self, entry: Entry, decision: Decision) -> None:
+        """Do what was decided."""
+        publish = next((command for command in decision.commands if isinstance(command, PublishFlags)), None)
+        if decision.direction is Direction.RISE and publish is not None:
+            await self._rise(entry, decision, publish)
+        else:
+            await self._fall_or_hold(entry, decision, publish)
+        for command in decision.commands:
+            if isinstance(command, Announce):
+                await self._announce(entry, command)
+        if any(isinstance(command, ReleaseFinalizer) for command in decision.commands):
+            await self.release(entry)
+
+    async def hold_finalizer(self, entry: Entry) -> None:
+        """Make sure that the object cannot go before its flags are off."""
+        rollout = entry.rollout
+        if rollout.deleting or FINALIZER in rollout.finalizers:
+            return
+        await self._patch_finalizers(entry, [*rollout.finalizers, FINALIZER])
+
+    async def release(self, entry: Entry) -> None:
+        """Let the object go."""
+        if FINALIZER in entry.rollout.finalizers:
+            await self._patch_finalizers(entry, [name for name in entry.rollout.finalizers if name != FINALIZER])
+
+    async def flush(self, entry: Entry) -> None:
+        """Write the volatile part of the status too: done on SIGTERM."""
+        if entry.status != entry.written:
+            await self._write_status(entry, entry.status)
+
+    async def republish(self, entry: Entry, command: PublishFlags) -> None:
+        """Publish the same vector again, because what surrounds it (keys, lists, settings) was edited."""
+        spec = spec_of(entry)
+        document = flags.build(document_request(entry.rollout, spec, command))
+        if self._accepted(entry, document, command):
+            await self._finish(entry, spec, entry.status, command, document)
+
+    async def _fall_or_hold(self, entry: Entry, decision: Decision, publish: PublishFlags | None) -> None:
+        spec, status = spec_of(entry), decision.status
+        if publish is not None:
+            document = flags.safe_document(document_request(entry.rollout, spec, publish))
+            await self._finish(entry, spec, status, publish, document)
+        else:
+            await self._remember(entry, spec, status)
+        await self._workers.apply(entry, spec, decision.commands)
+
+    async def _rise(self, entry: Entry, decision: Decision, publish: PublishFlags) -> None:
+        spec = spec_of(entry)
+        document = flags.build(document_request(entry.rollout, spec, publish))
+        if not self._accepted(entry, document, publish):
+            return
+        status = decision.status
+        if status.pending is not None:
+            pending = status.pending.model_copy(update={"content_hash": document.content_hash})
+            status = status.model_copy(update={"pending": pending})
+        await self._write_status(entry, status)
+        await self._workers.apply(entry, spec, decision.commands)
+        await self._finish(entry, spec, status, publish, document)
+
+    def _accepted(self, entry: Entry, document: flags.FlagDocument, command: PublishFlags) -> bool:
+        problems = flags.self_check(document, None, command.vector)
+        entry.refused_document = problems[0] if problems else ""
+        return not problems
+
+    async def _finish(
+        self,
+        entry: Entry,
+        spec: RolloutSpec,
+        status: RolloutStatus,
+        command: PublishFlags,
+        document: flags.FlagDocument,
+    ) -> None:
+        await self._publish(entry, command, document)
+        published = after_publish(status, command, document.content_hash, self._clock())
+        await self._remember(entry, spec, published)
+
+    async def _publish(self, entry: Entry, command: PublishFlags, document: flags.FlagDocument) -> None:
+        rollout, seen = entry.rollout, entry.config_map
+        name = flags.config_map_name(rollout.name)
+        if seen is not None and seen.owner_uid != rollout.uid:
+            entry.conflicts[f"ConfigMap {name}"] = "another owner"
+            raise Conflict(f"ConfigMap {rollout.namespace}/{name} is not ours")
+        entry.conflicts.pop(f"ConfigMap {name}", None)
+        precondition = {"uid": seen.uid, "resourceVersion": seen.resource_version} if seen else {}
+        body = config_map_of(rollout, document, command, self._clock(), precondition)
+        if seen is None:
+            answer = await self._api.create(CONFIG_MAPS, rollout.namespace, body)
+        else:
+            answer = await self._api.apply(CONFIG_MAPS, rollout.namespace, name, body)
+        self._world.config_map(answer)
+        _log.info("%s/%s: revision %d published: %s", *rollout.key, command.revision, command.vector)
+
+    async def _remember(self, entry: Entry, spec: RolloutSpec, status: RolloutStatus) -> None:
+        self._metrics.rollback(entry.rollout, entry.status, status)
+        bake = _bake_of(spec, status)
+        if needs_write(entry.written, status, self._clock(), entry.flushed_at, bake):
+            await self._write_status(entry, status)
+        else:
+            entry.status = status
+
+    async def _write_status(self, entry: Entry, status: RolloutStatus) -> None:
+        rollout = entry.rollout
+        body: Json = {
+            "apiVersion": ROLLOUTS.api_version,
+            "kind": ROLLOUTS.kind,
+            "metadata": {
+                "name": rollout.name,
+                "namespace": rollout.namespace,
+                "uid": rollout.uid,
+                "resourceVersion": rollout.resource_version,
+            },
+            "status": status.to_api(),
+        }
+        # Kept before the write: whoever decides next, after a conflict too, must know what has been published.
+        entry.status = status
+        answer = await self._api.apply(ROLLOUTS, rollout.namespace, rollout.name, body, subresource="status")
+        entry.written, entry.flushed_at = status, self._clock()
+        self._world.rollout(answer)
+
+    async def _patch_finalizers(self, entry: Entry, finalizers: list[str]) -> None:
+        rollout = entry.rollout
+        patch: list[Json] = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": rollout.resource_version},
+            {"op": "add", "path": "/metadata/finalizers", "value": finalizers},
+        ]
+        try:
+            answer = await self._api.json_patch(ROLLOUTS, rollout.namespace, rollout.name, patch)
+        except Refused as error:
+            # A failed "test" is answered with 422: somebody wrote in between.
+            raise Conflict(str(error)) from error
+        self._world.rollout(answer)
+
+    async def _announce(self, entry: Entry, command: Announce) -> None:
+        body = event(entry.rollout, command.type, command.reason, command.message, self._clock(), self._identity)
+        try:
+            await self._api.create(EVENTS, entry.rollout.namespace, body)
+        except (Unavailable, Conflict, Refused, NotFound) as error:
+            # An Event is a courtesy: what it says is in the status too.
+            _log.warning("Event %s on %s/%s not written: %s", command.reason, *entry.rollout.key, error)
+
+
+def _bake_of(spec: RolloutSpec, status: RolloutStatus) -> float:
+    names = {stage.name: stage.bake for stage in spec.stages}
+    bake = names.get(status.stage.name) if status.stage else None
+    return bake if bake is not None else 86400.0

@@ -1,0 +1,109 @@
+"""One snapshot of all that is known round a rollout, for ``decide``."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+
+from veriramp_operator.api.config import OperatorConfig
+from veriramp_operator.api.object import ABORT, REQUEST
+from veriramp_operator.api.reasons import NoDataReason, Reason
+from veriramp_operator.api.rollout import RolloutSpec, StageSpec
+from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine.types import Observation, Problem, Requests, WorkerSeen
+from veriramp_operator.evidence.types import Failure, Samples
+from veriramp_operator.resources.deployments import deployment_name
+from veriramp_operator.runtime.world import Entry
+
+
+def spec_of(entry: Entry) -> RolloutSpec:
+    """The spec, or where it cannot be read one that asks for exactly what is in force."""
+    if entry.rollout.spec is not None:
+        return entry.rollout.spec
+    published = entry.config_map.published if entry.config_map else None
+    vector = entry.status.parameters or (published.vector if published else OFF)
+    return RolloutSpec(stages=(_stage_at(vector, entry),), allow_unguarded=True)
+
+
+def observe(entry: Entry, samples: Mapping[str, Samples], config: OperatorConfig, now: float) -> Observation:
+    """Snapshot the caches; ``now`` in seconds since the epoch."""
+    rollout = entry.rollout
+    published = entry.config_map.published if entry.config_map else None
+    return Observation(
+        namespace=rollout.namespace,
+        name=rollout.name,
+        uid=rollout.uid,
+        generation=rollout.generation,
+        deleting=rollout.deleting,
+        requests=Requests(rollout.annotations.get(ABORT), rollout.annotations.get(REQUEST)),
+        published=published if published and published.uid == rollout.uid else None,
+        propagation=entry.propagation,
+        samples=samples,
+        workers=tuple(_workers(entry, now)),
+        problems=tuple(_problems(entry, samples, config)),
+        salts=(secrets.token_hex(16), secrets.token_hex(16)),
+        max_ranking_weight=config.limits.max_ranking_weight,
+    )
+
+
+def _workers(entry: Entry, now: float) -> Iterator[WorkerSeen]:
+    for worker in spec_of(entry).workers:
+        seen = entry.deployments.get(deployment_name(entry.rollout, worker.profile))
+        ready = seen is not None and seen.ready >= seen.desired
+        if ready:
+            entry.unready_since.pop(worker.profile, None)
+            since = None
+        else:
+            since = entry.unready_since.setdefault(worker.profile, now)
+        yield WorkerSeen(worker.profile, seen.desired if seen else None, seen.ready if seen else 0, since)
+
+
+def _problems(entry: Entry, samples: Mapping[str, Samples], config: OperatorConfig) -> Iterator[Problem]:
+    spec = spec_of(entry)
+    if entry.rollout.spec is None:
+        yield Problem(Reason.INVALID_SPEC, entry.rollout.spec_error)
+    if spec.gates and spec.prometheus not in config.endpoints:
+        known = ", ".join(sorted(config.endpoints)) or "none"
+        yield Problem(
+            Reason.UNKNOWN_ENDPOINT,
+            f"spec.prometheus: {spec.prometheus!r} is no endpoint of the operator's configuration; "
+            f"write one of: {known}",
+        )
+    for index, worker in enumerate(spec.workers):
+        if worker.profile not in config.profiles:
+            known = ", ".join(sorted(config.profiles)) or "none"
+            yield Problem(
+                Reason.UNKNOWN_PROFILE,
+                f"spec.workers[{index}].profile: {worker.profile!r} is no profile of the operator's configuration; "
+                f"write one of: {known}",
+            )
+    for name, holder in sorted(entry.conflicts.items()):
+        yield Problem(Reason.NAME_CONFLICT, f"{name} exists and belongs to {holder}; rename the rollout or delete it")
+    if entry.refused_document:
+        yield Problem(Reason.DOCUMENT_REFUSED, entry.refused_document)
+    yield from _refused_queries(spec, samples)
+
+
+def _refused_queries(spec: RolloutSpec, samples: Mapping[str, Samples]) -> Iterator[Problem]:
+    for index, gate in enumerate(spec.gates):
+        readings = samples.get(gate.name, Samples()).readings
+        answers = (readings[-1].answer, readings[-1].presence, readings[-1].newest) if readings else ()
+        for answer in answers:
+            if isinstance(answer, Failure) and answer.reason is NoDataReason.BAD_QUERY:
+                yield Problem(
+                    Reason.QUERY_REFUSED,
+                    f"spec.gates[{index}] {gate.name!r}: Prometheus refuses its query: {answer.message}",
+                )
+                break
+
+
+def _stage_at(vector: Vector, entry: Entry) -> StageSpec:
+    live = vector.mode.rank > 1
+    return StageSpec(
+        name=entry.status.stage.name if entry.status.stage else "unreadable",
+        mode=vector.mode,
+        sampling_rate=vector.sampling_rate,
+        canary_percent=vector.canary_percent if live else None,
+        ranking_weight=vector.ranking_weight if live else None,
+        top_k=vector.top_k,
+    )
