@@ -87,7 +87,7 @@ class _Case:
         denied = self._check(premises, denied=self._claim)
         if denied == z3.unsat:
             return self._result(Verdict.ENTAILED, "follows from the premises", "sat")
-        if z3.unknown in {answer, denied}:
+        if z3.unknown in (answer, denied):
             return self._result(Verdict.TOO_HARD, "no answer within the solver's limits", "unknown")
         return self._result(Verdict.UNDETERMINED, "the premises decide it neither way", "sat")
 
