@@ -1,0 +1,128 @@
+"""``veriramp-search``: put the service together and serve it until SIGTERM.
+
+Public names: :func:`main`, :class:`SearchSettings`, :class:`ConfigurationError`, :func:`settings_from`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import uvicorn
+from prometheus_client import REGISTRY, CollectorRegistry
+from starlette.applications import Starlette
+
+from veriramp_sdk.contract import Role
+from veriramp_sdk.flags import Flags
+from veriramp_sdk.trigger import VerificationTrigger
+from veriramp_search.app import search_app
+from veriramp_search.broker import KafkaSender, follow_verdicts
+from veriramp_search.corpus import shipped
+from veriramp_search.faults import RegressionSwitch
+from veriramp_search.metrics import watch
+from veriramp_search.quality import QualityBoard
+from veriramp_search.service import SearchService
+
+
+class ConfigurationError(Exception):
+    """The environment is wrong; the text names the variable, its value and what to write instead."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """``VERIRAMP_FLAGS_URL``, ``_ROLLOUT``, ``_BROKERS`` (may be empty), ``_HOST``, ``_PORT``, ``_DEBUG``."""
+
+    flags_url: str
+    rollout: str
+    brokers: str
+    host: str
+    port: int
+    debug: bool
+
+
+def main() -> int:
+    """Serve; exit code 0 after SIGTERM, 2 for a wrong configuration."""
+    try:
+        settings = settings_from(os.environ)
+    except ConfigurationError as error:
+        sys.stderr.write(f"veriramp-search: {error}\n")
+        return 2
+    logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(_serve(settings, REGISTRY))
+    return 0
+
+
+def settings_from(environment: Mapping[str, str]) -> SearchSettings:
+    """Read the environment; raises :class:`ConfigurationError`."""
+    port = environment.get("VERIRAMP_PORT", "8080")
+    if not port.isdecimal() or int(port) > _LAST_PORT:
+        raise ConfigurationError(f'VERIRAMP_PORT is "{port}"; write a whole number from 0 to {_LAST_PORT}')
+    return SearchSettings(
+        flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
+        rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
+        brokers=environment.get("VERIRAMP_BROKERS", ""),
+        host=environment.get("VERIRAMP_HOST", "0.0.0.0"),  # noqa: S104 - a pod is probed and scraped from outside
+        port=int(port),
+        debug=environment.get("VERIRAMP_DEBUG", "") == "1",
+    )
+
+
+async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
+    corpus, board, switch = shipped(), QualityBoard(), RegressionSwitch()
+    sender = KafkaSender(settings.brokers)
+    trigger = VerificationTrigger(sender, rollout=settings.rollout)
+    flags = Flags(settings.flags_url, settings.rollout, role=Role.SEARCH, registry=registry)
+    service = SearchService(corpus, flags, trigger, board, switch)
+    watch(registry, board, trigger)
+
+    @asynccontextmanager
+    async def background(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(flags)
+            if settings.brokers:
+                await stack.enter_async_context(sender)
+                await stack.enter_async_context(_running(trigger, board, settings.brokers))
+            yield
+
+    app = search_app(service, registry, debug_switch=switch if settings.debug else None, lifespan=background)
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=20
+    )
+    await uvicorn.Server(config).serve()
+
+
+def _running(trigger: VerificationTrigger, board: QualityBoard, brokers: str) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        tasks = (asyncio.create_task(trigger.run()), asyncio.create_task(follow_verdicts(brokers, board.apply)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return running()
+
+
+def _matching(environment: Mapping[str, str], name: str, form: re.Pattern[str], what: str) -> str:
+    value = environment.get(name, "")
+    if not form.fullmatch(value):
+        said = f'is "{value}"' if value else "is not set"
+        raise ConfigurationError(f"{name} {said}; write {what}")
+    return value
+
+
+_LAST_PORT: Final = 65_535
+_URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
+_ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
+
+if __name__ == "__main__":
+    sys.exit(main())
