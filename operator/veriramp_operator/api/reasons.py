@@ -68,6 +68,7 @@ class NoDataReason(StrEnum):
     EMPTY = "Empty"
     NOT_A_NUMBER = "NotANumber"
     WRONG_TYPE = "WrongType"
+    TOO_LARGE = "TooLarge"
     SEVERAL_SERIES = "SeveralSeries"
     TOO_OLD = "TooOld"
     NOT_PRESENT = "NotPresent"

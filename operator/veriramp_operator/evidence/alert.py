@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
+from typing import Final
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import AlertGate
 from veriramp_operator.evidence.grade import Grade, Mark, presence_problem, unknown
 from veriramp_operator.evidence.types import Failure, Reading, Series
+
+_LONGEST_LABELS: Final = 200
 
 
 def grade_alert(alert: AlertGate, reading: Reading) -> Grade:
@@ -34,4 +38,7 @@ def _breach(answer: Series) -> Grade:
 
 
 def _text(labels: Mapping[str, str]) -> str:
-    return " {" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}" if labels else ""
+    if not labels:
+        return ""
+    text = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items()))
+    return f" {{{textwrap.shorten(text, _LONGEST_LABELS, placeholder=' ...')}}}"

@@ -25,7 +25,14 @@ from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence.alert import grade_alert
 from veriramp_operator.evidence.firing import judge_firing
 from veriramp_operator.evidence.grade import Grade, Grader, Mark, age_problem
-from veriramp_operator.evidence.question import LEAST_MAX_AGE, POLLS_PER_MAX_AGE, window_of
+from veriramp_operator.evidence.question import (
+    DEFAULT_SCRAPE_INTERVAL,
+    LEAST_MAX_AGE,
+    POLLS_PER_MAX_AGE,
+    every_of,
+    for_of,
+    window_of,
+)
 from veriramp_operator.evidence.reasons import VerdictReason
 from veriramp_operator.evidence.threshold import grade_threshold
 from veriramp_operator.evidence.types import Reading, Samples, Verdict
@@ -57,9 +64,9 @@ def _judge_polls(
     newest = readings[-1]
     grade = grader(newest)
     from_ = -math.inf if since is None else since + window_of(gate)
-    breach = None if grade.mark is Mark.GOOD else _breach(readings, grader, gate.every, from_)
-    if breach is not None and breach.lasted >= _for(gate) - JITTER_POLLS * gate.every:
-        outlives = now - breach.last.at <= GAP_POLLS * gate.every
+    breach = None if grade.mark is Mark.GOOD else _breach(readings, grader, every_of(gate), from_)
+    if breach is not None and breach.lasted >= for_of(gate) - JITTER_POLLS * every_of(gate):
+        outlives = now - breach.last.at <= GAP_POLLS * every_of(gate)
         if grade.mark is Mark.BAD or outlives:
             return _regression(breach)
     if grade.mark is Mark.UNKNOWN:
@@ -81,6 +88,12 @@ class _Breach:
     @property
     def lasted(self) -> float:
         return self.last.at - self.first.at
+
+
+def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> Mark:
+    """What one poll says by itself: cheap, to tell whether a new one can have changed the verdict."""
+    grader = _grader(gate, scrape_interval)
+    return Mark.UNKNOWN if grader is None else grader(reading).mark
 
 
 def _grader(gate: GateSpec, scrape_interval: float) -> Grader | None:
@@ -125,14 +138,9 @@ def _breach(readings: Sequence[Reading], grader: Grader, every: float, from_: fl
     return _Breach(first, last, last_grade, size)
 
 
-def _for(gate: GateSpec) -> float:
-    kind = gate.alert or gate.threshold
-    return 0.0 if kind is None else kind.for_
-
-
 def _reading_problem(gate: GateSpec, newest: Reading, now: float) -> Verdict | None:
     """A poll that is itself long ago says nothing about now, however fresh its samples were."""
-    age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * gate.every, LEAST_MAX_AGE)
+    age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * every_of(gate), LEAST_MAX_AGE)
     if age <= limit:
         return None
     message = f"the last answer is {format_duration(age)} old, more than {format_duration(limit)}"
@@ -161,7 +169,7 @@ def _too_young(gate: GateSpec, grade: Grade, newest: Reading, breach: _Breach | 
     return Verdict(
         VerdictKind.INCONCLUSIVE,
         VerdictReason.BREACH_TOO_YOUNG,
-        f"{grade.message}, for {format_duration(lasted)} of {format_duration(_for(gate))}",
+        f"{grade.message}, for {format_duration(lasted)} of {format_duration(for_of(gate))}",
         grade.value,
         observed_at=newest.at,
         leans_bad=True,

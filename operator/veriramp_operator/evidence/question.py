@@ -13,6 +13,7 @@ DEFAULT_SCRAPE_INTERVAL: Final = 15.0
 LEAST_MAX_AGE: Final = 30.0
 POLLS_PER_MAX_AGE: Final = 3.0
 SCRAPES_PER_MAX_AGE: Final = 2.0
+MOST_POLLS_PER_FOR: Final = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,17 @@ def selector_of(gate: GateSpec) -> str | None:
     return query if query is not None and is_bare_selector(query) else None
 
 
+def for_of(gate: GateSpec) -> float:
+    """Seconds that a breach must last before it counts; 0 where the kind has no ``for``."""
+    kind = gate.alert or gate.threshold
+    return 0.0 if kind is None else kind.for_
+
+
+def every_of(gate: GateSpec) -> float:
+    """Seconds between two polls: ``every``, stretched where ``for`` is so long that its polls would fill memory."""
+    return max(gate.every, for_of(gate) / MOST_POLLS_PER_FOR)
+
+
 def window_of(gate: GateSpec) -> float:
     """Seconds of the past that one answer speaks about: ``window``, else the query's largest range, else 5 min."""
     if gate.window is not None:
@@ -67,4 +79,4 @@ def max_age_of(gate: GateSpec, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL)
     """Seconds that the newest sample may be old: ``maxAge``, else max(3 x every, 2 x scrape interval, 30 s)."""
     if gate.max_age is not None:
         return gate.max_age
-    return max(POLLS_PER_MAX_AGE * gate.every, SCRAPES_PER_MAX_AGE * scrape_interval, LEAST_MAX_AGE)
+    return max(POLLS_PER_MAX_AGE * every_of(gate), SCRAPES_PER_MAX_AGE * scrape_interval, LEAST_MAX_AGE)

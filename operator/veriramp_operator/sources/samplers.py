@@ -1,0 +1,232 @@
+"""Fill the evidence cache: ask every gate's questions on its own clock, each question once for all who ask it.
+
+Public: :class:`Samplers`. One task keeps a heap of what is due; a poll is a short task of its own. Polls of one
+question keep a fixed rhythm with a phase of its own, so that many gates spread evenly over their interval. A poll that
+still waits for its endpoint is not asked again, so a slow endpoint delays only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.evidence import Mark, Questions, every_of, max_age_of, questions
+from veriramp_operator.evidence.types import Answer, PushedAlert, Reading, Samples, Series
+from veriramp_operator.sources.cache import EvidenceCache, Key, Watch
+
+WAKE_BAD_SAMPLE: Final = "bad-sample"
+WAKE_EVIDENCE: Final = "evidence"
+WAKE_ALERT: Final = "alert"
+_SHARED_WITHIN: Final = 0.9
+_SAME_TICK: Final = 0.1
+_YOUNG_PART: Final = 2
+_QUERIES_PER_POLL: Final = 3
+_SPARE_QUERIES: Final = 64
+_DEFAULT_SCRAPE_INTERVAL: Final = 15.0
+
+
+class Endpoint(Protocol):
+    """What is asked of a monitoring system."""
+
+    scrape_interval: float
+
+    async def instant(self, query: str, at: float) -> Answer:
+        """The value of a query at a moment; faults are Failures."""
+
+
+PollKey = tuple[str, Questions]
+
+
+@dataclass(slots=True, eq=False)
+class _Poll:
+    """One set of questions at one endpoint, and the gates that wait for its answers."""
+
+    key: PollKey
+    endpoint: Endpoint
+    watches: list[Watch] = field(default_factory=list)
+    due: float = 0.0
+    running: bool = False
+
+    @property
+    def interval(self) -> float:
+        return min(every_of(watch.gate) for watch in self.watches)
+
+    @property
+    def max_age(self) -> float:
+        return min(max_age_of(watch.gate, watch.scrape_interval) for watch in self.watches)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A query that polls share: the moment it was last asked about, and its (coming) answer."""
+
+    at: float
+    answer: asyncio.Task[Answer]
+
+
+class Samplers:
+    """Keeps the evidence of all watched rollouts fresh.
+
+    ``endpoints``: by the name that rollouts use. ``wake(key, reason)`` is called when a rollout's verdicts can have
+    changed: on a bad sample, on a change between good, bad and unknown, on a pushed alert. ``clock``: seconds since
+    the epoch.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, Endpoint],
+        wake: Callable[[Key, str], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._endpoints, self._wake, self._clock = endpoints, wake, clock
+        self._cache = EvidenceCache()
+        self._polls: dict[PollKey, _Poll] = {}
+        self._poll_of: dict[Watch, PollKey] = {}
+        self._asked: dict[tuple[str, str], _Asked] = {}
+        self._heap: list[tuple[float, int, PollKey]] = []
+        self._planned = 0
+        self._moved = asyncio.Event()
+        self._tasks = asyncio.TaskGroup()
+
+    def watch(self, key: Key, spec: RolloutSpec) -> None:
+        """Watch exactly the gates of this spec from now on; what is known of an unchanged gate stays."""
+        endpoint = self._endpoints.get(spec.prometheus)
+        scrape_interval = _DEFAULT_SCRAPE_INTERVAL if endpoint is None else endpoint.scrape_interval
+        added, removed = self._cache.replace(key, spec, scrape_interval)
+        self._drop(removed)
+        for watch in added:
+            asked = questions(watch.gate)
+            if endpoint is not None and asked.query is not None:
+                self._join((spec.prometheus, asked), endpoint, watch)
+
+    def forget(self, key: Key) -> None:
+        """Stop watching a rollout that is gone."""
+        self._drop(self._cache.forget(key))
+
+    def samples(self, key: Key) -> Mapping[str, Samples]:
+        """Everything known for the gates of a rollout, by gate name."""
+        return self._cache.samples(key)
+
+    def push(self, alerts: Sequence[PushedAlert]) -> Mapping[Key, tuple[PushedAlert, ...]]:
+        """Record pushed alerts and wake who names them; returns which rollouts got which alerts."""
+        reached = self._cache.push(alerts, self._clock())
+        for key in reached:
+            self._wake(key, WAKE_ALERT)
+        return reached
+
+    async def run(self) -> None:
+        """Poll until cancelled; may be run once."""
+        async with self._tasks:
+            while True:
+                self._moved.clear()
+                for poll in self._due_now():
+                    self._tasks.create_task(self._ask(poll), name="poll")
+                wait = self._heap[0][0] - _monotonic() if self._heap else None
+                try:
+                    async with asyncio.timeout(wait):
+                        await self._moved.wait()
+                except TimeoutError:
+                    continue
+
+    def _join(self, poll_key: PollKey, endpoint: Endpoint, watch: Watch) -> None:
+        poll = self._polls.get(poll_key)
+        if poll is None:
+            poll = self._polls[poll_key] = _Poll(poll_key, endpoint)
+        poll.watches.append(watch)
+        self._poll_of[watch] = poll_key
+        # A new gate is asked at once; its rhythm begins after that.
+        self._plan(poll, 0.0)
+
+    def _drop(self, watches: Sequence[Watch]) -> None:
+        for watch in watches:
+            poll_key = self._poll_of.pop(watch, None)
+            if poll_key is None:
+                continue
+            poll = self._polls[poll_key]
+            poll.watches.remove(watch)
+            if not poll.watches:
+                del self._polls[poll_key]
+        if len(self._asked) > _QUERIES_PER_POLL * len(self._polls) + _SPARE_QUERIES:
+            used = {
+                (name, query) for name, asked in self._polls for query in (asked.query, asked.presence, asked.newest)
+            }
+            self._asked = {key: known for key, known in self._asked.items() if key in used}
+
+    def _plan(self, poll: _Poll, due: float) -> None:
+        poll.due = due
+        self._planned += 1
+        heapq.heappush(self._heap, (due, self._planned, poll.key))
+        self._moved.set()
+
+    def _due_now(self) -> list[_Poll]:
+        now, due = _monotonic(), []
+        while self._heap and self._heap[0][0] <= now:
+            planned, _, key = heapq.heappop(self._heap)
+            poll = self._polls.get(key)
+            if poll is None or poll.due != planned:
+                continue
+            self._plan(poll, _next_tick(now, poll.interval, key))
+            if not poll.running:
+                poll.running = True
+                due.append(poll)
+        return due
+
+    async def _ask(self, poll: _Poll) -> None:
+        asked, at = poll.key[1], self._clock()
+        since = at - _SHARED_WITHIN * poll.interval
+        try:
+            main = self._once(poll, asked.query, at, at - _SAME_TICK * poll.interval)
+            presence = self._once(poll, asked.presence, at, since)
+            newest = self._newest(poll, asked.newest, at) or self._once(poll, asked.newest, at, since)
+            answers = [None if one is None else await asyncio.shield(one.answer) for one in (main, presence, newest)]
+        finally:
+            poll.running = False
+        if main is None or answers[0] is None:
+            return
+        reading = Reading(main.at, answers[0], answers[1], answers[2])
+        for watch in tuple(poll.watches):
+            if watch.add(reading):
+                self._wake(watch.key, WAKE_BAD_SAMPLE if watch.mark is Mark.BAD else WAKE_EVIDENCE)
+
+    def _once(self, poll: _Poll, query: str | None, at: float, since: float) -> _Asked | None:
+        """Ask a query now, unless some poll has asked it since an instant: then its (coming) answer is shared."""
+        if query is None:
+            return None
+        key = (poll.key[0], query)
+        known = self._asked.get(key)
+        if known is None or not since <= known.at <= at:
+            known = _Asked(at, self._tasks.create_task(poll.endpoint.instant(query, at), name="query"))
+            self._asked[key] = known
+        return known
+
+    def _newest(self, poll: _Poll, query: str | None, at: float) -> _Asked | None:
+        """The known time of the newest sample while that is still young, else None.
+
+        Time stamps only grow, so an old answer can only overstate the age: no evidence counts as fresher than it is.
+        """
+        known = None if query is None else self._asked.get((poll.key[0], query))
+        if known is None or not known.answer.done():
+            return None
+        answer = known.answer.result()
+        if not isinstance(answer, Series) or len(answer.values) != 1:
+            return None
+        return known if 0 <= at - answer.values[0] <= poll.max_age / _YOUNG_PART else None
+
+
+def _next_tick(now: float, interval: float, key: PollKey) -> float:
+    """The next multiple of the interval, shifted by a phase that belongs to the questions."""
+    # The same query has the same phase, whatever is asked beside it, so that it is due at one moment for all.
+    name, asked = key
+    digest = hashlib.sha256(f"{name}\0{asked.query}".encode()).digest()
+    phase = int.from_bytes(digest[:4], "big") / 2**32 * interval
+    return ((now - phase) // interval + 1) * interval + phase
+
+
+def _monotonic() -> float:
+    return asyncio.get_running_loop().time()
