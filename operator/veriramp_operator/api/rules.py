@@ -90,7 +90,10 @@ _RAMP: Final = (
     Rule(
         "!has(self.steps) || self.steps.isSorted()",
         f"steps do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}",
-        say(f"steps %s do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}", "self.steps"),
+        say(
+            f"steps %s do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}",
+            "self.steps.map(s, string(s))",
+        ),
         field=".steps",
     ),
     Rule(
