@@ -57,11 +57,15 @@ verify: install ## Fail when a generated file is not current
 	@$(PY) -m tools.generate --check
 	@$(PY) -m tools.requirements_page --check
 
-.PHONY: lint
-lint: install ## ruff, format, types, and which way imports point
+.PHONY: lint lint-ruff lint-format lint-types lint-imports
+lint: lint-ruff lint-format lint-types lint-imports ## ruff, format, types, and which way imports point (make -k lint: all findings)
+lint-ruff: install
 	@echo "lint 1/4: ruff check"; $(BIN)/ruff check .
+lint-format: install
 	@echo "lint 2/4: ruff format"; $(BIN)/ruff format --check .
+lint-types: install
 	@echo "lint 3/4: mypy"; $(BIN)/mypy
+lint-imports: install
 	@echo "lint 4/4: import-linter"; $(BIN)/lint-imports --no-logo
 
 .PHONY: test
