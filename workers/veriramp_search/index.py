@@ -53,25 +53,4 @@ def _words(text: str) -> list[str]:
 
 
 _WORD: Final = re.compile(r"\w+")
-_STOP_WORDS: Final = frozenset(
-    [
-        "a",
-        "about",
-        "an",
-        "and",
-        "are",
-        "by",
-        "how",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "the",
-        "to",
-        "was",
-        "what",
-        "who",
-    ],
-)
+_STOP_WORDS: Final = frozenset({"a", "an", "and", "are", "by", "how", "in", "is", "it", "of", "on", "the", "to", "was"})

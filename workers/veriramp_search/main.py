@@ -37,10 +37,15 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """``VERIRAMP_FLAGS_URL``, ``_ROLLOUT``, ``_BROKERS`` (may be empty), ``_HOST``, ``_PORT``, ``_DEBUG``."""
+    """``VERIRAMP_FLAGS_URL``, ``_ROLLOUT``, ``_FLAG_KEY``, ``_BROKERS``, ``_HOST``, ``_PORT``, ``_DEBUG``.
+
+    The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. Without brokers nothing is verified. An empty
+    flag key means the rollout's name.
+    """
 
     flags_url: str
     rollout: str
+    flag_key: str
     brokers: str
     host: str
     port: int
@@ -67,8 +72,9 @@ def settings_from(environment: Mapping[str, str]) -> SearchSettings:
     return SearchSettings(
         flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
+        flag_key=environment.get("VERIRAMP_FLAG_KEY", ""),
         brokers=environment.get("VERIRAMP_BROKERS", ""),
-        host=environment.get("VERIRAMP_HOST", "0.0.0.0"),  # noqa: S104 - a pod is probed and scraped from outside
+        host=environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1",
         port=int(port),
         debug=environment.get("VERIRAMP_DEBUG", "") == "1",
     )
@@ -78,7 +84,9 @@ async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
     corpus, board, switch = shipped(), QualityBoard(), RegressionSwitch()
     sender = KafkaSender(settings.brokers)
     trigger = VerificationTrigger(sender, rollout=settings.rollout)
-    flags = Flags(settings.flags_url, settings.rollout, role=Role.SEARCH, registry=registry)
+    flags = Flags(
+        settings.flags_url, settings.rollout, key=settings.flag_key or None, role=Role.SEARCH, registry=registry
+    )
     service = SearchService(corpus, flags, trigger, board, switch)
     watch(registry, board, trigger)
 

@@ -22,7 +22,7 @@ from veriramp_sdk.contract import Mode, Role
 from veriramp_sdk.decision import FlagState
 from veriramp_sdk.events import Topic
 from veriramp_sdk.flags import Flags
-from veriramp_workers.bus.kafka import BusMetrics, BusSettings, KafkaWorker
+from veriramp_workers.bus.kafka import DEFAULT_CONCURRENCY, BusMetrics, BusSettings, KafkaWorker
 from veriramp_workers.health import Server, health_app
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
 from veriramp_workers.settings import ConfigurationError, WorkerSettings, settings_from
@@ -68,10 +68,12 @@ async def _run(settings: WorkerSettings, build: _Build, registry: CollectorRegis
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(VerifierPool(settings.solvers))
-        flags = Flags(settings.flags_url, settings.rollout, role=Role.WORKER, registry=registry)
+        flags = Flags(
+            settings.flags_url, settings.rollout, key=settings.flag_key or None, role=Role.WORKER, registry=registry
+        )
         await stack.enter_async_context(flags)
         worker = build(settings, pool, registry)
-        _obey(flags, worker, loop)
+        _obey(flags, worker, settings.profile, loop)
         server = _server(settings, registry, worker)
         serving = asyncio.create_task(server.serve())
         _log.info("%s obeys %s", settings.profile, settings.rollout)
@@ -83,11 +85,13 @@ async def _run(settings: WorkerSettings, build: _Build, registry: CollectorRegis
     return 0
 
 
-def _obey(flags: Flags, worker: KafkaWorker, loop: asyncio.AbstractEventLoop) -> None:
+def _obey(flags: Flags, worker: KafkaWorker, profile: str, loop: asyncio.AbstractEventLoop) -> None:
     """Pause the worker while the mode is Off; the flags call back in a thread of their own."""
 
     def follow(mode: Mode) -> None:
-        _log.info("mode is %s", mode)
+        concurrency = flags.settings(profile).integer("maxConcurrentVerifications", DEFAULT_CONCURRENCY)
+        _log.info("mode is %s, at most %d verifications at once", mode, concurrency)
+        worker.resize(max(1, concurrency))
         if mode is Mode.OFF:
             worker.pause()
         else:

@@ -17,11 +17,16 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """``VERIRAMP_BROKERS``, ``_FLAGS_URL``, ``_ROLLOUT``, ``_PROFILE``, ``_PORT``, ``_SOLVERS``, ``_LOG_LEVEL``."""
+    """``VERIRAMP_BROKERS``, ``_FLAGS_URL``, ``_ROLLOUT``, ``_FLAG_KEY``, ``_PROFILE``, ``_HOST``, ``_PORT``,
+    ``_SOLVERS``, ``_LOG_LEVEL``.
+
+    The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. An empty flag key means the rollout's name.
+    """
 
     brokers: str
     flags_url: str
     rollout: str
+    flag_key: str
     profile: str
     host: str
     port: int
@@ -35,8 +40,9 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         brokers=_matching(environment, "VERIRAMP_BROKERS", _BROKERS, "host:port, several separated by commas"),
         flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
-        profile=environment.get("VERIRAMP_PROFILE", profile),
-        host=environment.get("VERIRAMP_HOST", "0.0.0.0"),  # noqa: S104 - a pod is probed and scraped from outside
+        flag_key=environment.get("VERIRAMP_FLAG_KEY", ""),
+        profile=environment.get("VERIRAMP_PROFILE") or profile,
+        host=environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1",
         port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),

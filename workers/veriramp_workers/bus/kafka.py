@@ -20,8 +20,12 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from veriramp_workers.bus.slots import Slots
 from veriramp_workers.bus.window import OffsetWindow
 from veriramp_workers.ports import Handler, Message, PoisonError, Record
+
+DEFAULT_CONCURRENCY: Final = 10
+"""Records in work at once, where the flags say nothing else."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class BusSettings:
     group: str
     topics: tuple[str, ...]
     dead_letters: str
-    concurrency: int = 10
+    concurrency: int = DEFAULT_CONCURRENCY
     window: int = 200
     drain_seconds: float = 20.0
     commit_seconds: float = 0.5
@@ -59,7 +63,7 @@ class KafkaWorker:
         self._settings = settings
         self._handler = handler
         self._metrics = metrics
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = Slots(settings.concurrency)
         self._windows: dict[TopicPartition, OffsetWindow] = {}
         self._tasks: dict[asyncio.Task[None], TopicPartition] = {}
         self._paused = paused
@@ -83,6 +87,10 @@ class KafkaWorker:
         """Read on where reading stopped."""
         self._paused = False
         self._metrics.paused.set(0)
+
+    def resize(self, concurrency: int) -> None:
+        """Work on this many records at once from now on."""
+        self._slots.resize(concurrency)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then drain and commit; raises what made going on impossible."""
