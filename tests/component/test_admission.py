@@ -11,7 +11,6 @@ import httpx
 import pytest
 import yaml
 
-from tests.support.devcluster import control_plane  # noqa: F401 the fixture
 from tests.support.rollouts import CRD, BadRollout, bad_rollouts, complete, patched
 from tests.support.waiting import wait_for
 from tools.devcluster.cluster import DevCluster
@@ -26,7 +25,7 @@ SECONDS: Final = 30.0
 
 
 @pytest.fixture(scope="module")
-def api(control_plane: DevCluster) -> Iterator[httpx.Client]:  # noqa: F811
+def api(control_plane: DevCluster) -> Iterator[httpx.Client]:
     control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRD))
     with control_plane.client() as client:
         wait_for(lambda: client.get(f"{API}/verificationrollouts").is_success, SECONDS, "the resource to be served")
@@ -136,7 +135,7 @@ def test_refused_with_a_sentence_that_says_what_to_write(api: httpx.Client, sear
     assert "evaluated with error" not in response.json()["message"]
 
 
-def test_kubectl_apply_shows_the_sentence(control_plane: DevCluster, search: str, tmp_path: Path) -> None:  # noqa: F811
+def test_kubectl_apply_shows_the_sentence(control_plane: DevCluster, search: str, tmp_path: Path) -> None:
     file = tmp_path / "rollout.yaml"
     for bad in bad_rollouts()[:10]:
         file.write_text(yaml.safe_dump(bad.manifest()).replace("namespace: search", f"namespace: {search}"))
@@ -203,7 +202,7 @@ def without_rules(node: Any) -> Any:
     return [without_rules(item) for item in node] if isinstance(node, list) else node
 
 
-BROKEN: Final = [
+BROKEN: Final[list[dict[str, Any]]] = [
     {"op": "replace", "path": "/metadata/name", "value": "an-old-rollout-with-a-name-that-is-far-too-long"},
     {"op": "replace", "path": "/spec/stages/4/canaryPercent", "value": 1},
     {"op": "replace", "path": "/spec/stages/2/maxBake", "value": "1h"},
@@ -242,14 +241,10 @@ def test_what_was_sound_in_an_old_object_must_stay_so(api: httpx.Client, search:
 # Status, merging and what people see
 
 
-def test_the_order_of_stages_follows_the_last_apply(control_plane: DevCluster, search: str) -> None:  # noqa: F811
+def test_the_order_of_stages_follows_the_last_apply(control_plane: DevCluster, search: str) -> None:
     manifest = patched(complete(), [{"op": "remove", "path": "/metadata/namespace"}])
-    new = {"name": "canary-10", "mode": "Live", "canaryPercent": 10}
-    for change in (
-        [],
-        [{"op": "add", "path": "/spec/stages/3", "value": new}],
-        [{"op": "remove", "path": "/spec/stages/1"}],
-    ):
+    insert = {"op": "add", "path": "/spec/stages/3", "value": {"name": "c", "mode": "Live", "canaryPercent": 10}}
+    for change in ([], [insert], [{"op": "remove", "path": "/spec/stages/1"}]):
         manifest = patched(manifest, change)
         text = yaml.safe_dump(manifest)
         control_plane.kubectl("apply", "--server-side", "-n", search, "-f", "-", stdin=text)
@@ -258,7 +253,7 @@ def test_the_order_of_stages_follows_the_last_apply(control_plane: DevCluster, s
         assert names == [stage["name"] for stage in manifest["spec"]["stages"]]
 
 
-def test_explain_teaches(control_plane: DevCluster, api: httpx.Client) -> None:  # noqa: F811
+def test_explain_teaches(control_plane: DevCluster, api: httpx.Client) -> None:
     def taught() -> bool:
         text = " ".join(control_plane.kubectl("explain", "vr.spec.gates.required", check=False).split())
         return "Promotion needs its Pass; default true unless onRegression is Report." in text
@@ -267,7 +262,7 @@ def test_explain_teaches(control_plane: DevCluster, api: httpx.Client) -> None: 
     assert "vr,vrollout" in control_plane.kubectl("api-resources", "--api-group=veriramp.dev")
 
 
-def test_get_prints_the_columns(control_plane: DevCluster, api: httpx.Client, search: str) -> None:  # noqa: F811
+def test_get_prints_the_columns(control_plane: DevCluster, api: httpx.Client, search: str) -> None:
     path = stored(api, search)
     ready = {"type": "Ready", "status": "False", "reason": "Baking", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     status = {
@@ -284,17 +279,8 @@ def test_get_prints_the_columns(control_plane: DevCluster, api: httpx.Client, se
     names = ["NAME", "READY", "PHASE", "STAGE", "MODE", "CANARY", "RATE", "WEIGHT", "REASON", "AGE"]
     assert head.split() == [*names, "REVISION", "APPLIED", "NEXT"]
     words = row.split()
-    assert words[:9] == [
-        "search-verification",
-        "False",
-        "Progressing",
-        "canary-5",
-        "Live",
-        "5",
-        "0.05",
-        "0.0312",
-        "Baking",
-    ]
+    assert words[:5] == ["search-verification", "False", "Progressing", "canary-5", "Live"]
+    assert words[5:9] == ["5", "0.05", "0.0312", "Baking"]
     assert words[10:] == ["7", "4", "2026-01-01T00:10:00.000000Z"]
     assert head.split()[:10] == control_plane.kubectl("get", "vrollout", "-n", search).splitlines()[0].split()
     assert "search-verification" in control_plane.kubectl("get", "veriramp", "-n", search)

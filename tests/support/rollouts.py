@@ -41,7 +41,7 @@ def bad_rollouts() -> list[BadRollout]:
 
 
 def patched(manifest: dict[str, Any], patch: Patch) -> dict[str, Any]:
-    """Apply `add`, `replace` and `remove` of RFC 6902 to a copy; a path that is not there is a KeyError or IndexError."""
+    """Apply `add`, `replace` and `remove` of RFC 6902 to a copy; raises KeyError or IndexError for a wrong path."""
     result = copy.deepcopy(manifest)
     for change in patch:
         *way, last = change["path"].strip("/").split("/")
