@@ -127,3 +127,14 @@ def test_check_fails_on_a_stale_page_and_writing_makes_it_current(
     assert not page.exists()
     assert requirements_page.main([]) == 0
     assert requirements_page.main(["--check"]) == 0
+
+
+def test_collection_stops_at_an_unknown_row(pytester: pytest.Pytester) -> None:
+    pytester.makeini(
+        "[pytest]\nasyncio_default_fixture_loop_scope = function\nmarkers = shows(*ids): rows that a test shows\n"
+    )
+    pytester.makeconftest("from tests.conftest import pytest_collection_modifyitems")
+    pytester.makepyfile("import pytest\n\n@pytest.mark.shows('S1-FLAG-01', 'S9-NONE-01')\ndef test_it(): ...\n")
+    result = pytester.runpytest_inprocess("-p", "no:randomly")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*has no such ID:", '*::test_it: shows("S9-NONE-01")'])
