@@ -18,7 +18,7 @@ _log = logging.getLogger("veriramp.flagserver")
 
 
 def main() -> None:
-    """Run until SIGTERM or SIGINT; exit 2 when the settings are wrong."""
+    """Run until SIGTERM or SIGINT; exit 1 when the settings are wrong."""
     try:
         settings = read_settings(os.environ)
         logging.basicConfig(
