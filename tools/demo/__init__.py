@@ -1,0 +1,1 @@
+"""``make demo``: one rollout walked up, rolled back twice, and the report that says how fast."""

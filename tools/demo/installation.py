@@ -1,0 +1,97 @@
+"""Puts the product and a search service into the dev cluster, the way a platform engineer would."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tools.demo.console import Console
+from tools.devcluster.cluster import DevCluster
+from tools.toolchain import binary
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SYSTEM: Final = "veriramp-system"
+SEARCH: Final = "search"
+ROLLOUT: Final = "verification"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What the rest of the demo needs to know of the installation."""
+
+    alert_token: str
+    search_urls: tuple[str, ...]
+    operator_pods: tuple[str, ...]
+    flag_server_urls: tuple[str, ...]
+
+
+def install(console: Console, cluster: DevCluster, rollout: Path) -> Installed:
+    """Helm install, search service, then the rollout by kubectl apply; returns when all pods are ready."""
+    token = secrets.token_urlsafe(24)
+    with console.step("helm install veriramp (operator x2, flag server x2)"):
+        cluster.kubectl("create", "namespace", SEARCH)
+        helm_install(cluster, values(cluster, token))
+    with console.step("search service (2 replicas), following the flags"):
+        manifest = (ROOT / "examples/search/search.yaml").read_text(encoding="utf-8")
+        cluster.kubectl("apply", "-n", SEARCH, "-f", "-", stdin=manifest)
+        cluster.kubectl(
+            "set",
+            "env",
+            "-n",
+            SEARCH,
+            "deployment/search",
+            f"VERIRAMP_BROKERS={cluster.broker_address}",
+            "VERIRAMP_DEBUG=1",
+        )
+        cluster.kubectl("rollout", "status", "-n", SEARCH, "deployment/search", "--timeout=60s")
+    console.say(f"kubectl apply -f {rollout.relative_to(ROOT)}")
+    cluster.kubectl("apply", "-n", SEARCH, "-f", str(rollout))
+    return Installed(
+        alert_token=token,
+        search_urls=tuple(f"http://{ip}:8080" for ip in pod_ips(cluster, SEARCH, "app.kubernetes.io/name=search")),
+        operator_pods=pod_ips(cluster, SYSTEM, "app.kubernetes.io/component=operator"),
+        flag_server_urls=tuple(
+            f"http://{ip}:8016" for ip in pod_ips(cluster, SYSTEM, "app.kubernetes.io/component=flagserver")
+        ),
+    )
+
+
+def values(cluster: DevCluster, alert_token: str) -> dict[str, Any]:
+    """Chart values for a dev cluster; the alert token is given so that the demo can play Alertmanager."""
+    return {
+        "watchNamespaces": [SEARCH],
+        "endpoints": {"default": {"url": cluster.prometheus_url, "scrapeInterval": "1s"}},
+        "alerts": {"token": alert_token},
+        "profiles": {
+            "orchestrator": {
+                "image": "veriramp/workers",
+                "command": ["veriramp-worker", "orchestrator"],
+                "env": {"VERIRAMP_BROKERS": cluster.broker_address},
+            }
+        },
+    }
+
+
+def helm_install(cluster: DevCluster, chart_values: dict[str, Any]) -> None:
+    """``helm upgrade --install --wait`` of the chart in this tree."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(chart_values, file)
+        file.flush()
+        command = [str(binary("helm")), "upgrade", "--install", "veriramp", str(ROOT / "charts/veriramp")]
+        options = ["--namespace", SYSTEM, "--create-namespace", "--values", file.name, "--wait", "--timeout", "90s"]
+        done = subprocess.run(
+            [*command, *options, "--kubeconfig", str(cluster.kubeconfig)], capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        raise RuntimeError(f"helm install failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def pod_ips(cluster: DevCluster, namespace: str, selector: str) -> tuple[str, ...]:
+    """Addresses of the running pods that a selector finds."""
+    raw = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))
+    return tuple(pod["status"]["podIP"] for pod in raw["items"] if pod["status"].get("podIP"))
