@@ -1,4 +1,4 @@
-"""One summary at the end of a run: counts per folder, requirement rows shown, and loudly what was skipped.
+"""What a run will take, and one summary at its end: counts per folder, rows shown, loudly what was skipped.
 
 A pytest plugin, loaded by tests/conftest.py. A row counts as shown when at least one of its tests passed and none
 failed. `Run` holds the counts, `lines()` makes the text; both know nothing of pytest's terminal.
@@ -7,7 +7,7 @@ failed. `Run` holds the counts, `lines()` makes the text; both know nothing of p
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ import pytest
 Outcome = Literal["passed", "failed", "skipped"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "skipped")
 _ROW_WIDTH: Final = 100
+_DURATIONS: Final = "veriramp/durations"
 
 
 @dataclass
@@ -51,6 +52,15 @@ def folder_of(test: str) -> str:
     return "/".join(test.split("::", 1)[0].split("/")[:2])
 
 
+def expectation(tests: Sequence[str], durations: Mapping[str, float]) -> str:
+    """How long these tests took last time, from seconds per test; empty when none of them ever ran here."""
+    known = [durations[test] for test in tests if test in durations]
+    if not known:
+        return ""
+    new = f"; {len(tests) - len(known)} of {len(tests)} are new" if len(known) < len(tests) else ""
+    return f"last time {sum(known):.0f} s{new}"
+
+
 def lines(run: Run) -> Iterator[str]:
     """The summary, line by line."""
     yield f"{'folder':<18}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>10}"
@@ -79,8 +89,10 @@ def _rows(title: str, rows: list[str]) -> Iterator[str]:
 class SummaryPlugin:
     """Feeds a `Run` from pytest's reports and prints it."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: pytest.Cache | None) -> None:
         self.run = Run()
+        self._cache = cache
+        self._durations: defaultdict[str, float] = defaultdict(float)
         self._rows: dict[str, tuple[str, ...]] = {}
         self._decided: dict[str, tuple[Outcome, str]] = {}
 
@@ -88,6 +100,16 @@ class SummaryPlugin:
         """Remember which rows each test names."""
         for item in session.items:
             self._rows[item.nodeid] = tuple(str(name) for mark in item.iter_markers("shows") for name in mark.args)
+
+    def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
+        """Say before the first test how long they took last time."""
+        line = expectation([item.nodeid for item in items], self._remembered())
+        return [line] if line else []
+
+    def pytest_sessionfinish(self) -> None:
+        """Remember how long each test took."""
+        if self._cache is not None and self._durations:
+            self._cache.set(_DURATIONS, {**self._remembered(), **self._durations})
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A module that skips itself, or cannot be imported, counts as one test."""
@@ -99,6 +121,7 @@ class SummaryPlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test is decided by the worst of set-up, call and tear-down, and counted once."""
         self.run.seconds[folder_of(report.nodeid)] += report.duration
+        self._durations[report.nodeid] += report.duration
         if report.failed:
             self._decided[report.nodeid] = ("failed", "")
         elif report.skipped:
@@ -115,10 +138,14 @@ class SummaryPlugin:
         for line in lines(self.run):
             terminalreporter.write_line(line, yellow=line.startswith("NOT RUN"), red=line.startswith("REQUIREMENT"))
 
+    def _remembered(self) -> dict[str, float]:
+        known = self._cache.get(_DURATIONS, None) if self._cache is not None else None
+        return known if isinstance(known, dict) else {}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the plugin for this run."""
-    config.pluginmanager.register(SummaryPlugin(), "veriramp-summary")
+    config.pluginmanager.register(SummaryPlugin(getattr(config, "cache", None)), "veriramp-summary")
 
 
 def _reason(longrepr: object) -> str:

@@ -79,3 +79,24 @@ def test_a_row_that_only_skipped_tests_name_is_not_shown() -> None:
     run.finish("tests/unit/test_x.py::test_y", "skipped", ("A-1",))
     assert (run.shown, run.broken) == ([], [])
     assert list(summary.lines(run))[-1] == "NOT RUN: 1 test: no reason given"
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        (["a", "b"], "last time 4 s"),
+        (["a", "b", "c"], "last time 4 s; 1 of 3 are new"),
+        (["c"], ""),
+        ([], ""),
+    ],
+)
+def test_expectation(tests: list[str], said: str) -> None:
+    assert summary.expectation(tests, {"a": 1.4, "b": 3.0, "gone": 9.0}) == said
+
+
+def test_a_second_run_says_how_long_the_first_one_took(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makeconftest(PLUGINS)
+    pytester.makepyfile("def test_it(): ...")
+    assert "last time" not in pytester.runpytest_inprocess("-p", "no:randomly").stdout.str()
+    pytester.runpytest_inprocess("-p", "no:randomly").stdout.fnmatch_lines(["last time 0 s"])
