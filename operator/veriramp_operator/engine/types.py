@@ -68,7 +68,10 @@ class RoleCount:
 
 @dataclass(frozen=True, slots=True)
 class PropagationSeen:
-    """Who runs which revision. ``revision``: the one the counts are about. ``observed_at``: None = never asked."""
+    """Who runs which revision. ``revision``: the one the counts are about.
+
+    ``observed_at``: None = never asked, or not everybody answered (``unreachable``: the flag servers that did not).
+    """
 
     revision: int = 0
     uid: str = ""
@@ -78,6 +81,7 @@ class PropagationSeen:
     p99_seconds: float | None = None
     last_applied_at: float | None = None
     observed_at: float | None = None
+    unreachable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,7 @@ class Finding:
     """What one check found: a direction, a reason, a sentence for people.
 
     ``target``: the vector to fall or rise to (None = keep). ``ramp_runs``/``bake_runs``: the clocks of the row.
-    ``latch``: the latch a fall makes, if any. ``look_again``: when this finding may change by itself. ``stage``: where
+    ``latch``: the latch a fall makes, if any. ``look_again``: seconds after which this finding may change by itself. ``stage``: where
     the rollout stands once the target is published (None = in no stage; a Hold keeps its stage). ``forced``: a person's
     word that is published even when it lowers nothing. ``stalled``: nothing goes on before a person acts.
     """

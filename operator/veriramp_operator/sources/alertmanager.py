@@ -1,6 +1,6 @@
 """Read what Alertmanager pushes: the version 4 webhook payload (prometheus.io/docs, "Alerting: webhook_config").
 
-Public: :func:`parse_payload`, :func:`covers`, :class:`Payload`. Pure; the HTTP handler is the runtime's.
+Public: :func:`parse_body`, :func:`parse`, :func:`covers`, :class:`Payload`. Pure; the HTTP handler is the runtime's.
 
 Who an alert is for: rollouts in the namespace of its ``namespace`` label that name its ``alertname`` in a ``firing``
 gate; with a ``rollout`` label only the rollout of that name. An alert without ``namespace`` is for nobody, and the
@@ -14,7 +14,7 @@ its arrival. Alertmanager sends an unresolved alert again after ``group_interval
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -34,6 +34,10 @@ class Payload:
     alerts: tuple[PushedAlert, ...]
     problems: tuple[str, ...] = ()
 
+    def __iter__(self) -> Iterator[PushedAlert]:
+        """The alerts."""
+        return iter(self.alerts)
+
 
 class BadPayload(ValueError):  # noqa: N818 named like the other errors of the tree
     """The body is no version 4 payload within the limits; the message says what is expected.
@@ -46,11 +50,10 @@ class BadPayload(ValueError):  # noqa: N818 named like the other errors of the t
         self.too_large = too_large
 
 
-def parse_payload(body: bytes, received_at: float) -> Payload:
+def parse_body(body: bytes, received_at: float) -> Payload:
     """Parse a webhook body received at an instant (seconds since the epoch).
 
-    Raises BadPayload for a body that cannot be read at all; a single unreadable alert is a problem in the result, so
-    that it does not take the others along.
+    Raises BadPayload for a body that cannot be read at all.
     """
     if len(body) > MOST_BYTES:
         raise BadPayload(f"the body has {len(body)} bytes; at most {MOST_BYTES} are read", too_large=True)
@@ -58,6 +61,15 @@ def parse_payload(body: bytes, received_at: float) -> Payload:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadPayload(f"the body is not JSON: {error}; send Alertmanager's webhook payload") from error
+    return parse(content, received_at)
+
+
+def parse(content: object, received_at: float) -> Payload:
+    """Parse a decoded payload.
+
+    Raises BadPayload for one that cannot be read as a whole; a single unreadable alert is a problem in the result, so
+    that it does not take the others along.
+    """
     if not isinstance(content, dict) or str(content.get("version")) != "4":
         found = content.get("version") if isinstance(content, dict) else type(content).__name__
         raise BadPayload(f'version is {found!r}; send Alertmanager\'s webhook payload with "version": "4"')

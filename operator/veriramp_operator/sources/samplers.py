@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import heapq
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -20,9 +20,9 @@ from veriramp_operator.evidence import Mark, Questions, every_of, max_age_of, qu
 from veriramp_operator.evidence.types import Answer, PushedAlert, Reading, Samples, Series
 from veriramp_operator.sources.cache import EvidenceCache, Key, Watch
 
-WAKE_BAD_SAMPLE: Final = "bad-sample"
-WAKE_EVIDENCE: Final = "evidence"
-WAKE_ALERT: Final = "alert"
+WAKE_BAD_SAMPLE: Final = "evidence"
+WAKE_READING: Final = "reading"
+WAKE_ALERT: Final = "push"
 _SHARED_WITHIN: Final = 0.9
 _SAME_TICK: Final = 0.1
 _YOUNG_PART: Final = 2
@@ -113,7 +113,7 @@ class Samplers:
         """Everything known for the gates of a rollout, by gate name."""
         return self._cache.samples(key)
 
-    def push(self, alerts: Sequence[PushedAlert]) -> Mapping[Key, tuple[PushedAlert, ...]]:
+    def push(self, alerts: Iterable[PushedAlert]) -> Mapping[Key, tuple[PushedAlert, ...]]:
         """Record pushed alerts and wake who names them; returns which rollouts got which alerts."""
         reached = self._cache.push(alerts, self._clock())
         for key in reached:
@@ -192,7 +192,7 @@ class Samplers:
         reading = Reading(main.at, answers[0], answers[1], answers[2])
         for watch in tuple(poll.watches):
             if watch.add(reading):
-                self._wake(watch.key, WAKE_BAD_SAMPLE if watch.mark is Mark.BAD else WAKE_EVIDENCE)
+                self._wake(watch.key, WAKE_BAD_SAMPLE if watch.mark is Mark.BAD else WAKE_READING)
 
     def _once(self, poll: _Poll, query: str | None, at: float, since: float) -> _Asked | None:
         """Ask a query now, unless some poll has asked it since an instant: then its (coming) answer is shared."""
