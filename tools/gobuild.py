@@ -76,11 +76,11 @@ def build(names: Sequence[str], cache: Path, progress: Progress) -> None:
         work = cache / ".work"
         plans = _plans(missing, cache)
         _check_room(plans, cache)
-        environment = go_environment(work)
-        go = find_go(environment)
         total = duration(sum(plan.expected for plan in plans))
         programs = "1 program" if len(missing) == 1 else f"{len(missing)} programs"
         progress.say(f"Building {programs} from source, about {total} in total (once: kept in {cache}).")
+        environment = go_environment(work)
+        go = find_go(environment)
         for plan in plans:
             _build_module(plan, go, work, environment, progress)
         shutil.rmtree(work)
@@ -103,7 +103,10 @@ def find_go(environment: Mapping[str, str]) -> str:
     if asked.returncode != 0:
         raise ToolMissing(f"`{go}` cannot be used: {asked.stderr.strip()}. {advice}")
     if not go_is_new_enough(asked.stdout):
-        raise ToolMissing(f"`{go}` is {asked.stdout.strip()}, which is too old. {advice}")
+        raise ToolMissing(
+            f"`{go}` is {asked.stdout.strip()}, which is too old (Go 1.21 and later would fetch a newer one by itself, "
+            f"but GOTOOLCHAIN forbids it, or this one is older still). {advice}"
+        )
     return go
 
 
