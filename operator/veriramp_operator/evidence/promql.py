@@ -43,7 +43,7 @@ def largest_range(query: str) -> float | None:
     group = last = 0.0
     for token in _tokens(query):
         if token.kind is _Kind.RANGE:
-            seconds = _seconds(token.text[1:-1].partition(":")[0])
+            seconds = _seconds(token.text[1:].removesuffix("]").partition(":")[0])
             found = found or seconds is not None
             last += seconds or 0.0
             group = max(group, last)
