@@ -53,6 +53,8 @@ def _orchestrator(settings: WorkerSettings, pool: VerifierPool, registry: Collec
         group="verification-orchestrator-group",
         topics=(Topic.INTERACTIVE,),
         dead_letters=Topic.DEAD_LETTERS,
+        commit_seconds=settings.commit_seconds,
+        session_seconds=settings.session_seconds,
     )
     return KafkaWorker(bus, orchestrator, BusMetrics(registry), paused=True)
 

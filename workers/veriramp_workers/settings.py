@@ -5,6 +5,7 @@ Public names: :class:`WorkerSettings`, :class:`ConfigurationError`, :func:`setti
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,7 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """``VERIRAMP_BROKERS``, ``_FLAGS_URL``, ``_ROLLOUT``, ``_FLAG_KEY``, ``_PROFILE``, ``_HOST``, ``_PORT``,
-    ``_SOLVERS``, ``_LOG_LEVEL``.
+    """Read from ``VERIRAMP_*``; see ``docs/pipeline.md``.
 
     The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. An empty flag key means the rollout's name.
     """
@@ -31,6 +31,8 @@ class WorkerSettings:
     host: str
     port: int
     solvers: int
+    commit_seconds: float
+    session_seconds: float
     log_level: str
 
 
@@ -45,6 +47,8 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         host=environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1",
         port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
+        commit_seconds=_seconds(environment, "VERIRAMP_COMMIT_SECONDS", 0.5, 0.05, 3_600.0),
+        session_seconds=_seconds(environment, "VERIRAMP_SESSION_SECONDS", 10.0, 6.0, 300.0),
         log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
     )
 
@@ -69,3 +73,14 @@ def _number(environment: Mapping[str, str], name: str, default: int, low: int, h
     if not text.isdecimal() or not low <= int(text) <= high:
         raise ConfigurationError(f'{name} is "{text}"; write a whole number from {low} to {high}')
     return int(text)
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = environment.get(name, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise ConfigurationError(f'{name} is "{text}"; write a number of seconds from {low:g} to {high:g}')
+    return value

@@ -53,6 +53,7 @@ class BusMetrics:
             "veriramp_bus_records", "Records worked on, by outcome", ("topic", "outcome"), registry=registry
         )
         self.lag = Gauge("kafka_consumer_lag", "Records not yet committed", ("topic", "partition"), registry=registry)
+        self.polls = Counter("veriramp_bus_polls", "Times that the broker was asked for records", registry=registry)
         self.paused = Gauge("veriramp_bus_paused", "1 while nothing is read by order of the flags", registry=registry)
 
 
@@ -139,9 +140,9 @@ class KafkaWorker:
             batches: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
                 timeout_ms=_POLL_MS, max_records=max(1, room)
             )
+            self._metrics.polls.inc()
             for partition, records in batches.items():
-                for record in records:
-                    self._begin(partition, record)
+                self._take(partition, records)
             if clock() >= commit_at:
                 await self._commit(frozenset(self._windows))
                 commit_at = clock() + self._settings.commit_seconds
@@ -153,6 +154,14 @@ class KafkaWorker:
             self._consumer.pause(*(assigned - held))
         elif not hold and held:
             self._consumer.resume(*held)
+
+    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
+        if not self._paused:
+            for record in records:
+                self._begin(partition, record)
+        elif partition in self._consumer.assignment():
+            # The pause came while the broker was being asked: these records are read again after it.
+            self._consumer.seek(partition, records[0].offset)
 
     def _begin(self, partition: TopicPartition, record: ConsumerRecord) -> None:
         window = self._windows.get(partition)

@@ -1,0 +1,173 @@
+"""The orchestrator as a process, with a real broker and a real flag server."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from tests.support.flags import LIVE, OFF, Operator, a_document
+from tests.support.pipeline import Program, Topics, a_program, a_request
+from tests.support.waiting import wait_until
+from veriramp_sdk.events import Topic, Verdict, VerificationComplete, parse_event
+
+GROUP = "verification-orchestrator-group"
+
+
+def an_orchestrator(folder: Path, env: dict[str, str]) -> AbstractAsyncContextManager[Program]:
+    return a_program("veriramp_workers.main", "orchestrator", folder=folder, env=env)
+
+
+@pytest.fixture
+def live(operator: Operator) -> Operator:
+    operator.publish(a_document(revision=1, vector=LIVE))
+    operator.renew()
+    return operator
+
+
+def verdicts(records: list[ConsumerRecord]) -> dict[str, Verdict]:
+    events = [parse_event(VerificationComplete, record.value) for record in records]
+    return {event.document_id: event.verdict for event in events}
+
+
+def numbered(count: int) -> list[str]:
+    return [f"The tower {number} is {number} metres tall." for number in range(count)]
+
+
+@pytest.mark.shows("S1-ORCH-01")
+@pytest.mark.usefixtures("live")
+async def test_requests_are_answered_with_verdicts(tmp_path: Path, env: dict[str, str], topics: Topics) -> None:
+    premise = "The height of the Orlin tower is 40 metres."
+    requests = (
+        a_request("The Orlin tower is 40 metres tall.", premise, document="right"),
+        a_request("The Orlin tower is 41 metres tall.", premise, document="wrong"),
+        a_request("The Orlin tower is red.", premise, document="new"),
+        a_request("The Orlin tower may be tall.", premise, document="vague"),
+        a_request("(declare-const x Int)(assert (and (> x 1) (< x 1)))", document="smt"),
+    )
+    async with an_orchestrator(tmp_path, env) as program:
+        await topics.send(Topic.INTERACTIVE, *requests)
+        found = await topics.read(Topic.COMPLETE, lambda records: len(records) >= len(requests), "five answers")
+        assert verdicts(found) == {
+            "right": Verdict.ENTAILED,
+            "wrong": Verdict.CONTRADICTED,
+            "new": Verdict.UNDETERMINED,
+            "vague": Verdict.NOT_FORMALISABLE,
+            "smt": Verdict.INCONSISTENT,
+        }
+        by_document = {json.loads(record.value)["document_id"]: record for record in found}
+        wrong = parse_event(VerificationComplete, by_document["wrong"].value)
+        assert wrong.unsat_core == (premise, "The Orlin tower is 41 metres tall.")
+        assert by_document["wrong"].key == requests[1].key()
+        assert await program.metric("verification_requests_total", status="success") == 4
+        assert await program.metric("verification_requests_total", status="invalid") == 1
+        assert await program.stop() == 0
+    assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
+
+
+@pytest.mark.shows("S1-ORCH-01")
+@pytest.mark.usefixtures("live")
+async def test_kill_between_work_and_commit_loses_nothing_and_counts_nothing_twice(
+    tmp_path: Path, env: dict[str, str], topics: Topics
+) -> None:
+    requests = [a_request(text, document=str(number)) for number, text in enumerate(numbered(30))]
+    async with an_orchestrator(tmp_path, {**env, "VERIRAMP_COMMIT_SECONDS": "3600"}) as first:
+        await topics.send(Topic.INTERACTIVE, *requests)
+        await topics.read(Topic.COMPLETE, lambda records: len(records) >= len(requests), "an answer to each")
+        await first.kill()
+    assert await topics.committed(GROUP, Topic.INTERACTIVE) == {}
+    async with an_orchestrator(tmp_path, env) as second:
+        found = await topics.read(
+            Topic.COMPLETE, lambda records: len(records) >= 2 * len(requests), "every answer again"
+        )
+        assert await second.stop() == 0
+    answers = Counter((record.key, json.loads(record.value)["event_id"]) for record in found)
+    assert set(answers.values()) == {2}, "each chunk has one event id, whichever process answered"
+    assert {key for key, _ in answers} == {request.key() for request in requests}
+    assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
+
+
+@pytest.mark.usefixtures("live")
+async def test_killed_in_the_middle_of_a_backlog(tmp_path: Path, env: dict[str, str], topics: Topics) -> None:
+    requests = [a_request(text, document=str(number)) for number, text in enumerate(numbered(300))]
+    await topics.send(Topic.INTERACTIVE, *requests)
+    async with an_orchestrator(tmp_path, env) as first:
+        await topics.read(Topic.COMPLETE, lambda records: len(records) >= 20, "some answers")
+        await first.kill()
+
+    def all_answered(records: list[ConsumerRecord]) -> bool:
+        return {record.key for record in records} == {request.key() for request in requests}
+
+    async with an_orchestrator(tmp_path, env) as second:
+        found = await topics.read(Topic.COMPLETE, all_answered, "an answer to each")
+        assert await second.stop() == 0
+    assert len({json.loads(record.value)["event_id"] for record in found}) == len(requests)
+    assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
+
+
+@pytest.mark.usefixtures("live")
+async def test_poison_goes_to_the_dead_letters_and_the_next_one_is_judged(
+    tmp_path: Path, env: dict[str, str], topics: Topics
+) -> None:
+    good = a_request("The tower is red.")
+    other_version = json.loads(good.to_bytes()) | {"schema_version": "9.0"}
+    async with an_orchestrator(tmp_path, env):
+        await topics.send_raw(Topic.INTERACTIVE, b"this is no JSON", key=good.key())
+        await topics.send_raw(Topic.INTERACTIVE, json.dumps(other_version).encode(), key=good.key())
+        await topics.send(Topic.INTERACTIVE, good)
+        await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the good one")
+        dead = await topics.read(Topic.DEAD_LETTERS, lambda records: len(records) == 2, "both bad ones")
+    reasons = [dict(record.headers)["reason"].decode() for record in dead]
+    assert dead[0].value == b"this is no JSON"
+    assert "JSON" in reasons[0]
+    assert "'9.0' is not supported" in reasons[1]
+
+
+async def test_mode_off_pauses_and_loses_nothing(
+    tmp_path: Path, env: dict[str, str], topics: Topics, live: Operator
+) -> None:
+    async with an_orchestrator(tmp_path, env) as program:
+        await topics.send(Topic.INTERACTIVE, a_request("The tower is red."))
+        await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the first answer")
+        live.publish(a_document(revision=2, vector=OFF))
+
+        async def paused() -> bool:
+            return await program.metric("veriramp_bus_paused") == 1
+
+        await wait_until(paused, 10, "the pause")
+        later = [a_request(text, document=str(number)) for number, text in enumerate(numbered(20))]
+        await topics.send(Topic.INTERACTIVE, *later)
+        ticks = await program.metric("veriramp_bus_polls_total")
+
+        async def polled_on() -> bool:
+            return await program.metric("veriramp_bus_polls_total") >= ticks + 5
+
+        await wait_until(polled_on, 15, "five more polls")
+        assert await program.metric("verification_requests_total", status="success") == 1
+        assert await program.ready()
+        live.publish(a_document(revision=3, vector=LIVE))
+        found = await topics.read(Topic.COMPLETE, lambda records: len(records) == 21, "the rest")
+        assert {record.key for record in found} >= {request.key() for request in later}
+
+
+@pytest.mark.usefixtures("live")
+async def test_two_processes_share_the_work_and_hand_it_over(
+    tmp_path: Path, env: dict[str, str], topics: Topics
+) -> None:
+    requests = [a_request(text, document=str(number)) for number, text in enumerate(numbered(400))]
+    await topics.send(Topic.INTERACTIVE, *requests)
+    async with an_orchestrator(tmp_path, env) as first:
+        await topics.read(Topic.COMPLETE, lambda records: len(records) >= 20, "some answers")
+        async with an_orchestrator(tmp_path, env) as second:
+            assert await first.stop() == 0
+            found = await topics.read(
+                Topic.COMPLETE,
+                lambda records: {record.key for record in records} == {request.key() for request in requests},
+                "an answer to each",
+            )
+            assert await second.stop() == 0
+    assert len(found) == len(requests), "a drained hand-over repeats nothing"

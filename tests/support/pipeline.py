@@ -1,0 +1,173 @@
+"""The pipeline for tests: a real broker, a flag server, and workers as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from tests.support.waiting import wait_until
+from tools.toolchain import binary
+from veriramp_sdk.events import VerifyChunk, chunk_key, content_hash
+
+START_SECONDS = 30.0
+WORK_SECONDS = 45.0
+
+
+@contextmanager
+def a_broker(folder: Path) -> Iterator[str]:
+    """A broker of its own; yields host:port."""
+    log = (folder / "broker.log").open("wb")
+    arguments = [str(binary("broker")), "--default-partitions", "3"]
+    with log, subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["address"]
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+@dataclass
+class Program:
+    """A worker or search service that runs as its own process; its log is a file."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    async def ready(self) -> bool:
+        """Whether ``/readyz`` says so; fails when the process has ended."""
+        assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log.read_text()}"
+        try:
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"{self.url}/readyz")).is_success
+        except httpx.TransportError:
+            return False
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """One sample of ``/metrics``; 0 when it is absent."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"{self.url}/metrics")).text
+        for line in text.splitlines():
+            if line.startswith(name) and all(f'{label}="{value}"' in line for label, value in labels.items()):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    async def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        await asyncio.to_thread(self.process.wait, 10)
+
+    async def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.process.wait, 30)
+
+
+@asynccontextmanager
+async def a_program(module: str, *arguments: str, folder: Path, env: Mapping[str, str]) -> AsyncIterator[Program]:
+    """Start ``python -m module`` on a free port of loopback and wait until it is ready."""
+    port = free_port()
+    log = folder / f"{module}-{port}.log"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("VERIRAMP_")},
+        "VERIRAMP_HOST": "127.0.0.1",
+        "VERIRAMP_PORT": str(port),
+        **env,
+    }
+    command = [sys.executable, "-m", module, *arguments]
+    process = _started(command, environment, log)
+    program = Program(process, f"http://127.0.0.1:{port}", log)
+    try:
+        await wait_until(program.ready, START_SECONDS, f"{module} to be ready; see {log}")
+        yield program
+    finally:
+        if process.poll() is None:
+            await program.stop()
+
+
+def _started(command: list[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+
+
+def free_port() -> int:
+    """A port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def a_request(content: str, *premises: str, document: str = "document") -> VerifyChunk:
+    """A request for the verification of a text."""
+    return VerifyChunk(
+        chunk_key=chunk_key("org", document, "0", content),
+        org_id="org",
+        document_id=document,
+        block_id="0",
+        content_hash=content_hash(content),
+        content=content,
+        premises=premises,
+        enqueued_at_ms=int(time.time() * 1000),
+    )
+
+
+class Topics:
+    """Sends to topics and reads them from their beginning."""
+
+    def __init__(self, brokers: str, producer: AIOKafkaProducer) -> None:
+        self._brokers = brokers
+        self._producer = producer
+
+    async def send(self, topic: str, *messages: VerifyChunk) -> None:
+        """Send requests and wait for their acknowledgement."""
+        for message in messages:
+            await self._producer.send(topic, value=message.to_bytes(), key=message.key())
+        await self._producer.flush()
+
+    async def send_raw(self, topic: str, value: bytes, key: bytes | None = None) -> None:
+        """Send bytes."""
+        await self._producer.send_and_wait(topic, value=value, key=key)
+
+    async def read(self, topic: str, enough: Callable[[list[ConsumerRecord]], bool], what: str) -> list[ConsumerRecord]:
+        """Read a topic from its beginning until there is enough."""
+        found: list[ConsumerRecord] = []
+        async with AIOKafkaConsumer(topic, bootstrap_servers=self._brokers, auto_offset_reset="earliest") as consumer:
+
+            async def more() -> bool:
+                for records in (await consumer.getmany(timeout_ms=100)).values():
+                    found.extend(records)
+                return enough(found)
+
+            await wait_until(more, WORK_SECONDS, f"{what} in {topic}")
+        return found
+
+    async def committed(self, group: str, topic: str) -> dict[int, int]:
+        """The committed offset of each partition that has one."""
+        async with AIOKafkaConsumer(bootstrap_servers=self._brokers, group_id=group) as consumer:
+            offsets: dict[int, int] = {}
+            for partition in range(3):
+                offset = await consumer.committed(TopicPartition(topic, partition))
+                if offset is not None:
+                    offsets[partition] = offset
+            return offsets
+
+
+@asynccontextmanager
+async def topics_of(brokers: str) -> AsyncIterator[Topics]:
+    """Topics of a broker, to send and to read."""
+    async with AIOKafkaProducer(bootstrap_servers=brokers) as producer:
+        yield Topics(brokers, producer)
