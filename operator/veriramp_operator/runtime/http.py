@@ -14,6 +14,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from veriramp_operator.runtime.metrics import Metrics
+from veriramp_operator.sources.alertmanager import BadPayload
 
 MAX_BODY: Final = 1024 * 1024
 ANSWER_SECONDS: Final = 8.0
@@ -35,7 +36,7 @@ class AlertDoor:
     """What the receiver needs from the process round it.
 
     ``leader_address``: base URL of the leader's receiver, empty = this process leads. ``accept``: takes the body, and
-    returns when all that follows from it is written; raises ValueError with a sentence for a bad payload.
+    returns when all that follows from it is written; raises BadPayload.
     """
 
     token: str
@@ -101,8 +102,8 @@ async def _act(door: AlertDoor, body: bytes) -> web.Response:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return web.json_response(await door.accept(body))
-    except ValueError as error:
-        return web.Response(status=400, text=str(error))
+    except BadPayload as error:
+        return web.Response(status=413 if error.too_large else 400, text=str(error))
     except TimeoutError:
         _log.warning("a push could not be acted on within %.0f s", ANSWER_SECONDS)
         return web.Response(status=503, text="not written yet; send it again")

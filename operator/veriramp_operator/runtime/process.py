@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 import time
@@ -25,7 +24,7 @@ from veriramp_operator.runtime.queue import Key, WorkQueue
 from veriramp_operator.runtime.reconciler import Reconciler
 from veriramp_operator.runtime.settings import Settings
 from veriramp_operator.runtime.world import World
-from veriramp_operator.sources.alertmanager import parse
+from veriramp_operator.sources.alertmanager import parse_body
 from veriramp_operator.sources.prometheus import PrometheusEndpoint
 from veriramp_operator.sources.samplers import Samplers
 
@@ -47,7 +46,10 @@ class OperatorProcess:
         self.queue = WorkQueue(self._process)
         self.world = World(self.wake, time.time)
         self.samplers = Samplers(
-            {name: PrometheusEndpoint(endpoint.url) for name, endpoint in settings.config.endpoints.items()},
+            {
+                name: PrometheusEndpoint(endpoint.url, scrape_interval=endpoint.scrape_interval)
+                for name, endpoint in settings.config.endpoints.items()
+            },
             self.wake,
             time.time,
         )
@@ -199,13 +201,10 @@ class OperatorProcess:
         )
 
     async def _accept_push(self, body: bytes) -> Mapping[str, object]:
-        try:
-            raw = json.loads(body)
-        except ValueError as error:
-            raise ValueError(f"not JSON: {error}; send Alertmanager's webhook payload, version 4") from error
-        outcome = self.samplers.push(parse(raw, time.time()))
+        payload = parse_body(body, time.time())
+        outcome = self.samplers.push(payload)
         passes = [self.queue.next_pass(key) for key in outcome]
         for key in outcome:
             self.wake(key, "push")
         await asyncio.gather(*passes)
-        return {"rollouts": sorted("/".join(key) for key in outcome)}
+        return {"rollouts": sorted("/".join(key) for key in outcome), "problems": list(payload.problems)}
