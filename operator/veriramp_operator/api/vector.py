@@ -23,8 +23,8 @@ class Vector(Frozen):
     top_k: int = DEFAULT_TOP_K
 
     def is_at_most(self, other: Vector) -> bool:
-        """True when no parameter is above the other's."""
-        return (
+        """True when no parameter is above the other's; Off is below everything, whatever its other numbers say."""
+        return self.mode is Mode.OFF or (
             self.mode.rank <= other.mode.rank
             and self.sampling_rate <= other.sampling_rate
             and self.canary_percent <= other.canary_percent

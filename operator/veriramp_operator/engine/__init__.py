@@ -1,1 +1,8 @@
-"""The pure core: one function that decides the next vector and says why."""
+"""The pure core: state machine, ramp, rollback. No clock, no network, no Kubernetes."""
+
+from __future__ import annotations
+
+from veriramp_operator.engine.decide import decide, decide_by
+from veriramp_operator.engine.memory import after_publish, needs_write
+
+__all__ = ["after_publish", "decide", "decide_by", "needs_write"]

@@ -140,9 +140,10 @@ class Finding:
     """What one check found: a direction, a reason, a sentence for people.
 
     ``target``: the vector to fall or rise to (None = keep). ``ramp_runs``/``bake_runs``: the clocks of the row.
-    ``latch``: the latch a fall makes, if any. ``look_again``: seconds after which this finding may change by itself. ``stage``: where
-    the rollout stands once the target is published (None = in no stage; a Hold keeps its stage). ``forced``: a person's
-    word that is published even when it lowers nothing. ``stalled``: nothing goes on before a person acts.
+    ``latch``: the latch a fall makes, if any. ``look_again``: seconds after which this finding may change by itself.
+    ``stage``: where the rollout stands once the target is published (None = in no stage; a Hold keeps its stage).
+    ``forced``: a person's word that is published even when it lowers nothing. ``stalled``: nothing goes on before a
+    person acts.
     """
 
     direction: Direction

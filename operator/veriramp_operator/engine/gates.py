@@ -1,0 +1,166 @@
+"""Put every gate's question to its evidence, and keep the verdicts of one pass.
+
+Public: :class:`Judged`, :class:`Bench`, :func:`judge_all`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from veriramp_operator.api.rollout import GateSpec, OnRegression
+from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
+from veriramp_operator.engine.stages import Plan
+from veriramp_operator.engine.types import Observation
+from veriramp_operator.evidence.types import Samples, Verdict
+
+Judge = Callable[[GateSpec, Samples, float, float | None], Verdict]
+"""``evidence.judge``: gate, samples, now, since (evidence about the time before it may neither pass nor trip)."""
+
+_NO_SAMPLES = Samples()
+_ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate is not asked in this stage")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A gate with its verdict. ``window``: seconds of the past that its evidence speaks about.
+
+    ``since``: when the verdict last changed its kind, in seconds since the epoch.
+    """
+
+    gate: GateSpec
+    verdict: Verdict
+    window: float
+    since: float
+
+    @property
+    def acts(self) -> bool:
+        """True unless the gate only reports."""
+        return self.gate.on_regression is not OnRegression.REPORT
+
+    @property
+    def regresses(self) -> bool:
+        """True when the verdict is a regression."""
+        return self.verdict.kind is VerdictKind.REGRESSION
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All verdicts of one pass, and the questions that the tables ask of them."""
+
+    all: tuple[Judged, ...] = ()
+
+    def regressing(self) -> tuple[Judged, ...]:
+        """The gates that regress and act on it."""
+        return tuple(judged for judged in self.all if judged.acts and judged.regresses)
+
+    def reported(self) -> tuple[Judged, ...]:
+        """The gates that regress and only report."""
+        return tuple(judged for judged in self.all if not judged.acts and judged.regresses)
+
+    def required(self) -> Iterator[Judged]:
+        """The gates that a promotion needs, as far as they apply."""
+        return (
+            judged
+            for judged in self.all
+            if judged.gate.is_required and judged.verdict.kind is not VerdictKind.NOT_APPLICABLE
+        )
+
+    def without_data(self) -> tuple[Judged, ...]:
+        """The required gates that have no data."""
+        return tuple(judged for judged in self.required() if judged.verdict.kind is VerdictKind.NO_DATA)
+
+    def leaning_bad(self) -> Judged | None:
+        """A gate whose evidence points the wrong way without proving it."""
+        return next((judged for judged in self.all if judged.acts and judged.verdict.leans_bad), None)
+
+    def not_passing(self) -> Judged | None:
+        """A required gate that does not pass."""
+        return next((judged for judged in self.required() if judged.verdict.kind is not VerdictKind.PASS), None)
+
+    def not_of(self, confirmed_at: float) -> Judged | None:
+        """A required gate whose evidence still speaks about the time before a revision was confirmed."""
+        return next((judged for judged in self.required() if _observed(judged) < confirmed_at + judged.window), None)
+
+    def unguarded(self) -> bool:
+        """True when no required gate applies."""
+        return next(self.required(), None) is None
+
+
+def judge_all(
+    judge: Judge, plan: Plan, status: RolloutStatus, seen: Observation, now: float, stage_name: str | None
+) -> Bench:
+    """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
+    known = {gate.name: gate for gate in status.gates}
+    confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
+    found = []
+    for gate, window in zip(plan.gates, plan.windows, strict=True):
+        if gate.stages and stage_name not in gate.stages:
+            verdict = _ANOTHER_STAGE
+        else:
+            since = _since(gate, status, confirmed_at)
+            verdict = judge(gate, seen.samples.get(gate.name, _NO_SAMPLES), now, since)
+        found.append(Judged(gate, verdict, window, _kind_since(known.get(gate.name), verdict, now)))
+    return Bench(tuple(found))
+
+
+def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]:
+    """The verdicts as status shows them; the same objects where nothing changed."""
+    known = {gate.name: gate for gate in status.gates}
+    return tuple(_gate_status(judged, known.get(judged.gate.name)) for judged in bench.all)
+
+
+def _since(gate: GateSpec, status: RolloutStatus, confirmed_at: float) -> float | None:
+    """Evidence about the time before this instant may neither pass nor trip the gate.
+
+    While a rollback holds, only gates that would walk on down the ladder need that: one bad window must not walk it
+    whole. Afterwards it is the gate that caused the fall.
+    """
+    if status.rollback is not None:
+        return confirmed_at if gate.on_regression is OnRegression.PREVIOUS_STAGE else None
+    if status.anchor is not None and status.anchor.gate == gate.name:
+        return status.anchor.at
+    return None
+
+
+def _fall_confirmed_at(status: RolloutStatus, now: float) -> float:
+    """When the last fall was confirmed; while it is not, a moment still to come."""
+    confirmed = status.propagation.confirmed_at if status.propagation else None
+    applied = status.rollback.applied_at if status.rollback else None
+    times = [time for time in (confirmed, applied) if time is not None]
+    return min(times) if times else now + 1.0
+
+
+def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float:
+    if known is None or known.since is None or known.verdict is not verdict.kind:
+        return now
+    return known.since
+
+
+def _observed(judged: Judged) -> float:
+    return -1.0 if judged.verdict.observed_at is None else judged.verdict.observed_at
+
+
+def _gate_status(judged: Judged, known: GateStatus | None) -> GateStatus:
+    verdict = judged.verdict
+    if (
+        known is not None
+        and known.verdict is verdict.kind
+        and known.reason == verdict.reason
+        and known.message == verdict.message
+        and known.value == verdict.value
+        and known.sample_size == verdict.sample_size
+        and known.observed_at == verdict.observed_at
+        and known.since == judged.since
+    ):
+        return known
+    return GateStatus(
+        name=judged.gate.name,
+        verdict=verdict.kind,
+        reason=verdict.reason,
+        message=verdict.message,
+        value=verdict.value,
+        sample_size=verdict.sample_size,
+        observed_at=verdict.observed_at,
+        since=judged.since,
+    )

@@ -1,0 +1,60 @@
+"""The way from a stage's start to its vector, in steps of healthy time.
+
+Public: :class:`Pace`, :func:`pace_of`. A ramp is linear in all parameters at once; each step is a whole, quantised
+vector. A re-entry after a retry takes at least three steps, each long enough for evidence of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from veriramp_operator.api.status import StageStatus
+from veriramp_operator.api.vector import Vector
+from veriramp_operator.engine.stages import Plan, Rung
+
+REENTRY_STEPS: Final = 3
+LEAST_REENTRY_INTERVAL: Final = 1.0
+_EPSILON: Final = 1e-6
+"""Sums of float seconds may miss a whole step by so much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """``duration`` and ``interval`` of a ramp in healthy seconds; a duration of 0 is a single step at once."""
+
+    duration: float
+    interval: float
+
+    def fraction(self, seconds: float) -> float:
+        """How far (0..1) the ramp may be after so many healthy seconds: the last step that is due."""
+        if seconds + _EPSILON >= self.duration:
+            return 1.0
+        if self.interval <= 0:
+            return seconds / self.duration
+        return min(1.0, int((seconds + _EPSILON) / self.interval) * self.interval / self.duration)
+
+    def next_step_in(self, seconds: float) -> float:
+        """Healthy seconds until the next step is due."""
+        if self.interval <= 0:
+            return min(1.0, max(0.0, self.duration - seconds))
+        due = (int((seconds + _EPSILON) / self.interval) + 1) * self.interval
+        return max(0.0, min(due, self.duration) - seconds)
+
+
+def pace_of(plan: Plan, rung: Rung, stage: StageStatus) -> Pace:
+    """The ramp of the stage as declared, or stretched to a re-entry."""
+    ramp = rung.spec.ramp
+    declared = Pace(ramp.duration, ramp.interval) if ramp else Pace(0.0, 0.0)
+    if not stage.reentry:
+        return declared
+    if declared.duration > 0:
+        shortest = declared.duration / REENTRY_STEPS
+        return Pace(declared.duration, min(declared.interval or shortest, shortest))
+    interval = max((LEAST_REENTRY_INTERVAL, *plan.windows))
+    return Pace(REENTRY_STEPS * interval, interval)
+
+
+def vector_at(stage: StageStatus, rung: Rung, pace: Pace, seconds: float) -> Vector:
+    """The vector that is due after so many healthy seconds."""
+    return stage.start.toward(rung.vector, pace.fraction(seconds))

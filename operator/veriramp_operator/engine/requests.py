@@ -1,0 +1,168 @@
+"""Answer what people ask by annotation: each request once, with its outcome in status.
+
+``veriramp.dev/abort: "<token>"`` is the kill switch, sticky and apart. ``veriramp.dev/request`` is
+``"<verb>:<stage>@<token>"`` with the verbs of :data:`VERBS`; refused with an Event when the stage is another, the token
+was used, or status has no memory of earlier requests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from veriramp_operator.api.reasons import Reason
+from veriramp_operator.api.status import HandledRequests, RolloutStatus, Severity
+from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine.rollback import SHADOW_REQUEST, lift_to_restart, lift_to_retry
+from veriramp_operator.engine.stages import Plan
+from veriramp_operator.engine.types import Announce, Observation
+from veriramp_sdk.contract import Mode
+
+MOST_QUOTED: Final = 120
+_FORM: Final = re.compile(r"(?P<verb>[a-z-]+):(?P<stage>[a-z0-9-]*)@(?P<token>\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The status with the request answered, what is left for the table of falls, and the Events to write."""
+
+    status: RolloutStatus
+    abort: bool = False
+    shadow: bool = False
+    events: tuple[Announce, ...] = ()
+
+
+def answer(plan: Plan, status: RolloutStatus, seen: Observation, now: float, *, readable: bool = True) -> Asked:
+    """Judge both annotations. ``readable``: False when the spec cannot be read, so that only an abort is obeyed."""
+    asked = _abort(status, seen, now)
+    text = seen.requests.request
+    memory = status.last_handled_request
+    if not text:
+        if memory is None and not asked.abort and asked.status.last_handled_request is None:
+            return Asked(status.model_copy(update={"last_handled_request": HandledRequests(at=now)}))
+        return asked
+    if memory is not None and memory.request == text:
+        return asked
+    if memory is None:
+        return _refused(asked, text, "status has no memory of earlier requests; ask again with a new token", now)
+    if seen.deleting or not readable:
+        why = "the rollout is being deleted" if seen.deleting else "the spec cannot be read; correct it first"
+        return _refused(asked, text, why, now)
+    return _request(plan, asked, text, memory, now)
+
+
+def _abort(status: RolloutStatus, seen: Observation, now: float) -> Asked:
+    token = seen.requests.abort
+    memory = status.last_handled_request or HandledRequests()
+    if not token or memory.abort == token:
+        return Asked(status)
+    held = status.rollback is not None and status.rollback.severity is Severity.KILL_SWITCH
+    already = held and (status.parameters or OFF).mode is Mode.OFF
+    outcome = "abort: done, everything was off already" if already else "abort: done"
+    handled = memory.model_copy(update={"abort": token, "outcome": outcome, "at": now})
+    status = status.model_copy(update={"last_handled_request": handled})
+    events = (Announce("Normal", Reason.REQUEST_DONE, outcome),) if already else ()
+    return Asked(status, abort=not already, events=events)
+
+
+def _request(plan: Plan, asked: Asked, text: str, memory: HandledRequests, now: float) -> Asked:
+    form = _FORM.fullmatch(text)
+    if form is None:
+        return _refused(asked, text, 'write "<verb>:<stage>@<token>", for example "promote:canary-5@2026-11-21"', now)
+    verb = VERBS.get(form["verb"])
+    if verb is None:
+        return _refused(asked, text, f"{form['verb']!r} is none of {', '.join(VERBS)}", now)
+    if memory.request is not None and memory.request.rpartition("@")[2] == form["token"]:
+        return _refused(asked, text, f"token {form['token']!r} was used before; take a new one", now)
+    names = _stages(plan, asked.status)
+    if form["stage"] not in names:
+        return _refused(asked, text, f"the rollout is in stage {' or '.join(map(repr, names))}", now)
+    answered = verb(plan, asked.status, now)
+    if isinstance(answered, str):
+        return _refused(asked, text, answered, now)
+    return _done(asked, answered, text, now, shadow=form["verb"] == "shadow")
+
+
+def _stages(plan: Plan, status: RolloutStatus) -> list[str]:
+    """The names by which a person may mean the present stage."""
+    names = []
+    if status.stage is not None:
+        names.append(status.stage.name)
+    if status.rollback is not None and status.rollback.from_stage not in names:
+        names.append(status.rollback.from_stage)
+    return names or [plan.first.name]
+
+
+def _done(asked: Asked, status: RolloutStatus, text: str, now: float, *, shadow: bool) -> Asked:
+    outcome = f"{text[:MOST_QUOTED]}: done"
+    return Asked(
+        _handled(status, text, outcome, now),
+        asked.abort,
+        shadow=shadow and status.rollback is asked.status.rollback and not _holds_shadow(status),
+        events=(*asked.events, Announce("Normal", Reason.REQUEST_DONE, outcome)),
+    )
+
+
+def _refused(asked: Asked, text: str, why: str, now: float) -> Asked:
+    outcome = f"{text[:MOST_QUOTED]}: refused: {why}"
+    return Asked(
+        _handled(asked.status, text, outcome, now),
+        asked.abort,
+        events=(*asked.events, Announce("Warning", Reason.REQUEST_REFUSED, outcome)),
+    )
+
+
+def _handled(status: RolloutStatus, text: str, outcome: str, now: float) -> RolloutStatus:
+    memory = status.last_handled_request or HandledRequests()
+    handled = memory.model_copy(update={"request": text, "outcome": outcome, "at": now})
+    return status.model_copy(update={"last_handled_request": handled})
+
+
+def _holds_shadow(status: RolloutStatus) -> bool:
+    return status.rollback is not None and status.rollback.gate == SHADOW_REQUEST
+
+
+Verb = Callable[[Plan, RolloutStatus, float], RolloutStatus | str]
+"""The status after the request, or the sentence that refuses it."""
+
+
+def _promote(plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:
+    if plan.after(status.stage) is None:
+        return "this is the last stage"
+    return _marked(status, "approved")
+
+
+def _skip_bake(_plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:
+    return _marked(status, "time_skipped")
+
+
+def _marked(status: RolloutStatus, mark: str) -> RolloutStatus | str:
+    if status.rollback is not None:
+        return "the rollout is rolled back; ask for retry or restart"
+    if status.stage is None:
+        return "the rollout has not entered its first stage"
+    return status.model_copy(update={"stage": status.stage.model_copy(update={mark: True})})
+
+
+def _shadow(_plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:
+    if _holds_shadow(status):
+        return status
+    vector: Vector = status.parameters or OFF
+    if vector.mode is not Mode.LIVE:
+        return f"nothing to lower: the mode is {vector.mode}; to stop rises set spec.paused"
+    return status
+
+
+def _retry(plan: Plan, status: RolloutStatus, now: float) -> RolloutStatus | str:
+    return "nothing is rolled back" if status.rollback is None else lift_to_retry(plan, status, now)
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "promote": _promote,
+    "skip-bake": _skip_bake,
+    "shadow": _shadow,
+    "retry": _retry,
+    "restart": lift_to_restart,
+}

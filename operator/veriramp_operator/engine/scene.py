@@ -1,0 +1,77 @@
+"""Everything that a check may look at in one pass, worked out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.api.status import RolloutStatus, StageStatus
+from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine.clocks import Elapsed
+from veriramp_operator.engine.gates import Bench
+from veriramp_operator.engine.stages import Plan, Rung
+from veriramp_operator.engine.types import Finding, Observation, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Spec, status, observation and instant, with what follows from them.
+
+    ``status``: caught up with the published document, requests answered, anchored in the present stage list.
+    ``exposed``: vectors that processes may be running. ``problems``: everything that stalls the rollout.
+    ``edited``: this pass is the first to see this generation.
+    """
+
+    spec: RolloutSpec
+    plan: Plan
+    status: RolloutStatus
+    seen: Observation
+    now: float
+    exposed: tuple[Vector, ...]
+    bench: Bench
+    elapsed: Elapsed
+    problems: tuple[Problem, ...] = ()
+    missing: bool = False
+    edited: bool = False
+    abort: bool = False
+    shadow: bool = False
+
+    @property
+    def in_force(self) -> Vector:
+        """The vector that counts now."""
+        return self.status.parameters or OFF
+
+    @property
+    def stage(self) -> StageStatus | None:
+        """Where the rollout stands."""
+        return self.status.stage
+
+    @property
+    def rung(self) -> Rung | None:
+        """The rung of that stage."""
+        return None if self.status.stage is None else self.plan.at(self.status.stage)
+
+    @property
+    def at_full_vector(self) -> bool:
+        """True when the stage's ramp is done."""
+        rung = self.rung
+        return rung is not None and self.in_force == rung.vector
+
+    @property
+    def bake_seconds(self) -> float:
+        """Healthy seconds at the full vector, if this pass counts."""
+        return 0.0 if self.stage is None else self.stage.bake_seconds + self.elapsed.bake
+
+    @property
+    def ramp_seconds(self) -> float:
+        """Healthy seconds of the ramp, if this pass counts."""
+        return 0.0 if self.stage is None else self.stage.ramp_seconds + self.elapsed.ramp
+
+    @property
+    def may_rise(self) -> bool:
+        """A rise needs two passes apart in time that saw the same spec: an edit raises nothing by itself."""
+        return self.elapsed.moved and not self.edited
+
+
+Check = Callable[[Scene], Finding | None]
