@@ -9,9 +9,10 @@ import asyncio
 import logging
 import os
 import re
+import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,7 +104,23 @@ async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=20
     )
-    await uvicorn.Server(config).serve()
+    server = _Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.leave)
+    await server.serve()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises a signal again once it has stopped, and the exit code would tell of a failure: not here."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Install no handler."""
+        yield
+
+    def leave(self) -> None:
+        """Answer what was asked, then stop."""
+        self.should_exit = True
 
 
 def _running(trigger: VerificationTrigger, board: QualityBoard, brokers: str) -> AbstractAsyncContextManager[None]:
