@@ -10,7 +10,7 @@ import pytest
 
 from tools import requirements_page
 
-pytest_plugins = ["pytester", "tests.support.summary", "tests.support.devcluster"]
+pytest_plugins = ["pytester", "tests.support.summary", "tests.support.devcluster", "tests.support.logguard"]
 
 # Time is never asserted, so no deadline. `ci` draws the same examples every time: a red build is red again.
 _COMMON: Final = hypothesis.settings(deadline=None, print_blob=True)

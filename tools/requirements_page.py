@@ -114,9 +114,14 @@ def problems(catalogue: Mapping[str, Requirement], shown: Iterable[Shown]) -> li
 
 
 def hints(catalogue: Mapping[str, Requirement], shown: Iterable[Shown]) -> list[str]:
-    """Rows that say `planned` while tests show something of them."""
+    """Rows that say `planned` while tests show something of them, or `partly` while none does."""
     rows = {one.requirement for one in shown}
-    return [
+    bare = [
+        f'{row.id}: state "partly", but no test shows anything of it'
+        for row in catalogue.values()
+        if row.state == "partly" and row.id not in rows
+    ]
+    return bare + [
         f'{row.id}: tests show it, its state is "planned"; write "partly" or "shown"'
         for row in catalogue.values()
         if row.state == "planned" and row.id in rows

@@ -108,6 +108,12 @@ def test_planned_with_a_test_earns_a_hint_only() -> None:
     ]
 
 
+def test_partly_without_a_test_earns_a_hint_only() -> None:
+    partly = {"A": Requirement("A", "Something", "partly")}
+    assert requirements_page.problems(partly, []) == []
+    assert requirements_page.hints(partly, []) == ['A: state "partly", but no test shows anything of it']
+
+
 def test_the_page_names_row_line_state_and_tests() -> None:
     page = requirements_page.render(
         ONE_ROW, [Shown("S1-FLAG-01", "tests/x.py::a"), Shown("S1-FLAG-01", "tests/x.py::b")]
