@@ -73,6 +73,8 @@ def status(arguments: argparse.Namespace) -> None:
         print(f"{name:24} {state}")
     for name, url in cluster.urls.items():
         print(f"{name:24} {url}")
+    for name, process in cluster.containers().items():
+        print(f"{name:64} pid {process.pid}")
 
 
 def kubeconfig(arguments: argparse.Namespace) -> None:

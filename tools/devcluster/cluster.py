@@ -25,7 +25,7 @@ from tools.devcluster.components import Endpoints, Options, plan
 from tools.devcluster.configuration import write_configuration
 from tools.devcluster.errors import DevClusterError
 from tools.devcluster.images import ImageCommand, read_images, write_images
-from tools.devcluster.leftovers import container_process, kill_leftover_containers
+from tools.devcluster.leftovers import container_process, containers, kill_leftover_containers
 from tools.devcluster.processes import Process, spawn, stop_all
 from tools.devcluster.readiness import Waiter, check_machine
 from tools.devcluster.state import Component, Layout, State, read_state
@@ -171,6 +171,10 @@ class DevCluster:
     def container_process(self, namespace: str, pod: str, container: str | None = None) -> Process:
         """Find the process of a pod's container (by default its only or first one), to signal it."""
         return container_process(self.layout.run, namespace, pod, container)
+
+    def containers(self) -> dict[str, Process]:
+        """Tell the processes of all running containers by namespace/pod/container."""
+        return dict(containers(self.layout.run))
 
     def pod_log(self, namespace: str, pod: str, container: str) -> str:
         """All that a container printed, over its restarts."""

@@ -29,12 +29,19 @@ def kill_leftover_containers(run: Path) -> int:
 
 def container_process(run: Path, namespace: str, pod: str, container: str | None) -> Process:
     """Find the process of a running container; raises DevClusterError when there is none."""
-    for path, process in _processes(run):
-        name = path.parent / "name"
-        if name.exists() and name.read_text() == f"{namespace}/{pod}" and container in (None, path.stem):
+    for name, process in containers(run):
+        if name.rpartition("/")[0] == f"{namespace}/{pod}" and container in (None, name.rpartition("/")[2]):
             return process
     wanted = f"container {container} of " if container else ""
     raise DevClusterError(f"no process runs for {wanted}pod {namespace}/{pod}")
+
+
+def containers(run: Path) -> Iterator[tuple[str, Process]]:
+    """Tell the running containers as (namespace/pod/container, process)."""
+    for path, process in _processes(run):
+        name = path.parent / "name"
+        if name.exists():
+            yield f"{name.read_text()}/{path.stem}", process
 
 
 def _processes(run: Path) -> Iterator[tuple[Path, Process]]:

@@ -93,6 +93,20 @@ def test_a_killed_agent_finds_its_pods_again(workloads: Workloads) -> None:
     assert not before.alive()
 
 
+def test_pods_outlive_an_outage_of_the_api_server_and_work_goes_on_after_it(workloads: Workloads) -> None:
+    workloads.pod("web", {"containers": [container(**READY)]})
+    address = workloads.ready_pod("web")
+
+    workloads.cluster.stop_component("kube-apiserver")
+    workloads.process("web").send(signal.SIGKILL)
+    workloads.cluster.start_component("kube-apiserver")
+    workloads.deployment("late", 1, {"containers": [container(**READY)]})
+
+    workloads.available("late", 1)
+    wait_for(lambda: workloads.container_status("web")["restartCount"] == 1, SECONDS, "the restart to be reported")
+    assert workloads.ready_pod("web") == address
+
+
 def test_a_part_can_be_frozen_and_thawed(devcluster: DevCluster) -> None:
     devcluster.kill("broker", signal.SIGSTOP)
     assert devcluster.status()["broker"].startswith("running")

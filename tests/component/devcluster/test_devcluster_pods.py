@@ -218,6 +218,8 @@ def test_jobs_complete_and_fail(workloads: Workloads) -> None:
         )
     phases = {pod["metadata"]["labels"]["job-name"]: pod["status"]["phase"] for pod in workloads.pods()}
     assert phases == {"good": "Succeeded", "bad": "Failed"}
+    workloads.cluster.kubectl("delete", "jobs", "-n", workloads.namespace, "--all", "--timeout=30s")
+    wait_for(lambda: workloads.pods() == [], SECONDS, "the jobs' pods to go with them")
 
 
 def test_init_containers_run_in_order_and_a_failing_one_ends_the_pod(workloads: Workloads) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def test_a_service_spreads_over_its_pods(workloads: Workloads) -> None:
     seen = [ask(address, "/name", port=80).text for _ in range(6)]
 
     assert sorted(set(seen)) == sorted(pod["metadata"]["name"] for pod in workloads.pods())
-    assert all(first != second for first, second in zip(seen, seen[1:], strict=False)), "they take turns"
+    assert all(first != second for first, second in itertools.pairwise(seen)), "they take turns"
 
 
 def test_only_ready_pods_get_requests_and_without_any_the_service_refuses(workloads: Workloads) -> None:
