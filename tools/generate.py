@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from tools.chart_schema import values_schema
 from veriramp_operator.api.crd import custom_resource_definition
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -54,9 +56,16 @@ def chart_crd() -> str:
     return _HEADER + "{{- if .Values.crds.enabled }}\n" + text.replace(head, head + extra) + "{{- end }}\n"
 
 
+def chart_values_schema() -> str:
+    """What helm checks values against."""
+    values = (ROOT / "charts" / "veriramp" / "values.yaml").read_text(encoding="utf-8")
+    return json.dumps(values_schema(values), indent=2, ensure_ascii=False) + "\n"
+
+
 OUTPUTS: Final[tuple[Output, ...]] = (
     Output("crds/veriramp.dev_verificationrollouts.yaml", crd),
     Output("charts/veriramp/templates/crds/verificationrollouts.yaml", chart_crd),
+    Output("charts/veriramp/values.schema.json", chart_values_schema),
 )
 
 

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from veriramp_operator.api import rollout, status, vector
 from veriramp_operator.api.base import DURATION_PATTERN, format_duration
 from veriramp_operator.api.rollout import GROUP, KIND, PLURAL, VERSION, RolloutSpec
-from veriramp_operator.api.rules import DURATION_RULES, RULES
+from veriramp_operator.api.rules import PATTERN_RULES, RULES
 from veriramp_operator.api.status import RolloutStatus
 
 Schema = dict[str, Any]
@@ -195,8 +195,8 @@ class _Structural:
         for bound in ("Minimum", "Maximum"):
             if (limit := source.get(f"exclusive{bound}")) is not None:
                 made |= {bound.lower(): limit, f"exclusive{bound}": True}
-        if source.get("pattern") == DURATION_PATTERN:
-            made["x-kubernetes-validations"] = [rule.to_api() for rule in DURATION_RULES]
+        if rules := PATTERN_RULES.get(source.get("pattern", "")):
+            made["x-kubernetes-validations"] = [rule.to_api() for rule in rules]
         return made
 
     def _default(self, source: Schema, made: Schema) -> Schema:

@@ -15,7 +15,9 @@ VERSION: Final = "v1alpha1"
 KIND: Final = "VerificationRollout"
 PLURAL: Final = "verificationrollouts"
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+TIME_PATTERN: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 Query = Annotated[str, Field(min_length=1, max_length=4096)]
 Rate = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -113,7 +115,7 @@ class AttributeRule(Frozen):
 class FlagsSpec(Frozen):
     """How the parameters reach the processes."""
 
-    key: Annotated[str | None, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] = None
+    key: Name | None = None
     """Name of the flag that search evaluates; default metadata.name. It cannot be changed later."""
     lease_seconds: Annotated[int, Field(ge=0, le=3600)] = 240
     """How long verification stays on without news from the operator: 30..3600, or 0 for no lease."""
@@ -348,9 +350,9 @@ class WindowSpec(Frozen):
 
     days: Annotated[tuple[Weekday, ...], Field(max_length=7)] = ()
     """Days of the week, from Mon to Sun; left out: all."""
-    from_: Annotated[str, Field(alias="from", pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    from_: Annotated[str, Field(alias="from", max_length=5, pattern=TIME_PATTERN)]
     """Opening time, 24-hour HH:MM."""
-    to: Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    to: Annotated[str, Field(max_length=5, pattern=TIME_PATTERN)]
     """Closing time, 24-hour HH:MM."""
     timezone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
     """IANA name of the time zone, for example Europe/Berlin."""

@@ -1,6 +1,6 @@
 """The rules of the custom resource: what the API server refuses, and the sentence that says what to write instead.
 
-Public: :data:`RULES` (by model, or ``Model.field`` for a rule on a list as a whole), :data:`DURATION_RULES`,
+Public: :data:`RULES` (by model, or ``Model.field`` for a rule on a list as a whole), :data:`PATTERN_RULES`,
 :data:`BARE_SELECTOR`.
 
 How they ratchet: an API server >= 1.33 forgets the violations of a value that did not change, so each rule sits as
@@ -19,16 +19,15 @@ from typing import Final
 
 from veriramp_operator.api.base import DURATION_PATTERN
 from veriramp_operator.api.cel import Rule, raw, say, unless_old
+from veriramp_operator.api.rollout import NAME_PATTERN, TIME_PATTERN
 
 BARE_SELECTOR: Final = (
     r'^([a-zA-Z_:][a-zA-Z0-9_:]*)?\{([^{}"]|"([^"\\]|\\.)*")*\}$' + "|" + r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
 )
 """A series selector without function, operator, range or offset: what ``timestamp()`` can be asked about."""
 
-_NAME: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-
 _DURATION_HELP: Final = "write for example 90s, 15m or 24h (days as hours: 14 days = 336h)"
-DURATION_RULES: Final = (
+_DURATION: Final = (
     Rule(
         f"self.matches({raw(DURATION_PATTERN)})",
         f"this is not a duration; {_DURATION_HELP}",
@@ -40,6 +39,26 @@ DURATION_RULES: Final = (
         say('"%s" is longer than 90 days; write at most 2160h', "self"),
     ),
 )
+_NAME: Final = (
+    Rule(
+        f"self.matches({raw(NAME_PATTERN)})",
+        "this is not a name; write lower case letters, digits and '-', for example canary-5",
+        say('"%s" is not a name; write lower case letters, digits and "-", for example canary-5', "self"),
+    ),
+)
+_TIME: Final = (
+    Rule(
+        f"self.matches({raw(TIME_PATTERN)})",
+        "this is not a time of day; write hours and minutes, for example 09:00 (in quotes)",
+        say('"%s" is not a time of day; write hours and minutes, for example 09:00 (in quotes)', "self"),
+    ),
+)
+PATTERN_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    DURATION_PATTERN: _DURATION,
+    NAME_PATTERN: _NAME,
+    TIME_PATTERN: _TIME,
+}
+"""Rules by the pattern of the text they are about: the pattern alone is refused with no word on what to write."""
 
 _OBJECT: Final = (
     Rule(
@@ -54,7 +73,7 @@ _OBJECT: Final = (
         with_old=True,
     ),
     Rule(
-        f"oldSelf.hasValue() || self.metadata.name.matches({raw(_NAME)})",
+        f"oldSelf.hasValue() || self.metadata.name.matches({raw(NAME_PATTERN)})",
         "metadata.name has a dot; write lower case letters, digits and '-', as spec.flags.key defaults to it",
         with_old=True,
     ),
