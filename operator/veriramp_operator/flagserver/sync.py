@@ -35,6 +35,9 @@ _OPTIONS: Final = (
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.max_receive_message_length", 65_536),
+    # After a restart every client comes back at once; by default gRPC turns some of them away beyond a thousand.
+    ("grpc.server.max_pending_requests", 50_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
 )
 _log = logging.getLogger("veriramp.flagserver")
 

@@ -1,0 +1,289 @@
+"""How fast a ConfigMap reaches every process, and what a decision costs: ``python -m tests.bench.bench_flags``.
+
+A real API server, the flag server as a process, eight Python clients as processes, 200 updates; then 2,000 streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import timeit
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import grpc.aio
+import httpx
+from openfeature import api
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2, sync_pb2_grpc
+from prometheus_client import CollectorRegistry
+
+from tests.bench import report
+from tests.support.flags import LIVE, a_document
+from tests.support.waiting import wait_for
+from tools.devcluster.cluster import DevCluster
+from tools.devcluster.components import Options
+from veriramp_operator.resources.flags import Owner, config_map, stamp
+from veriramp_sdk.decision import FlagState
+from veriramp_sdk.document import Document, read_document
+from veriramp_sdk.evaluation import Evaluator
+from veriramp_sdk.flags import Flags
+from veriramp_sdk.provider import DocumentProvider
+
+CLIENTS: Final = 8
+UPDATES: Final = 200
+STREAMS: Final = 2_000
+STREAM_UPDATES: Final = 20
+CHANNELS: Final = 100
+SECONDS: Final = 60.0
+OWNER: Final = Owner("veriramp.dev/v1alpha1", "VerificationRollout", "demo", "5f0c")
+FAR: Final = 2**40
+
+
+def test_figures_of_the_flags() -> None:
+    main()
+
+
+def main() -> None:
+    """Measure and write build/bench/flags.json."""
+    figures = decisions()
+    with tempfile.TemporaryDirectory() as folder, _cluster(Path(folder)) as cluster:
+        with _flag_server(cluster, Path(folder)) as server:
+            figures += propagation(cluster, server)
+        with _flag_server(cluster, Path(folder)) as server:
+            figures += asyncio.run(streams(cluster, server))
+    report.write("flags", figures)
+
+
+def decisions() -> list[report.Figure]:
+    """The cost of one decision, remembered and through the OpenFeature client."""
+    document = read_document(stamp(a_document(), FAR), "verification")
+    evaluator = Evaluator("verification")
+    evaluator.apply(document)
+    users = [f"user-{number}" for number in range(1_000)]
+    for user in users:
+        evaluator.decide(user, "q")
+
+    def held() -> Document:
+        return document
+
+    api.set_provider_and_wait(DocumentProvider(held), "bench")
+    client = api.get_client("bench")
+    context = EvaluationContext(attributes={"bucket": 77, "group": "guest", "tenant": "other"})
+    turn = itertools.cycle(users)
+    costs = {
+        "decide() for a cached vector, p50": _cost(lambda: evaluator.decide(next(turn), "query-1")),
+        "the flag through the OpenFeature client, p50": _cost(
+            lambda: client.get_object_value("verification", {}, context)
+        ),
+    }
+    bars = (5, 60)
+    return [report.at_most(what, cost, "us", bar) for (what, cost), bar in zip(costs.items(), bars, strict=True)]
+
+
+def propagation(cluster: Kube, server: Server) -> list[report.Figure]:
+    """ConfigMap sent to the API server -> evaluated by each of the clients."""
+    spawn = multiprocessing.get_context("spawn")
+    pipes = []
+    for number in range(CLIENTS):
+        ours, theirs = spawn.Pipe()
+        process = spawn.Process(target=_client, args=(theirs, server.grpc, cluster.namespace, number), daemon=True)
+        process.start()
+        pipes.append((ours, process))
+    with cluster.renewing():
+        cluster.publish(1)
+        for ours, _ in pipes:
+            _await_revision(ours, 1)
+        delays: list[float] = []
+        for revision in range(2, UPDATES + 2):
+            sent = time.time()
+            cluster.publish(revision)
+            delays += [(_await_revision(ours, revision) - sent) * 1000 for ours, _ in pipes]
+    for ours, process in pipes:
+        ours.send("stop")
+        process.join(SECONDS)
+    what = f"ConfigMap sent -> evaluated, {CLIENTS} Python clients, {UPDATES} updates"
+    return [
+        report.at_most(f"{what}, p50", report.percentile(delays, 0.5), "ms", 25),
+        report.at_most(f"{what}, p99", report.percentile(delays, 0.99), "ms", 150),
+    ]
+
+
+async def streams(cluster: Kube, server: Server) -> list[report.Figure]:
+    """Two thousand open streams: an update to all of them, and the server's memory."""
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    channels = [grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc}", options=options) for _ in range(CHANNELS)]
+    request = sync_pb2.SyncFlagsRequest(selector=f"{cluster.namespace}/demo")
+    open_streams: list[Any] = [
+        sync_pb2_grpc.FlagSyncServiceStub(channels[number % CHANNELS]).SyncFlags(request) for number in range(STREAMS)
+    ]
+    delays: list[float] = []
+
+    async def follow(stream: Any, marker: str) -> None:
+        while marker not in (await stream.read()).flag_configuration:
+            pass
+        delays.append(time.time() - sent)
+
+    for revision in range(10_000, 10_000 + STREAM_UPDATES):
+        sent = time.time()
+        await asyncio.to_thread(cluster.publish, revision)
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*(follow(stream, f'"revision":{revision}') for stream in open_streams))
+        if revision == 10_000:
+            delays.clear()
+    memory = server.memory()
+    for stream in open_streams:
+        stream.cancel()
+    for channel in channels:
+        await channel.close()
+    return [
+        report.at_most(f"update to {STREAMS} streams, p99", report.percentile(delays, 0.99), "s", 1),
+        report.at_most(f"flag server with {STREAMS} streams, memory", memory, "MB", 200),
+    ]
+
+
+class Kube:
+    """The API server, written to the way the operator writes."""
+
+    def __init__(self, cluster: DevCluster) -> None:
+        self.kubeconfig = cluster.kubeconfig
+        self.namespace = "bench"
+        self._client = cluster.client()
+        self._client.post("/api/v1/namespaces", json={"metadata": {"name": self.namespace}}).raise_for_status()
+
+    def publish(self, revision: int) -> None:
+        """Write the ConfigMap of a revision."""
+        percent = float(revision % 100)
+        document = a_document(
+            namespace=self.namespace, revision=revision, vector=LIVE.model_copy(update={"canary_percent": percent})
+        )
+        self._apply(
+            self._client,
+            f"/api/v1/namespaces/{self.namespace}/configmaps/demo-flags",
+            config_map(document, OWNER, "Rise"),
+        )
+
+    @contextlib.contextmanager
+    def renewing(self) -> Iterator[None]:
+        """Renew the operator's Lease every two seconds, as the leader does."""
+        stop = threading.Event()
+
+        def renew() -> None:
+            path = f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases/veriramp-operator"
+            while not stop.wait(2):
+                body = {
+                    "apiVersion": "coordination.k8s.io/v1",
+                    "kind": "Lease",
+                    "metadata": {"name": "veriramp-operator"},
+                    "spec": {"renewTime": datetime.now(UTC).isoformat().replace("+00:00", "Z")},
+                }
+                self._apply(self._client, path, body)
+
+        thread = threading.Thread(target=renew)
+        thread.start()
+        yield
+        stop.set()
+        thread.join()
+
+    def _apply(self, client: httpx.Client, path: str, body: dict[str, Any]) -> None:
+        parameters = {"fieldManager": "veriramp", "force": "true"}
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        client.patch(path, params=parameters, headers=headers, json=body).raise_for_status()
+
+
+class Server:
+    """The flag server as a process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.grpc = port
+
+    def memory(self) -> float:
+        """Resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        return int(found[1]) / 1000 if found else float("nan")
+
+
+@contextlib.contextmanager
+def _cluster(folder: Path) -> Iterator[Kube]:
+    options = Options(nodes=0, controllers=False, prometheus=False, broker=False, owner=os.getpid())
+    with DevCluster.up(folder / "cluster", options=options) as cluster:
+        yield Kube(cluster)
+
+
+@contextlib.contextmanager
+def _flag_server(cluster: Kube, folder: Path) -> Iterator[Server]:
+    log = folder / f"flagserver-{time.monotonic_ns()}.log"
+    environment = {
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "VERIRAMP_WATCH_NAMESPACES": cluster.namespace,
+        "VERIRAMP_LEASE_NAMESPACE": cluster.namespace,
+        "VERIRAMP_GRPC_PORT": "0",
+        "VERIRAMP_HTTP_PORT": "0",
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from veriramp_operator.flagserver.main import main; main()"],
+            env={**os.environ, **environment},
+            stderr=output,
+        )
+    try:
+        pattern = r"serving gRPC on \S+:(\d+), HTTP on (\d+)"
+        found = wait_for(lambda: re.search(pattern, log.read_text()), SECONDS, "the flag server to listen")
+        assert found
+        ready = f"http://127.0.0.1:{found[2]}/readyz"
+        wait_for(lambda: httpx.get(ready).is_success, SECONDS, "the flag server to be ready")
+        yield Server(process, int(found[1]))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(SECONDS)
+
+
+def _client(pipe: Connection, port: int, namespace: str, number: int) -> None:
+    """A client process: tells for each revision when the first decision was made with it."""
+    with Flags(
+        f"127.0.0.1:{port}",
+        f"{namespace}/demo",
+        key="verification",
+        process_id=f"client-{number}",
+        registry=CollectorRegistry(),
+    ) as flags:
+
+        def changed(state: FlagState) -> None:
+            revision = flags.decide("user-1", "query-1").revision
+            pipe.send((revision, time.time(), state.revision))
+
+        flags.on_change(changed)
+        pipe.recv()
+
+
+def _await_revision(pipe: Connection, revision: int) -> float:
+    while pipe.poll(SECONDS):
+        seen, at, _ = pipe.recv()
+        if seen >= revision:
+            return float(at)
+    raise TimeoutError(f"a client did not hear of revision {revision} within {SECONDS:g} s")
+
+
+def _cost(call: Any) -> float:
+    """The median cost of a call in microseconds."""
+    rounds = timeit.repeat(call, number=2_000, repeat=25)
+    return report.percentile(rounds, 0.5) / 2_000 * 1e6
+
+
+if __name__ == "__main__":
+    main()
