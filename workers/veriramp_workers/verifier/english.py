@@ -49,7 +49,7 @@ def formalise(sentence: str) -> Formula:  # noqa: PLR0911 - one line for each ki
 
 
 _X: Final = Variable("x")
-_IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS | words.ANYTHING))
+_IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS))
 _TOKEN: Final = re.compile(r"\d{4}-\d{2}-\d{2}|-?\d[\d,]*(?:\.\d+)?|[^\W\d_][\w'’-]*|[%€$,]|\S")
 _WORD: Final = re.compile(r"[^\W_][\w-]*|[%€$,]|-?\d[\d,.]*")
 
@@ -81,13 +81,26 @@ def _conditional(tokens: tuple[Token, ...]) -> Formula:
         condition, conclusion = tokens[:cut], tokens[cut + 1 :]
     else:
         raise NotFormalisableError('a conditional needs exactly one "then": if X is Y then X is Z')
+    if any(token.low in words.ANYTHING for token in tokens[1:]):
+        raise NotFormalisableError('"something" may only be the subject of the condition; go on with "it"')
     bindings: dict[str, Term] = {token.text: Variable(token.text) for token in tokens if _is_letter(token)}
     if _has_variable_subject(condition):
         bindings.update(_IT)
+        if condition[0].low in words.ANYTHING:
+            bindings[condition[0].low] = _X
+        bindings.update({f"the {noun}": _X for noun in _introduced(condition)})
     scope = Scope(tuple(bindings.items()))
     body = Implies(_clauses(condition, scope), _clauses(conclusion, scope))
-    bound = tuple(sorted({term for term in bindings.values() if isinstance(term, Variable)}, key=lambda v: v.text))
+    bound = tuple(sorted({term for term in bindings.values() if isinstance(term, Variable)}, key=lambda one: one.text))
     return ForAll(bound, body) if bound else body
+
+
+def _introduced(condition: tuple[Token, ...]) -> tuple[str, ...]:
+    """Return how "a small bird" is taken up again: the small bird, the bird."""
+    if condition[0].low not in words.ARTICLES:
+        return ()
+    noun = condition[1 : split_verb(condition)]
+    return (" ".join(token.low for token in noun), noun[-1].low) if noun else ()
 
 
 def _without_comma(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -203,12 +216,19 @@ def _split(tokens: tuple[Token, ...]) -> tuple[list[tuple[Token, ...]], str]:
 def _continuation(part: tuple[Token, ...], head: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
     if part[0].low in words.PREDICATE_HEADS:
         return predicate(part, subject, scope)
-    if any(token.low in words.PREDICATE_HEADS for token in part) or scope.get(part[0].low) is not None:
+    if any(token.low in words.PREDICATE_HEADS for token in part) or _starts_clause(part, scope):
         cut = _subject_end(part, scope)
         return predicate(part[cut:], term(part[:cut], scope), scope)
+    if head[0].low not in words.PREDICATE_HEADS and words.base_verb(part[0].low) is not None:
+        return predicate(part, subject, scope)
     if head[0].low not in words.COPULAS or "not" in {token.low for token in head}:
         raise NotFormalisableError(f'what "{" ".join(token.text for token in part)}" belongs to is not clear')
     return predicate((head[0], *part), subject, scope)
+
+
+def _starts_clause(part: tuple[Token, ...], scope: Scope) -> bool:
+    bound = scope.get(part[0].text) or scope.get(part[0].low)
+    return len(part) > 1 and (bound is not None or part[0].capital or part[0].low == "the")
 
 
 def _subject_end(tokens: tuple[Token, ...], scope: Scope) -> int:

@@ -4,8 +4,9 @@ Public names: the nodes (:class:`Atom`, :class:`Compare`, :class:`Equal`, :class
 :class:`Implies`, :class:`ForAll`, :class:`Exists`), the terms (:class:`Name`, :class:`The`, :class:`Variable`,
 :class:`Attribute`) and :func:`theory`.
 
-Symbols are quoted (``|adj tall|``) so that any word may be one. Names (``Avelin``) are pairwise different things;
-descriptions (``the Orlin bridge``) may denote the same thing as another description or name.
+Symbols are quoted (``|is tall|``) so that any word may be one. Two names (``Avelin``, ``Morrow``) are two things
+unless they share a word (``Morrow``, ``Morrow City``); a description (``the Orlin bridge``) may denote what another one
+denotes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, combinations
 from typing import Final, TypeAlias
 
 
@@ -112,10 +113,8 @@ Formula: TypeAlias = Atom | Compare | Equal | Not | And | Or | Implies | ForAll 
 def theory(formulas: Sequence[Formula]) -> tuple[str, list[str]]:
     """Return the declarations that the formulas need, and the SMT-LIB text of each formula, in order."""
     signature = sorted({line for formula in formulas for line in _declarations(formula)})
-    names = sorted({f"|{term.text}|" for formula in formulas for term in _terms(formula) if isinstance(term, Name)})
-    lines = [f"(declare-sort {_THING} 0)", *signature]
-    if len(names) > 1:
-        lines.append(f"(assert (distinct {' '.join(names)}))")
+    names = sorted({term.text for formula in formulas for term in _terms(formula) if isinstance(term, Name)})
+    lines = [f"(declare-sort {_THING} 0)", *signature, *_distinct(names)]
     return "\n".join(lines), [render(formula) for formula in formulas]
 
 
@@ -143,6 +142,15 @@ def render(formula: Formula) -> str:  # noqa: PLR0911 - one line for each node
 
 
 _THING: Final = "Thing"
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    words = {name: frozenset(name.lower().split()) for name in names}
+    pairs = list(combinations(names, 2))
+    apart = [(one, other) for one, other in pairs if words[one].isdisjoint(words[other])]
+    if len(apart) == len(pairs) > 1:
+        return [f"(assert (distinct {' '.join(f'|{name}|' for name in names)}))"]
+    return [f"(assert (not (= |{one}| |{other}|)))" for one, other in apart]
 
 
 def _bound(variables: tuple[Variable, ...]) -> str:

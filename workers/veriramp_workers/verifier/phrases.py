@@ -59,10 +59,9 @@ NO_SCOPE: Final = Scope()
 
 def term(tokens: tuple[Token, ...], scope: Scope = NO_SCOPE) -> Term:
     """Read a thing: a name (Avelin), "the ...", "the <attribute> of <thing>", or a word bound by the scope."""
-    if len(tokens) == 1:
-        bound = scope.get(tokens[0].text) or scope.get(tokens[0].low)
-        if bound is not None:
-            return bound
+    bound = scope.get(_plain(tokens)) or scope.get(_plain(tokens).lower())
+    if bound is not None:
+        return bound
     if not tokens:
         raise NotFormalisableError("a subject or object is missing")
     if tokens[0].low == "the" and len(tokens) > 1:
@@ -91,13 +90,19 @@ def split_verb(tokens: tuple[Token, ...]) -> int:
     heads = [at for at, token in enumerate(tokens) if at and token.low in words.PREDICATE_HEADS]
     if heads:
         return heads[0]
+    hedge = next((token for token in tokens if token.low in words.HEDGES - words.VERBS_TOO), None)
+    if hedge is not None:
+        raise NotFormalisableError(f'"{hedge.text}" is not understood here')
     objects = [at for at, token in enumerate(tokens) if at > 1 and token.low == "the"]
     at = objects[0] if objects else len(tokens)
     if not objects:
         while at > 1 and _starts_name(tokens[at - 1]):
             at -= 1
-    if at < 2:  # noqa: PLR2004 - a subject and a verb
+    if at < 2 or any(is_number(token.text) for token in tokens[: at - 1]):  # noqa: PLR2004 - a subject and a verb
         raise NotFormalisableError("no verb was found; write for example: The Orlin bridge spans the Tarn.")
+    plain = [token for token in tokens[: at - 1] if not token.capital and token.low != "the"]
+    if at == len(tokens) and len(plain) > 1:
+        raise NotFormalisableError(f'whether "{tokens[at - 1].text}" is a verb is not clear')
     return at - 1
 
 
@@ -175,8 +180,12 @@ def _identical(rest: tuple[Token, ...], subject: Term, scope: Scope, tense: str)
     other = term(rest, scope)
     if tense != "is":
         raise NotFormalisableError('what "was" something need not be it now; write "is"')
-    if isinstance(subject, Name) and isinstance(other, Name):
-        raise NotFormalisableError("that two names mean the same thing is not understood")
+    if isinstance(other, Name) and not isinstance(subject, Attribute):
+        raise NotFormalisableError(
+            f'whether "{other.text}" is a name or an adjective is not clear; write "the <attribute> of ... is ..."'
+        )
+    if isinstance(other, Name) and words.names_an_origin(other.text):
+        raise NotFormalisableError(f'"{other.text}" looks like an adjective; write it without a capital')
     return Equal(subject, other)
 
 
@@ -198,12 +207,11 @@ def _participle(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope
 
 def _measured(rest: tuple[Token, ...], subject: Term) -> Formula:
     operator, tail = _comparator(rest)
-    name, of = ("amount", subject)
     if isinstance(subject, Attribute):
-        name, of = subject.name, subject.of
-    elif tail and tail[-1].low in _DIMENSIONS:
-        name, tail = _DIMENSIONS[tail[-1].low], tail[:-1]
-    return _compare(name, of, operator, tail)
+        return _compare(subject.name, subject.of, operator, tail)
+    if tail and tail[-1].low in _DIMENSIONS:
+        return _compare(_DIMENSIONS[tail[-1].low], subject, operator, tail[:-1])
+    raise NotFormalisableError('what is measured is not clear; write "is 12 metres tall" or "the height of ... is"')
 
 
 def _having(rest: tuple[Token, ...], subject: Term) -> Formula:
@@ -211,6 +219,8 @@ def _having(rest: tuple[Token, ...], subject: Term) -> Formula:
     if lows and lows[0] in words.ARTICLES:
         if "of" in lows:
             cut = lows.index("of")
+            if lows[cut - 1] not in words.MEASURES:
+                raise NotFormalisableError(f'"{lows[cut - 1]}" is not a measure of which a thing has exactly one')
             operator, tail = _comparator(rest[cut + 1 :])
             return _compare(_nouns(rest[1:cut]), subject, operator, tail)
         return Atom(f"has {_nouns(rest[1:])}", (subject,))
@@ -223,7 +233,7 @@ def _having(rest: tuple[Token, ...], subject: Term) -> Formula:
 
 
 def _doing(verb: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
-    if verb in words.HEDGES:
+    if verb in words.HEDGES - words.VERBS_TOO:
         raise NotFormalisableError(f'"{verb}" is outside the controlled language')
     if not rest:
         return Atom(f"does {verb}", (subject,))

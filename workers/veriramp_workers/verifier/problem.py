@@ -43,7 +43,7 @@ class Problem:
         lines = [self.declarations]
         for title, assertions in (("premises", self.premises), ("claim", self.claim)):
             lines.append(f"; {title}")
-            lines.extend(f"(assert {one.smt_lib}) ; {one.source}" for one in assertions)
+            lines.extend(f"(assert {one.smt_lib}) ; {' '.join(one.source.split())}" for one in assertions)
         return "\n".join([*lines, "(check-sat)"])
 
 

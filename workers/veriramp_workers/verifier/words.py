@@ -17,7 +17,7 @@ PRONOUNS: Final = frozenset({"it", "they", "he", "she"})
 ANYTHING: Final = frozenset({"something", "someone", "somebody", "anything", "anyone", "anybody"})
 EVERYTHING: Final = frozenset({"everything", "everyone", "everybody"})
 NOTHING: Final = frozenset({"nothing", "nobody"})
-THING_NOUNS: Final = frozenset({"thing", "person"})
+THING_NOUNS: Final = frozenset({"thing", "person", "one"})
 PREPOSITIONS: Final = frozenset({"in", "on", "at", "near", "inside", "above", "below", "behind", "beside", "of", "by"})
 
 HEDGES: Final = frozenset(
@@ -40,6 +40,31 @@ HEDGES: Final = frozenset(
     }
 )
 """Words that change what a sentence says in ways this language does not model: it abstains rather than drop them."""
+
+VERBS_TOO: Final = frozenset({"like", "need"})
+"""Reserved words that are plain verbs where a verb stands."""
+
+MEASURES: Final = frozenset(
+    {
+        *("height", "length", "width", "depth", "age", "weight", "mass", "thickness", "diameter", "area", "volume"),
+        *("capacity", "population", "price", "cost", "value", "speed", "temperature", "distance", "duration", "span"),
+    }
+)
+"""What a thing has exactly one of: "has a height of 12 metres" twice may conflict, "has a bell of 2 tonnes" may not."""
+
+_ORIGINS: Final = frozenset(
+    {
+        *("french", "dutch", "greek", "swiss", "thai", "czech", "welsh", "german", "roman", "norman", "american"),
+        *("african", "mexican", "cuban", "tibetan", "moroccan", "arab", "turk", "muslim", "hindu", "sikh", "baroque"),
+    }
+)
+
+
+def names_an_origin(word: str) -> bool:
+    """Say whether a capitalised word looks like an adjective (French, Gothic, Victorian) and not like a name."""
+    low = word.lower()
+    return low in _ORIGINS or low.endswith(("ese", "ish", "ian", "ean", "ic", "ist"))
+
 
 _IRREGULAR: Final = {
     "people": "person",

@@ -1,0 +1,155 @@
+"""Controlled English: what each kind of sentence means, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
+from veriramp_workers.verifier.formula import render, theory
+
+X = "(forall ((|?x| Thing))"
+
+MEANINGS = {
+    "The mill is red.": "(|is red| |the mill|)",
+    "The mill is not red.": "(not (|is red| |the mill|))",
+    "Anne is a cat.": "(|is a cat| |Anne|)",
+    "Anne is not a big cat.": "(not (|is a big cat| |Anne|))",
+    "The mill was red.": "(|was red| |the mill|)",
+    "The mill is red, old and small.": "(and (|is red| |the mill|) (|is old| |the mill|) (|is small| |the mill|))",
+    "The mill is red or Anne is a cat.": "(or (|is red| |the mill|) (|is a cat| |Anne|))",
+    "The mill is not red and is not old.": "(and (not (|is red| |the mill|)) (not (|is old| |the mill|)))",
+    "Every heron is a bird.": f"{X} (=> (|is a heron| |?x|) (|is a bird| |?x|)))",
+    "All herons are birds.": f"{X} (=> (|is a heron| |?x|) (|is a bird| |?x|)))",
+    "Herons are birds.": f"{X} (=> (|is a heron| |?x|) (|is a bird| |?x|)))",
+    "All old things are red.": f"{X} (=> (|is old| |?x|) (|is red| |?x|)))",
+    "Every heron that is old is red.": f"{X} (=> (and (|is a heron| |?x|) (|is old| |?x|)) (|is red| |?x|)))",
+    "No heron is a mammal.": f"{X} (=> (|is a heron| |?x|) (not (|is a mammal| |?x|))))",
+    "Some herons are old.": "(exists ((|?x| Thing)) (and (|is a heron| |?x|) (|is old| |?x|)))",
+    "Everything is red.": f"{X} (|is red| |?x|))",
+    "Nobody is red.": f"{X} (not (|is red| |?x|)))",
+    "If something is red then it is old.": f"{X} (=> (|is red| |?x|) (|is old| |?x|)))",
+    "If Anne is red then Carl is old.": "(=> (|is red| |Anne|) (|is old| |Carl|))",
+    "If a heron is red then the heron is old.": (
+        f"{X} (=> (and (|is a heron| |?x|) (|is red| |?x|)) (|is old| |?x|)))"
+    ),
+    "If someone is red and they chase Anne then Anne sees it.": (
+        f"{X} (=> (and (|is red| |?x|) (|does chase| |?x| |Anne|)) (|does see| |Anne| |?x|)))"
+    ),
+    "If X sees Y and Y sees Z then X sees Z.": (
+        "(forall ((|?X| Thing) (|?Y| Thing) (|?Z| Thing)) "
+        "(=> (and (|does see| |?X| |?Y|) (|does see| |?Y| |?Z|)) (|does see| |?X| |?Z|)))"
+    ),
+    "The mill feeds the Orlin dam.": "(|does feed| |the mill| |the orlin dam|)",
+    "The mill does not feed Avelin.": "(not (|does feed| |the mill| |Avelin|))",
+    "Anne likes Carl and sees the mill.": "(and (|does like| |Anne| |Carl|) (|does see| |Anne| |the mill|))",
+    "Anne likes Carl and Carl sees Anne.": "(and (|does like| |Anne| |Carl|) (|does see| |Carl| |Anne|))",
+    "Anne likes Carl.": "(|does like| |Anne| |Carl|)",
+    "The mill is in Avelin.": "(|is in| |the mill| |Avelin|)",
+    "The mill is owned by Anne.": "(|is owned by| |the mill| |Anne|)",
+    "The mill is 1,200 metres long.": "(= (|length in length| |the mill|) 1200.0)",
+    "The length of the mill is 1.2 km.": "(= (|length in length| |the mill|) 1200.0)",
+    "The mill has a length of 1.2 km.": "(= (|length in length| |the mill|) 1200.0)",
+    "The mill is at least 12 cm tall.": "(>= (|height in length| |the mill|) (/ 3.0 25.0))",
+    "The mill is not more than 12 metres tall.": "(not (> (|height in length| |the mill|) 12.0))",
+    "The price of the mill is 5 euros.": "(= (|price in euro| |the mill|) 5.0)",
+    "The mill has 3 doors.": "(= (|number of door in number| |the mill|) 3.0)",
+    "The mill has fewer than 3 doors.": "(< (|number of door in number| |the mill|) 3.0)",
+    "The mill has a door.": "(|has door| |the mill|)",
+    "The mill does not have a door.": "(not (|has door| |the mill|))",
+    "The owner of the mill is Anne.": "(= (|the owner of| |the mill|) |Anne|)",
+    "The owner of the mill is old.": "(|is old| (|the owner of| |the mill|))",
+    "Anne is the owner of the mill.": "(= |Anne| (|the owner of| |the mill|))",
+    "The mill was built in 1970.": "(and (>= (|day built| |the mill|) 0.0) (< (|day built| |the mill|) 365.0))",
+    "The mill was built on 2 January 1970.": (
+        "(and (>= (|day built| |the mill|) 1.0) (< (|day built| |the mill|) 2.0))"
+    ),
+    "The mill was built before 1971-01-01.": "(< (|day built| |the mill|) 365.0)",
+    "The mill was built after 1970.": "(>= (|day built| |the mill|) 365.0)",
+    "The mill was repaired in 1970.": "(|was repaired in 1970| |the mill|)",
+}
+
+
+@pytest.mark.parametrize("sentence", MEANINGS)
+def test_meaning(sentence: str) -> None:
+    assert render(formalise(sentence)) == MEANINGS[sentence]
+
+
+REFUSALS = {
+    "The mill may be red.": '"may"',
+    "The mill is probably red.": '"probably"',
+    "The mill is about 12 metres tall.": '"about"',
+    "The mill is very old.": '"very"',
+    "Most herons are old.": '"Most"',
+    "Not all herons are old.": '"Not"',
+    "All herons are not old.": "two readings",
+    "Every heron is not old.": "two readings",
+    "The mill is red and old or small.": "two readings",
+    "The mill is not red or old.": "is not clear",
+    "The mill is red but old.": '"but"',
+    "It is red.": '"It"',
+    "This is red.": '"This"',
+    "Is the mill red?": "a question",
+    "The mill is red (and old).": '"("',
+    "Anne likes Bella and Carl.": "is not clear",
+    "Anne's mill is red.": "outside the controlled language",
+    "The mill, which is old, is red.": "a comma",
+    "The mill is red if Anne is old.": '"if"',
+    "If something is red then something is old.": '"something"',
+    "Anne is Bella.": "name or an adjective",
+    "The mill is French.": "name or an adjective",
+    "The owner of the mill is French.": "looks like an adjective",
+    "The mill is 12 metres.": "what is measured",
+    "The mill is 12 cubits tall.": '"cubits"',
+    "The mill is taller than the dam.": '"than"',
+    "The mill has a bell of 3 tonnes.": "is not a measure",
+    "The mill has bells.": 'write "has a roof"',
+    "The mill was built in the winter of 1932.": "is not a date",
+    "The mill was built on 31 February 1932.": "is not a date",
+    "The mill costs 5 euros.": "no verb was found",
+    "The dog chases cats.": "whether",
+    "The dog chases the cat in the garden.": '"in"',
+    "The mill is red whenever the dam is old.": '"the"',
+    "Anne says the mill is red.": "is not understood",
+    "The mill never feeds the dam.": "is not understood",
+    "Red.": "no verb",
+    "...": "empty",
+    "The mill is " + "very " * MAX_SENTENCE: "too long",
+}
+
+
+@pytest.mark.parametrize("sentence", REFUSALS)
+def test_what_is_not_understood_completely_is_refused_with_a_reason(sentence: str) -> None:
+    with pytest.raises(NotFormalisableError) as refused:
+        formalise(sentence)
+    assert REFUSALS[sentence] in str(refused.value)
+
+
+def test_texts_are_cut_into_sentences_and_numbers_stay_whole() -> None:
+    text = "The mill is 1.5 metres tall. It is old; Anne is red!\nIs it?"
+    assert sentences(text) == ("The mill is 1.5 metres tall.", "It is old;", "Anne is red!", "Is it?")
+    assert sentences(" \n ") == ()
+
+
+def test_names_are_different_things_unless_they_share_a_word() -> None:
+    declarations, _ = theory([formalise(f"The owner of the mill is {name}.") for name in ("Anne", "Bella", "Carl")])
+    assert "(assert (distinct |Anne| |Bella| |Carl|))" in declarations
+    declarations, _ = theory([formalise(f"The owner of the mill is {name}.") for name in ("Anne", "Anne Morrow")])
+    assert "distinct" not in declarations
+    assert "not" not in declarations
+
+
+words = st.sampled_from(
+    [word for sentence in (*MEANINGS, *REFUSALS) for word in sentence.rstrip(".").split()] + [",", "-", "%", "é", "12"]
+)
+
+
+@given(st.lists(words, max_size=12).map(" ".join) | st.text(max_size=60))
+def test_any_text_is_a_formula_or_refused(text: str) -> None:
+    try:
+        declarations, rendered = theory([formalise(text)])
+    except NotFormalisableError:
+        return
+    assert declarations.startswith("(declare-sort Thing 0)")
+    assert rendered[0].count("(") == rendered[0].count(")")
