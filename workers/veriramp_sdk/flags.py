@@ -35,8 +35,10 @@ from veriramp_sdk.session import ChangeCallback, Session, Target
 class Flags:
     """The flags of one rollout in one process.
 
-    It connects at the first use (or on entering the context), so an object made before a fork is safe; a child of a
-    process that used it starts a connection of its own. Safe for use from many threads.
+    It connects at the first use (or on entering the context), so an object made before a fork and used after it is
+    safe. A child of a process that *used* it starts a connection of its own, which gRPC allows only when
+    ``GRPC_ENABLE_FORK_SUPPORT=1`` was in the environment from the start; without it the child stays off. Safe for use
+    from many threads.
     """
 
     def __init__(

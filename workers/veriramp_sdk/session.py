@@ -16,7 +16,7 @@ import grpc
 from veriramp_sdk.arms import FlagMetrics, ProcessMetrics
 from veriramp_sdk.contract import Role, selector
 from veriramp_sdk.decision import FlagState
-from veriramp_sdk.document import NO_LEASE, DocumentError, read_document
+from veriramp_sdk.document import NO_LEASE, read_document
 from veriramp_sdk.evaluation import Evaluator
 from veriramp_sdk.stream import Endpoint, FlagStream
 
@@ -103,10 +103,8 @@ class Session:
     def _received(self, text: str) -> None:
         try:
             document = read_document(text, self._target.key)
-        except DocumentError as error:
-            _log.warning("verification is off: %s", error)
-            self.evaluator.forget()
-            self._tell_all()
+        except Exception as error:  # noqa: BLE001 - a document must not end the thread that brings the next one
+            self._doubt(error)
             return
         held = self.evaluator.document
         if not self.evaluator.apply(document):
@@ -122,6 +120,13 @@ class Session:
                 self._metrics.applied(document.revision, self._applied_at)
         self.ready.set()
         self._stream.report_now()
+        self._tell_all()
+
+    def _doubt(self, error: Exception) -> None:
+        _log.warning("verification is off: %s", error)
+        self.evaluator.forget()
+        if self._metrics:
+            self._metrics.applied(0, self._target.clock())
         self._tell_all()
 
     def _tell_all(self) -> None:

@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -165,17 +166,17 @@ class FlagStream:
 
     def _keep(self) -> None:
         send: Any = self._channel.unary_unary(f"/{REPORT_SERVICE}/{REPORT_METHOD}")
-        next_report = self._clock() + self._report_interval
+        next_report = time.monotonic() + self._report_interval
         while not self._closed.is_set():
-            wait = min(next_report - self._clock(), self._until_tick())
+            wait = min(next_report - time.monotonic(), self._until_tick())
             due = self._due.wait(max(0.0, wait))
             self._due.clear()
             if self._closed.is_set():
                 return
             self._on_tick()
-            if due or self._clock() >= next_report:
+            if due or time.monotonic() >= next_report:
                 self._send(send)
-                next_report = self._clock() + self._report_interval
+                next_report = time.monotonic() + self._report_interval
 
     def _send(self, send: Any) -> None:
         body = self._report()

@@ -61,11 +61,11 @@ class Hub:
         return subscription
 
     def unsubscribe(self, selector: str, subscription: Subscription) -> None:
-        """Close a stream."""
-        streams = self._streams[selector]
+        """Close a stream; twice does no harm."""
+        streams = self._streams.get(selector, set())
         streams.discard(subscription)
         if not streams:
-            del self._streams[selector]
+            self._streams.pop(selector, None)
 
     def push(self, selectors: Iterable[str]) -> None:
         """Hand the current payload of rollouts to their streams."""

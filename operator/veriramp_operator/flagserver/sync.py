@@ -47,12 +47,21 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SyncService:
     """Serves streams from a hub, single answers from the store, and takes reports."""
 
-    def __init__(self, store: Store, hub: Hub, reports: Reports, clock: Callable[[], float], token: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        reports: Reports,
+        clock: Callable[[], float],
+        token: str = "",
+        send_seconds: float = SEND_SECONDS,
+    ) -> None:
         self._store = store
         self._hub = hub
         self._reports = reports
         self._clock = clock
         self._token = token
+        self.send_seconds = send_seconds
         self.dropped = 0
         """Streams dropped because their client was too slow."""
 
@@ -63,13 +72,15 @@ class SyncService:
         try:
             while True:
                 payload = await subscription.next()
-                await asyncio.wait_for(context.write(payload.message), SEND_SECONDS)
+                await asyncio.wait_for(context.write(payload.message), self.send_seconds)
         except StreamsClosed as end:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(end))
         except TimeoutError:
             self.dropped += 1
             _log.warning("dropped a slow stream of %s (%s)", selector, context.peer())
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too slow to take a document; come back for it")
+            # Before the status, which itself waits until the client reads or its connection is given up.
+            self._hub.unsubscribe(selector, subscription)
+            await _end_slow(context)
         finally:
             self._hub.unsubscribe(selector, subscription)
 
@@ -144,6 +155,13 @@ def grpc_server(service: SyncService) -> grpc.aio.Server:
         )
     )
     return server
+
+
+async def _end_slow(context: Context) -> None:
+    try:
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too slow to take a document; come back for the latest")
+    except grpc.aio.InternalError as error:
+        _log.debug("a slow client left before it was told: %s", error)
 
 
 async def _abort(context: Context, code: grpc.StatusCode, details: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from tests.support.flags import LIVE, OFF, ROLLOUT, SHADOW, Operator, a_document, free_ports, until
 from veriramp_operator.flagserver.server import FlagServer
 from veriramp_operator.flagserver.settings import Settings
+from veriramp_operator.flagserver.store import payload
 from veriramp_sdk.contract import Arm, Mode, Role
 from veriramp_sdk.decision import FlagState
 from veriramp_sdk.flags import Flags
@@ -299,3 +301,50 @@ async def test_a_black_hole_between_us_ends_at_the_lease(server: FlagServer, ope
 
         await until(off_though_renewed)
     proxy.close()
+
+
+async def test_a_slow_client_is_dropped_and_nobody_waits_for_it(server: FlagServer, operator: Operator) -> None:
+    server.service.send_seconds = 0.2
+    filling = {"orchestrator": {"text": "x" * 200_000}}
+    operator.publish(a_document(revision=1, vector=SHADOW, worker_settings=filling))
+    operator.renew()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        slow = sync_pb2_grpc.FlagSyncServiceStub(channel).SyncFlags(sync_pb2.SyncFlagsRequest(selector=ROLLOUT))
+        await slow.wait_for_connection()
+        with a_client(server) as flags:
+            revisions = itertools.count(2)
+
+            async def dropped() -> bool:
+                latest = next(revisions)
+                operator.publish(a_document(revision=latest, vector=SHADOW, worker_settings=filling))
+                await until(lambda: flags.state().revision == latest)
+                return server.service.dropped == 1
+
+            await until(dropped)
+            assert server.hub.count() == 1
+
+
+async def test_a_document_in_doubt_is_off_until_a_good_one_comes(server: FlagServer, operator: Operator) -> None:
+    registry = CollectorRegistry()
+    operator.publish(a_document(revision=1))
+    operator.renew()
+    with a_client(server, registry, process_id="p1") as flags:
+        await until(lambda: flags.state().mode is Mode.LIVE)
+        for text in ("{", "[" * 100_000, '{"flags":{}}'):
+            for stream in server.hub._streams[ROLLOUT]:
+                stream.offer(payload(text))
+            await until(lambda: flags.state() == FlagState(), why=text[:20])
+            labels = {"namespace": "search", "rollout": "demo", "process": "p1"}
+            assert registry.get_sample_value("veriramp_flag_applied_revision", labels) == 0
+            server.push([ROLLOUT])
+            await until(lambda: flags.state().mode is Mode.LIVE)
+
+
+async def test_worker_settings_arrive_with_the_flags(operator: Operator, flags: Flags) -> None:
+    operator.publish(a_document(revision=1))
+    operator.renew()
+    await until(lambda: flags.settings("orchestrator").integer("maxConcurrentVerifications", 0) == 10)
+    operator.publish(a_document(revision=2, worker_settings={"orchestrator": {"maxConcurrentVerifications": 3}}))
+    await until(lambda: flags.settings("orchestrator").integer("maxConcurrentVerifications", 0) == 3)
+    assert flags.settings("orchestrator").mode is Mode.LIVE
+    assert flags.settings("unknown").values == {}
