@@ -16,10 +16,10 @@ from veriramp_operator.runtime.settings import Settings
 
 WATCHED: Final = [
     (["veriramp.dev"], ["verificationrollouts"], ["get", "list", "watch", "patch"]),
-    (["veriramp.dev"], ["verificationrollouts/status"], ["patch", "update"]),
+    (["veriramp.dev"], ["verificationrollouts/status"], ["patch"]),
     ([""], ["configmaps"], ["get", "list", "watch", "create", "patch"]),
     (["apps"], ["deployments"], ["get", "list", "watch", "create", "patch"]),
-    (["events.k8s.io"], ["events"], ["create", "patch"]),
+    (["events.k8s.io"], ["events"], ["create"]),
 ]
 
 
@@ -129,7 +129,7 @@ def test_rights_are_few_and_per_namespace_by_default() -> None:
         rules = {role["metadata"]["name"]: role["rules"] for role in roles}
         of_operator = rules["veriramp-operator-rollouts"]
         assert [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in of_operator] == WATCHED
-        reads = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}]
+        reads = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]}]
         assert rules["veriramp-flagserver-rollouts"] == reads
 
 
