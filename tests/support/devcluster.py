@@ -48,11 +48,11 @@ def namespace(devcluster: DevCluster) -> Iterator[str]:
     with devcluster.client() as client:
         created = client.post("/api/v1/namespaces", json={"metadata": {"name": name}})
         created.raise_for_status()
-        for part in ("serviceaccounts/default", "configmaps/kube-root-ca.crt"):
-            wait_for(
-                lambda part=part: client.get(f"{path}/{part}").is_success,  # type: ignore[misc]
-                NAMESPACE_SECONDS,
-                f"{part} in namespace {name}",
-            )
+        parts = (f"{path}/serviceaccounts/default", f"{path}/configmaps/kube-root-ca.crt")
+        wait_for(
+            lambda: all(client.get(part).is_success for part in parts),
+            NAMESPACE_SECONDS,
+            f"the service account and root certificate of namespace {name}",
+        )
         yield name
         client.delete(path).raise_for_status()

@@ -26,6 +26,8 @@ IMAGES: Final[Mapping[str, ImageCommand]] = {
     IMAGE: ImageCommand((sys.executable, str(PROGRAM)), ("serve",), {"FROM_IMAGE": "yes", "PYTHONUNBUFFERED": "1"})
 }
 SECONDS: Final = 30.0
+SERVICE_PORT: Final = 8880
+"""Ports below 1024 could not be forwarded without root."""
 POD_IP: Final[Object] = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
 
@@ -71,7 +73,7 @@ class Workloads:
             }
         )
 
-    def service(self, name: str, port: int = 80, target: str | int = 8080, **spec: Any) -> None:
+    def service(self, name: str, port: int = SERVICE_PORT, target: str | int = 8080, **spec: Any) -> None:
         ports = [{"port": port, "targetPort": target}]
         fields = {"selector": {"app": name}, "ports": ports} | spec
         self.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": fields})
@@ -99,6 +101,18 @@ class Workloads:
         """Wait until a pod is Ready and return its address."""
         wait_for(lambda: condition(self.status(name), "Ready") == "True", SECONDS, f"pod {name} to be Ready")
         return str(self.status(name)["podIP"])
+
+    def condition(self, kind: str, name: str, wanted: str, value: str = "True") -> None:
+        """Wait until an object's condition has that value."""
+        wait_for(
+            lambda: condition(self.get(kind, name)["status"], wanted) == value,
+            SECONDS,
+            f"{kind} {name} to be {wanted}={value}",
+        )
+
+    def pods_left(self, count: int) -> None:
+        """Wait until there are exactly so many pods."""
+        wait_for(lambda: len(self.pods()) == count, SECONDS, f"{count} pods to be left")
 
     def phase(self, name: str, wanted: str) -> None:
         wait_for(lambda: self.status(name)["phase"] == wanted, SECONDS, f"pod {name} to be {wanted}")

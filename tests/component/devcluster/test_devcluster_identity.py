@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.support.waiting import wait_for
-from tests.support.workloads import SECONDS, Workloads, ask, condition, container
+from tests.support.workloads import SECONDS, Workloads, ask, container
 
 if TYPE_CHECKING:
     from tools.devcluster.cluster import DevCluster
@@ -49,7 +49,7 @@ def test_in_cluster_settings_of_the_client_library_work_unchanged(workloads: Wor
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "library"}}
     workloads.apply(job | {"spec": {"backoffLimit": 0, "template": {"spec": pod}}})
 
-    wait_for(lambda: condition(workloads.get("job", "library")["status"], "Complete"), SECONDS, "the job to complete")
+    workloads.condition("job", "library", "Complete")
 
     assert "sees kube-root-ca.crt" in workloads.log(workloads.pods()[0]["metadata"]["name"])
 

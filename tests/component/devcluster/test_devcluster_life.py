@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.waiting import wait_for
-from tests.support.workloads import IMAGES, SECONDS, Workloads, answers, container
+from tests.support.workloads import IMAGES, SECONDS, SERVICE_PORT, Workloads, answers, container
 from tools.devcluster import __main__ as command_line
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import REPOSITORY, Options
@@ -51,10 +53,21 @@ def test_two_clusters_live_side_by_side(workloads: Workloads, lean: DevCluster) 
         place.available("web", 1)
         address = place.cluster_ip("web")
         name = place.pods()[0]["metadata"]["name"]
-        wait_for(lambda at=address, who=name: answers(at, port=80) == who, SECONDS, f"{name} behind its own service")  # type: ignore[misc]
+        wait_for(partial(answered_by, address, name), SECONDS, f"{name} behind its own service")
 
     assert workloads.cluster.api_url != lean.api_url
     assert workloads.pods()[0]["status"]["podIP"] != other.pods()[0]["status"]["podIP"]
+
+
+def test_replicas_that_must_not_meet_are_on_different_nodes(tmp_path: Path) -> None:
+    with DevCluster.up(tmp_path / "nodes", images=IMAGES, options=replace(LEAN, nodes=2)) as cluster:
+        workloads = Workloads(cluster, "default")
+        term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}
+        apart = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+        workloads.deployment("web", 2, {"containers": [container()], "affinity": apart})
+        workloads.available("web", 2)
+
+        assert {pod["spec"]["nodeName"] for pod in workloads.pods()} == {"node-1", "node-2"}
 
 
 def test_down_ends_every_process_and_keeps_logs(lean: DevCluster) -> None:
@@ -157,6 +170,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     images.write_text("{")
     assert "cannot be read" in run("up", "--images", str(images))
     assert processes_of(root) == {}
+
+
+def answered_by(address: str, name: str) -> bool:
+    return answers(address, port=SERVICE_PORT) == name
 
 
 def processes_of(root: Path) -> Mapping[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def test_pods_outlive_an_outage_of_the_api_server_and_work_goes_on_after_it(work
     workloads.pod("web", {"containers": [container(**READY)]})
     address = workloads.ready_pod("web")
 
-    workloads.cluster.stop_component("kube-apiserver")
+    workloads.cluster.stop_component("kube-apiserver", seconds=2)
     workloads.process("web").send(signal.SIGKILL)
     workloads.cluster.start_component("kube-apiserver")
     workloads.deployment("late", 1, {"containers": [container(**READY)]})
@@ -105,6 +106,20 @@ def test_pods_outlive_an_outage_of_the_api_server_and_work_goes_on_after_it(work
     workloads.available("late", 1)
     wait_for(lambda: workloads.container_status("web")["restartCount"] == 1, SECONDS, "the restart to be reported")
     assert workloads.ready_pod("web") == address
+
+
+def test_what_the_node_controller_says_after_a_long_silence_is_put_right(workloads: Workloads) -> None:
+    workloads.pod("web", {"containers": [container(**READY)]})
+    workloads.ready_pod("web")
+    unknown = json.dumps({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+    false = unknown.replace("Unknown", "False")
+    place = ("-n", workloads.namespace)
+
+    workloads.cluster.kubectl("patch", "pod", "web", *place, "--subresource=status", "-p", false)
+    workloads.cluster.kubectl("patch", "node", "node-1", "--subresource=status", "-p", unknown)
+
+    workloads.ready_pod("web")
+    workloads.condition("node", "node-1", "Ready")
 
 
 def test_a_part_can_be_frozen_and_thawed(devcluster: DevCluster) -> None:

@@ -33,7 +33,7 @@ def test_scaling_down_and_up_again(workloads: Workloads) -> None:
     for replicas in (1, 2):
         workloads.cluster.kubectl("scale", "-n", workloads.namespace, "deploy/web", f"--replicas={replicas}")
         workloads.available("web", replicas)
-        wait_for(lambda wanted=replicas: len(workloads.pods()) == wanted, SECONDS, f"{replicas} pods to be left")  # type: ignore[misc]
+        workloads.pods_left(replicas)
 
 
 def test_environment_from_everywhere(workloads: Workloads) -> None:
@@ -116,11 +116,7 @@ def test_readiness_follows_the_probe(workloads: Workloads) -> None:
         before = condition(workloads.status("gated"), "Ready")
         assert before != ready
         workloads.config_map("gate", open=value)
-        wait_for(
-            lambda wanted=ready: condition(workloads.status("gated"), "Ready") == wanted,  # type: ignore[misc]
-            SECONDS,
-            f"Ready={ready} after the probe answers {value}",
-        )
+        workloads.condition("pod", "gated", "Ready", ready)
 
 
 def test_a_crash_is_restarted_and_counted(workloads: Workloads) -> None:
@@ -211,15 +207,11 @@ def test_jobs_complete_and_fail(workloads: Workloads) -> None:
         workloads.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec})
 
     for name, outcome in (("good", "Complete"), ("bad", "Failed")):
-        wait_for(
-            lambda job=name, end=outcome: condition(workloads.get("job", job)["status"], end) == "True",  # type: ignore[misc]
-            SECONDS,
-            f"job {name} to be {outcome}",
-        )
+        workloads.condition("job", name, outcome)
     phases = {pod["metadata"]["labels"]["job-name"]: pod["status"]["phase"] for pod in workloads.pods()}
     assert phases == {"good": "Succeeded", "bad": "Failed"}
     workloads.cluster.kubectl("delete", "jobs", "-n", workloads.namespace, "--all", "--timeout=30s")
-    wait_for(lambda: workloads.pods() == [], SECONDS, "the jobs' pods to go with them")
+    workloads.pods_left(0)
 
 
 def test_init_containers_run_in_order_and_a_failing_one_ends_the_pod(workloads: Workloads) -> None:

@@ -9,7 +9,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from tests.support.waiting import wait_for
-from tests.support.workloads import SECONDS, Workloads, answers, ask, container
+from tests.support.workloads import SECONDS, SERVICE_PORT, Workloads, answers, ask, container
 
 if TYPE_CHECKING:
     from typing import Any
@@ -27,14 +27,14 @@ GATE = [{"name": "gate", "configMap": {"name": "gate"}}]
 
 
 def test_a_service_spreads_over_its_pods(workloads: Workloads) -> None:
-    workloads.service("web", port=80, target="http")
+    workloads.service("web", target="http")
     ports = [{"name": "http", "containerPort": 8080}]
     workloads.deployment("web", 2, {"containers": [container(ports=ports, **READY)]})
     workloads.available("web", 2)
     address = workloads.cluster_ip("web")
-    wait_for(lambda: answers(address, port=80), SECONDS, "the service to answer")
+    wait_for(lambda: answers(address, port=SERVICE_PORT), SECONDS, "the service to answer")
 
-    seen = [ask(address, "/name", port=80).text for _ in range(6)]
+    seen = [ask(address, "/name", port=SERVICE_PORT).text for _ in range(6)]
 
     assert sorted(set(seen)) == sorted(pod["metadata"]["name"] for pod in workloads.pods())
     assert all(first != second for first, second in itertools.pairwise(seen)), "they take turns"
@@ -46,12 +46,12 @@ def test_only_ready_pods_get_requests_and_without_any_the_service_refuses(worklo
     workloads.deployment("web", 1, {"containers": [container(**GATED)], "volumes": GATE})
     address = workloads.cluster_ip("web")
     wait_for(lambda: workloads.pods()[0]["status"]["phase"] == "Running", SECONDS, "the pod to run")
-    assert refuses(address, 80)
+    assert refuses(address, SERVICE_PORT)
 
     workloads.config_map("gate", open="yes")
-    wait_for(lambda: answers(address, port=80), SECONDS, "the service to answer")
+    wait_for(lambda: answers(address, port=SERVICE_PORT), SECONDS, "the service to answer")
     workloads.config_map("gate", open="no")
-    wait_for(lambda: refuses(address, 80), SECONDS, "the service to refuse again")
+    wait_for(lambda: refuses(address, SERVICE_PORT), SECONDS, "the service to refuse again")
 
 
 def test_connections_to_a_pod_that_is_gone_are_closed(workloads: Workloads) -> None:
@@ -59,9 +59,9 @@ def test_connections_to_a_pod_that_is_gone_are_closed(workloads: Workloads) -> N
     workloads.deployment("web", 1, {"containers": [container(**READY)]})
     workloads.available("web", 1)
     address = workloads.cluster_ip("web")
-    wait_for(lambda: answers(address, port=80), SECONDS, "the service to answer")
+    wait_for(lambda: answers(address, port=SERVICE_PORT), SECONDS, "the service to answer")
 
-    with socket.create_connection((address, 80), timeout=SECONDS) as connection:
+    with socket.create_connection((address, SERVICE_PORT), timeout=SECONDS) as connection:
         connection.sendall(b"GET /name HTTP/1.1\r\n")  # the rest of the request never comes
         workloads.cluster.kubectl("scale", "-n", workloads.namespace, "deploy/web", "--replicas=0")
         with contextlib.suppress(ConnectionResetError):

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from tools.devcluster.agent.api import CONFLICT, Api, ApiError, Object
+from tools.devcluster.agent.api import CONFLICT, NOT_FOUND, Api, ApiError, Object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS: Final = 10
+HEARTBEAT_SECONDS: Final = 5.0
 LEASE_SECONDS: Final = 40
 CAPACITY: Final = {"cpu": "64", "memory": "256Gi", "pods": "500", "ephemeral-storage": "500Gi"}
 """Resources are accepted and not enforced, so the node claims enough for every request of a test."""
@@ -29,21 +29,30 @@ def node_names(count: int) -> list[str]:
 
 
 async def keep_nodes(api: Api, names: Sequence[str]) -> None:
-    """Register the nodes, then renew their Leases for ever."""
-    registered: set[str] = set()
+    """Register the nodes and renew their Leases for ever; register again what was lost or called not ready."""
     pause = 0.1
     while True:
         try:
             for name in names:
-                if name not in registered:
+                if not await _is_ready(api, name):
                     await _register(api, name)
-                    registered.add(name)
                 await _renew(api, name)
             pause = HEARTBEAT_SECONDS
         except (ApiError, httpx.HTTPError) as problem:
             log.warning("node heartbeat: %s", problem)
             pause = min(pause * 2, HEARTBEAT_SECONDS)
         await asyncio.sleep(pause)
+
+
+async def _is_ready(api: Api, name: str) -> bool:
+    """Tell whether the node is registered and Ready: after an outage the node controller calls it Unknown."""
+    try:
+        node = await api.get(f"/api/v1/nodes/{name}")
+    except ApiError as problem:
+        if problem.status != NOT_FOUND:
+            raise
+        return False
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
 async def _register(api: Api, name: str) -> None:

@@ -21,7 +21,7 @@ from tools.devcluster.agent.environment import (
 )
 from tools.devcluster.agent.launch import SYSTEM_PATH, Launch, mounts_of
 from tools.devcluster.agent.node import now
-from tools.devcluster.agent.podstatus import PodReport, pod_status
+from tools.devcluster.agent.podstatus import PodReport, conditions_of, pod_status
 from tools.devcluster.agent.volumes import PodVolumes, refused_volume
 from tools.devcluster.images import lookup, read_images
 
@@ -69,6 +69,7 @@ class PodWorker:
         self._main = [self._container(spec, known) for spec in pod["spec"]["containers"]]
         self._initialized = not self._init
         self._finished = False
+        self._reported = False
         self._started_at = now()
         self._deleting = asyncio.Event()
         self._dirty = asyncio.Event()
@@ -88,6 +89,8 @@ class PodWorker:
         if "deletionTimestamp" in pod["metadata"]:
             self._deleting.set()
             self._tell(self)
+        elif self._reported and conditions_of(pod) != conditions_of({"status": self._status()}):
+            self._dirty.set()  # the node controller calls all pods not ready when the agent was silent for long
 
     def refresh_volumes(self) -> None:
         """A ConfigMap, a Secret or the age of a token may have changed the content of its volumes."""
@@ -267,7 +270,7 @@ class PodWorker:
                 pause = min(2 * pause, 5.0)
                 self._dirty.set()
 
-    async def _write_status(self) -> None:
+    def _status(self) -> Object:
         report = PodReport(
             init=[container.report() for container in self._init],
             main=[container.report() for container in self._main],
@@ -276,7 +279,11 @@ class PodWorker:
             address=self.address,
             started_at=self._started_at,
         )
-        status = pod_status(self.pod, report, now())
+        return pod_status(self.pod, report, now())
+
+    async def _write_status(self) -> None:
+        status = self._status()
+        self._reported = True
         patch = {"metadata": {"uid": self.pod["metadata"]["uid"]}, "status": status}
         try:
             written = await self._host.api.patch(f"{self._path}/status", patch)

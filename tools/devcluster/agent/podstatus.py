@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,7 @@ class ContainerReport:
         return self.state if isinstance(self.state, Terminated) else None
 
 
+OWNED: Final = ("Initialized", "ContainersReady", "Ready")
 Phase = Literal["Pending", "Running", "Succeeded", "Failed"]
 
 
@@ -110,6 +111,12 @@ def pod_status(pod: Object, report: PodReport, now: str) -> Object:
         "initContainerStatuses": [_container(c) for c in report.init],
         "containerStatuses": [_container(c) for c in report.main],
     }
+
+
+def conditions_of(pod: Object) -> dict[str, str]:
+    """Read the conditions that the agent owns, by type."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return {c["type"]: c["status"] for c in conditions if c["type"] in OWNED}
 
 
 def _condition(kind: str, value: bool, reason: str) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class ServiceProxy:
         self._fixed = fixed
         self._forwarders: dict[Address, _Forwarder] = {}
         self._addresses: dict[tuple[str, str], str] = {}
+        self._refused: set[Address] = set()
         self._lock = asyncio.Lock()
 
     def address(self, namespace: str, name: str) -> str | None:
@@ -108,6 +109,11 @@ class ServiceProxy:
             forwarder = _Forwarder(targets)
             try:
                 await forwarder.listen(address)
+            except PermissionError:
+                if address not in self._refused:
+                    self._refused.add(address)
+                    log.warning("cannot forward %s:%d: ports below 1024 need root; use a higher Service port", *address)
+                continue
             except OSError as problem:
                 log.warning("cannot forward %s:%d: %s", *address, problem)
                 continue
