@@ -1,6 +1,6 @@
 """A bounded load on search services: ``python -m veriramp_search.load --url URL --users 2000 --rps 40 --seconds 60``.
 
-Public names: :func:`main`, :func:`run`, :class:`Plan`. Prints one JSON object when done.
+Public names: :func:`main`, :func:`run`, :class:`Plan`, :func:`requests_of`. Prints one JSON object when done.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ async def run(plan: Plan) -> dict[str, Any]:
     limits = httpx.Limits(max_connections=plan.in_flight, max_keepalive_connections=plan.in_flight)
     async with httpx.AsyncClient(limits=limits, timeout=_TIMEOUT) as client:
         started = loop.time()
-        for number, (url, user, query) in enumerate(_requests(plan)):
+        for number, (url, user, query) in enumerate(requests_of(plan)):
             due = started + number / plan.rps
             await asyncio.sleep(max(0.0, due - loop.time()))
             if loop.time() - started >= plan.seconds:
@@ -131,11 +131,11 @@ async def _ask(client: httpx.AsyncClient, url: str, user: str, query: str, seen:
     seen.conflicts[arm] += sum(result["stance"] == "conflicts" for result in body["results"][:3])
 
 
-def _requests(plan: Plan) -> Iterator[tuple[str, str, str]]:
+def requests_of(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    """Yield URL, user and query without end; users and topics advance at different paces."""
     topics = tuple(shipped().references)
     urls = itertools.cycle(url.rstrip("/") for url in plan.urls)
     for number in itertools.count():
-        # Users and topics advance at different paces, so that every user meets every topic.
         topic = topics[(number * 7 + number // len(topics)) % len(topics)]
         yield next(urls), f"user-{number % plan.users}", topic
 

@@ -1,0 +1,93 @@
+"""The pure parts of the bus: offsets that may be committed, and slots that may change."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.flags import until
+from veriramp_workers.bus.slots import Slots
+from veriramp_workers.bus.window import OffsetWindow
+
+
+def test_the_lowest_offset_that_is_not_done_is_committed() -> None:
+    window = OffsetWindow()
+    assert window.committable is None
+    for offset in (5, 6, 7):
+        window.started(offset)
+    assert window.committable == 5
+    window.finished(6)
+    assert window.committable == 5
+    window.finished(5)
+    assert window.committable == 7
+    window.finished(7)
+    assert window.committable == 8
+    assert len(window) == 0
+
+
+def test_an_offset_is_committed_once() -> None:
+    window = OffsetWindow()
+    assert window.uncommitted is None
+    window.started(3)
+    assert window.uncommitted == 3
+    window.committed(3)
+    assert window.uncommitted is None
+    window.finished(3)
+    assert window.uncommitted == 4
+
+
+def test_an_offset_that_came_before_is_refused() -> None:
+    window = OffsetWindow()
+    window.started(3)
+    with pytest.raises(ValueError, match="offset 3 comes after 3"):
+        window.started(3)
+
+
+@given(st.sets(st.integers(0, 60), min_size=1), st.randoms(use_true_random=False), st.data())
+def test_nothing_that_is_not_done_is_ever_committed(
+    offsets: set[int], chance: random.Random, data: st.DataObject
+) -> None:
+    window = OffsetWindow()
+    ordered = sorted(offsets)
+    for offset in ordered:
+        window.started(offset)
+    finished = ordered[:]
+    chance.shuffle(finished)
+    done = set(finished[: data.draw(st.integers(0, len(finished)))])
+    for offset in done:
+        window.finished(offset)
+    committable = window.committable
+    assert committable is not None
+    assert all(offset in done for offset in ordered if offset < committable)
+    assert committable == min(offsets - done, default=max(offsets) + 1)
+
+
+async def test_slots_bound_the_work_and_follow_a_change() -> None:
+    slots, inside, most = Slots(2), 0, 0
+    gate = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal inside, most
+        async with slots:
+            inside += 1
+            most = max(most, inside)
+            await gate.wait()
+            inside -= 1
+
+    tasks = [asyncio.create_task(work()) for _ in range(6)]
+    await until(lambda: inside >= 2)
+    assert inside == 2
+    slots.resize(4)
+    await until(lambda: inside >= 4)
+    tasks[5].cancel()
+    gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert most == 4
+    async with slots:
+        assert inside == 0
+    with pytest.raises(ValueError, match="0 slots"):
+        slots.resize(0)

@@ -1,0 +1,93 @@
+"""The orchestrator's handler, and what a worker is told by its environment."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.support.pipeline import a_request
+from veriramp_sdk.events import Topic, Verdict, VerificationComplete, VerificationFailed, parse_event
+from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
+from veriramp_workers.ports import Judgement, PoisonError, Question, Record, VerifierUnavailableError
+from veriramp_workers.settings import ConfigurationError, settings_from
+from veriramp_workers.verifier import judge
+
+GOOD = {"VERIRAMP_BROKERS": "a:1,b:2", "VERIRAMP_FLAGS_URL": "flags:8015", "VERIRAMP_ROLLOUT": "search/demo"}
+
+
+class InProcess:
+    """The embedded verifier without its processes."""
+
+    name, version = "in-process", "1"
+
+    async def judge(self, question: Question) -> Judgement:
+        return judge(question)
+
+
+class Away(InProcess):
+    async def judge(self, question: Question) -> Judgement:
+        raise VerifierUnavailableError(f"no process can be started to judge {question.text!r}")
+
+
+def an_orchestrator(verifier: InProcess, registry: CollectorRegistry | None = None) -> Orchestrator:
+    metrics = OrchestratorMetrics(registry or CollectorRegistry())
+    return Orchestrator(verifier, metrics, formaliser_version="1", clock=lambda: 12.5)
+
+
+def a_record(value: bytes) -> Record:
+    return Record(Topic.INTERACTIVE, 0, 0, b"key", value, (("traceparent", b"00-1"), ("other", b"x")))
+
+
+async def test_a_verdict_answers_its_request() -> None:
+    request = a_request("Anne is not old.", "Anne is old.")
+    registry = CollectorRegistry()
+    (message,) = await an_orchestrator(InProcess(), registry)(a_record(request.to_bytes()))
+    answer = parse_event(VerificationComplete, message.value)
+    assert (message.topic, message.key) == (Topic.COMPLETE, request.key())
+    assert message.headers == (("traceparent", b"00-1"),)
+    assert (answer.verdict, answer.signal) == (Verdict.CONTRADICTED, -1.0)
+    assert answer.unsat_core == ("Anne is old.", "Anne is not old.")
+    assert (answer.chunk_key, answer.content_hash) == (request.chunk_key, request.content_hash)
+    assert answer.verified_at_ms == 12_500
+    assert registry.get_sample_value("verification_verdicts_total", {"verdict": "contradicted"}) == 1
+
+
+async def test_an_absent_verifier_is_a_failure_that_may_be_retried() -> None:
+    request = a_request("Anne is old.")
+    (message,) = await an_orchestrator(Away())(a_record(request.to_bytes()))
+    failed = parse_event(VerificationFailed, message.value)
+    assert message.topic == Topic.FAILED
+    assert (failed.error_class, failed.retryable) == ("VerifierUnavailableError", True)
+    assert failed.content == request.content
+
+
+async def test_what_cannot_be_read_is_poison() -> None:
+    with pytest.raises(PoisonError, match="VerifyChunk"):
+        await an_orchestrator(InProcess())(a_record(b"{}"))
+
+
+def test_settings_have_defaults() -> None:
+    settings = settings_from(GOOD, profile="orchestrator")
+    assert (settings.brokers, settings.host, settings.port, settings.solvers) == ("a:1,b:2", "127.0.0.1", 8080, 2)
+    assert settings_from({**GOOD, "POD_IP": "127.10.0.1"}, profile="x").host == "127.10.0.1"
+    assert settings_from({**GOOD, "POD_IP": "127.10.0.1", "VERIRAMP_HOST": "h"}, profile="x").host == "h"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"VERIRAMP_BROKERS": ""}, "VERIRAMP_BROKERS is not set; write host:port"),
+        ({"VERIRAMP_BROKERS": "kafka"}, 'VERIRAMP_BROKERS is "kafka"; write host:port'),
+        ({"VERIRAMP_FLAGS_URL": "http://flags"}, "VERIRAMP_FLAGS_URL"),
+        ({"VERIRAMP_ROLLOUT": "demo"}, "namespace/name"),
+        ({"VERIRAMP_PORT": "80800"}, 'VERIRAMP_PORT is "80800"; write a whole number from 0 to 65535'),
+        ({"VERIRAMP_SOLVERS": "0"}, "from 1 to 64"),
+        ({"VERIRAMP_COMMIT_SECONDS": "soon"}, 'VERIRAMP_COMMIT_SECONDS is "soon"; write a number of seconds'),
+        ({"VERIRAMP_SESSION_SECONDS": "1"}, "from 6 to 300"),
+        ({"VERIRAMP_LOG_LEVEL": "loud"}, "DEBUG, INFO"),
+    ],
+)
+def test_wrong_settings_say_what_to_write(change: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        settings_from({**GOOD, **change}, profile="orchestrator")
+    assert sentence in str(refused.value)
