@@ -37,6 +37,7 @@ from tests.support.waiting import wait_for
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import Options
 from veriramp_operator.resources.flags import Owner, config_map, stamp
+from veriramp_sdk.contract import Mode
 from veriramp_sdk.decision import FlagState
 from veriramp_sdk.document import Document, read_document
 from veriramp_sdk.evaluation import Evaluator
@@ -48,6 +49,7 @@ UPDATES: Final = 200
 STREAMS: Final = 2_000
 STREAM_UPDATES: Final = 20
 CHANNELS: Final = 100
+LEASE_SECONDS: Final = 10
 SECONDS: Final = 60.0
 OWNER: Final = Owner("veriramp.dev/v1alpha1", "VerificationRollout", "demo", "5f0c")
 FAR: Final = 2**40
@@ -65,6 +67,8 @@ def main() -> None:
             figures += propagation(cluster, server)
         with _flag_server(cluster, Path(folder)) as server:
             figures += asyncio.run(streams(cluster, server))
+        with _flag_server(cluster, Path(folder)) as server:
+            figures += deaths(cluster, server)
     report.write("flags", figures)
 
 
@@ -96,29 +100,40 @@ def decisions() -> list[report.Figure]:
 
 def propagation(cluster: Kube, server: Server) -> list[report.Figure]:
     """ConfigMap sent to the API server -> evaluated by each of the clients."""
-    spawn = multiprocessing.get_context("spawn")
-    pipes = []
-    for number in range(CLIENTS):
-        ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=_client, args=(theirs, server.grpc, cluster.namespace, number), daemon=True)
-        process.start()
-        pipes.append((ours, process))
-    with cluster.renewing():
+    delays: list[float] = []
+    with _clients(cluster, server) as pipes, cluster.renewing():
         cluster.publish(1)
-        for ours, _ in pipes:
-            _await_revision(ours, 1)
-        delays: list[float] = []
+        for pipe in pipes:
+            _await(pipe, 1)
         for revision in range(2, UPDATES + 2):
             sent = time.time()
             cluster.publish(revision)
-            delays += [(_await_revision(ours, revision) - sent) * 1000 for ours, _ in pipes]
-    for ours, process in pipes:
-        ours.send("stop")
-        process.join(SECONDS)
+            delays += [(_await(pipe, revision) - sent) * 1000 for pipe in pipes]
     what = f"ConfigMap sent -> evaluated, {CLIENTS} Python clients, {UPDATES} updates"
     return [
         report.at_most(f"{what}, p50", report.percentile(delays, 0.5), "ms", 25),
         report.at_most(f"{what}, p99", report.percentile(delays, 0.99), "ms", 150),
+    ]
+
+
+def deaths(cluster: Kube, server: Server) -> list[report.Figure]:
+    """The operator, then the flag server killed: how long after the lease the last process goes off."""
+    with _clients(cluster, server) as pipes:
+        with cluster.renewing():
+            cluster.publish(20_000, LEASE_SECONDS)
+            for pipe in pipes:
+                _await(pipe, 20_000, Mode.LIVE)
+        last_contact = time.time()
+        operator = max(_await(pipe, 20_000, Mode.OFF) for pipe in pipes) - last_contact
+        with cluster.renewing():
+            for pipe in pipes:
+                _await(pipe, 20_000, Mode.LIVE)
+            last_contact = time.time()
+            server.process.kill()
+            flag_server = max(_await(pipe, 20_000, Mode.OFF) for pipe in pipes) - last_contact
+    return [
+        report.at_most(f"{who} killed -> every client off, beyond the lease", seconds - LEASE_SECONDS, "s", 5)
+        for who, seconds in (("operator", operator), ("flag server", flag_server))
     ]
 
 
@@ -158,18 +173,16 @@ async def streams(cluster: Kube, server: Server) -> list[report.Figure]:
 class Kube:
     """The API server, written to the way the operator writes."""
 
-    def __init__(self, cluster: DevCluster) -> None:
-        self.kubeconfig = cluster.kubeconfig
+    def __init__(self, kubeconfig: Path, client: httpx.Client) -> None:
+        self.kubeconfig = kubeconfig
         self.namespace = "bench"
-        self._client = cluster.client()
+        self._client = client
         self._client.post("/api/v1/namespaces", json={"metadata": {"name": self.namespace}}).raise_for_status()
 
-    def publish(self, revision: int) -> None:
+    def publish(self, revision: int, lease_seconds: int = 240) -> None:
         """Write the ConfigMap of a revision."""
-        percent = float(revision % 100)
-        document = a_document(
-            namespace=self.namespace, revision=revision, vector=LIVE.model_copy(update={"canary_percent": percent})
-        )
+        vector = LIVE.model_copy(update={"canary_percent": float(revision % 100)})
+        document = a_document(namespace=self.namespace, revision=revision, vector=vector, lease_seconds=lease_seconds)
         self._apply(
             self._client,
             f"/api/v1/namespaces/{self.namespace}/configmaps/demo-flags",
@@ -221,8 +234,8 @@ class Server:
 @contextlib.contextmanager
 def _cluster(folder: Path) -> Iterator[Kube]:
     options = Options(nodes=0, controllers=False, prometheus=False, broker=False, owner=os.getpid())
-    with DevCluster.up(folder / "cluster", options=options) as cluster:
-        yield Kube(cluster)
+    with DevCluster.up(folder / "cluster", options=options) as cluster, cluster.client() as client:
+        yield Kube(cluster.kubeconfig, client)
 
 
 @contextlib.contextmanager
@@ -265,23 +278,42 @@ def _client(pipe: Connection, port: int, namespace: str, number: int) -> None:
 
         def changed(state: FlagState) -> None:
             revision = flags.decide("user-1", "query-1").revision
-            pipe.send((revision, time.time(), state.revision))
+            pipe.send((revision, state.mode, time.time()))
 
         flags.on_change(changed)
         pipe.recv()
 
 
-def _await_revision(pipe: Connection, revision: int) -> float:
+@contextlib.contextmanager
+def _clients(cluster: Kube, server: Server) -> Iterator[list[Connection]]:
+    spawn = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for number in range(CLIENTS):
+        ours, theirs = spawn.Pipe()
+        arguments = (theirs, server.grpc, cluster.namespace, number)
+        processes.append(spawn.Process(target=_client, args=arguments, daemon=True))
+        processes[-1].start()
+        pipes.append(ours)
+    yield pipes
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send("stop")
+        process.join(SECONDS)
+        process.close()
+        pipe.close()
+
+
+def _await(pipe: Connection, revision: int, mode: Mode | None = None) -> float:
+    """When the client told of this revision (or a later one), in this mode."""
     while pipe.poll(SECONDS):
-        seen, at, _ = pipe.recv()
-        if seen >= revision:
+        seen, in_force, at = pipe.recv()
+        if seen >= revision and mode in (None, in_force):
             return float(at)
     raise TimeoutError(f"a client did not hear of revision {revision} within {SECONDS:g} s")
 
 
 def _cost(call: Any) -> float:
-    """The median cost of a call in microseconds."""
-    rounds = timeit.repeat(call, number=2_000, repeat=25)
+    """The median cost of a call in microseconds of this process's own time: the machine may be busy with others."""
+    rounds = timeit.repeat(call, timer=time.process_time, number=2_000, repeat=25)
     return report.percentile(rounds, 0.5) / 2_000 * 1e6
 
 

@@ -72,7 +72,8 @@ class SyncService:
         try:
             while True:
                 payload = await subscription.next()
-                await asyncio.wait_for(context.write(payload.message), self.send_seconds)
+                async with asyncio.timeout(self.send_seconds):
+                    await context.write(payload.message)
         except StreamsClosed as end:
             await context.abort(grpc.StatusCode.UNAVAILABLE, str(end))
         except TimeoutError:
