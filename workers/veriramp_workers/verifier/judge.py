@@ -65,6 +65,7 @@ class _Case:
         self._problem = problem
         self._limits = limits
         self._solver_seconds = 0.0
+        self._unknown = ""
         everything = (*problem.premises, *problem.claim)
         script = "\n".join([problem.declarations, *(f"(assert {one.smt_lib})" for one in everything)])
         parsed = list(z3.parse_smt2_string(script))
@@ -83,12 +84,12 @@ class _Case:
         if not premises:
             if answer == z3.sat:
                 return self._result(Verdict.UNDETERMINED, "consistent by itself; nothing to compare it with", "sat")
-            return self._result(Verdict.TOO_HARD, "no answer within the solver's limits", "unknown")
+            return self._result(Verdict.TOO_HARD, f"no answer within the solver's limits: {self._unknown}", "unknown")
         denied = self._check(premises, denied=self._claim)
         if denied == z3.unsat:
             return self._result(Verdict.ENTAILED, "follows from the premises", "sat")
         if z3.unknown in (answer, denied):
-            return self._result(Verdict.TOO_HARD, "no answer within the solver's limits", "unknown")
+            return self._result(Verdict.TOO_HARD, f"no answer within the solver's limits: {self._unknown}", "unknown")
         return self._result(Verdict.UNDETERMINED, "the premises decide it neither way", "sat")
 
     def _conflicting(self, premises: range) -> Judgement:
@@ -126,6 +127,8 @@ class _Case:
         started = time.perf_counter()
         answer = solver.check()
         self._solver_seconds += time.perf_counter() - started
+        if answer == z3.unknown:
+            self._unknown = solver.reason_unknown()
         return answer
 
     def _result(self, verdict: Verdict, reason: str, check_sat: str, conflict: Sequence[int] = ()) -> Judgement:

@@ -79,7 +79,8 @@ class VerifierPool:
             await solver.stop()
             raise
         else:
-            if solver.judged >= self._recycle or judgement.check_sat == "error":
+            # A solver that ran into its memory bound stays there: the next question would suffer for this one.
+            if solver.judged >= self._recycle or judgement.verdict is Verdict.TOO_HARD:
                 await solver.stop()
             return judgement
         finally:

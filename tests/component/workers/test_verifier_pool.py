@@ -1,0 +1,90 @@
+"""The pool of solver processes: what happens to the one question, and to the next, when a process goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from tests.support.waiting import wait_until
+from veriramp_sdk.events import Verdict
+from veriramp_workers.ports import Question
+from veriramp_workers.verifier import Limits, VerifierPool
+
+EASY = Question("Anne is not old.", ("Anne is old.",))
+# A sum of three cubes: no solver finds it in the time of a test, and its search respects no step limit for long.
+HARD = Question(
+    "".join(f"(declare-const {name} Int)" for name in "xyz")
+    + "(assert (= (+ (* x x x) (* y y y) (* z z z)) 42))(assert (> x 1000))"
+)
+ENDLESS = Limits(steps=4_000_000_000, seconds=600.0)
+
+
+def children() -> set[int]:
+    """The processes that this one started and that still run."""
+    text = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
+    return {int(number) for number in text.split()}
+
+
+async def test_questions_are_judged_concurrently_and_in_their_own_processes() -> None:
+    before = children()
+    async with VerifierPool(2) as pool:
+        answers = await asyncio.gather(*(pool.judge(EASY) for _ in range(20)))
+        assert {answer.verdict for answer in answers} == {Verdict.CONTRADICTED}
+        assert len(children() - before) == 2
+    assert children() <= before
+
+
+async def test_a_judgement_beyond_the_deadline_is_too_hard_and_the_next_one_is_judged() -> None:
+    async with VerifierPool(1, limits=ENDLESS, deadline=3.0) as pool:
+        assert (await pool.judge(HARD)).verdict is Verdict.TOO_HARD
+        assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+
+
+async def test_a_process_that_dies_is_replaced() -> None:
+    before = children()
+    async with VerifierPool(1, limits=ENDLESS) as pool:
+        await pool.judge(EASY)
+        (solver,) = children() - before
+        asked = asyncio.create_task(pool.judge(HARD))
+        await asyncio.sleep(0)
+        os.kill(solver, signal.SIGKILL)
+        answer = await asked
+        assert (answer.verdict, answer.check_sat) == (Verdict.TOO_HARD, "error")
+        assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+
+
+async def test_a_cancelled_question_leaves_no_answer_behind_for_the_next() -> None:
+    async with VerifierPool(1, limits=ENDLESS) as pool:
+        await pool.judge(EASY)
+        asked = asyncio.create_task(pool.judge(HARD))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+
+
+async def test_a_process_is_replaced_after_its_share_of_judgements() -> None:
+    before = children()
+    async with VerifierPool(1, recycle=2) as pool:
+        await pool.judge(EASY)
+        first = children() - before
+        await pool.judge(EASY)
+        await pool.judge(EASY)
+
+        async def replaced() -> bool:
+            return bool(children() - before) and not first & children()
+
+        await wait_until(replaced, 5, "another process")
+
+
+async def test_memory_is_bounded() -> None:
+    # Multiplying two words of 2048 bits takes millions of gates, far more than 64 MiB.
+    words = "".join(f"(declare-const {name} (_ BitVec 2048))" for name in "xy")
+    bomb = Question(f"{words}(assert (= (bvmul x y) (_ bv7 2048)))(assert (bvugt x (_ bv7 2048)))")
+    async with VerifierPool(1, memory=64, limits=ENDLESS, deadline=30.0) as pool:
+        answer = await pool.judge(bomb)
+        assert answer.verdict is Verdict.TOO_HARD
+        assert "mem" in answer.reason
+        assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
