@@ -41,7 +41,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.networking.error_backoffs = _EndlessBackoffs()
     settings.networking.request_timeout = 30.0
-    settings.watching.server_timeout = 240.0
+    settings.watching.server_timeout = 240  # an integer: the API server refuses "240.0"
     settings.watching.label_selectors["v1", "configmaps"] = f"{FLAGS_LABEL}=true"
     settings.watching.label_selectors["apps", "v1", "deployments"] = ROLLOUT_LABEL
     return settings
@@ -103,8 +103,7 @@ async def run(settings: Settings) -> int:
         ended_well = events.done() and events.exception() is None
         work.cancel()
         results = await asyncio.gather(work, return_exceptions=True)
-        if ended_well:
-            await process.stop()
+        await process.stop()
         stop_events.set()
         await asyncio.gather(events, return_exceptions=True)
     finally:

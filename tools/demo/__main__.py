@@ -19,7 +19,7 @@ from tools.demo import report
 from tools.demo.console import Console
 from tools.demo.incidents import Rollback, first_bad_sample, measure, push_alert, set_regression
 from tools.demo.installation import ROLLOUT, ROOT, SEARCH, Installed, install
-from tools.demo.look_ahead import look_ahead
+from tools.demo.look_ahead import Prediction, look_ahead
 from tools.demo.watching import Watcher
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import Options
@@ -63,7 +63,8 @@ def main() -> int:
     began = time.monotonic()
     root = build / "cluster"
     if root.exists():
-        DevCluster.attach(root).down() if (root / "state.json").exists() else None
+        if (root / "state.json").exists():
+            DevCluster.attach(root).down()
         shutil.rmtree(root, ignore_errors=True)
     owner = None if arguments.keep else os.getpid()
     options = Options(scrape_interval="1s", owner=owner)
@@ -79,7 +80,7 @@ def main() -> int:
     return 0
 
 
-def _run(console: Console, cluster: DevCluster, predicted: Any, began: float, build: Path) -> None:
+def _run(console: Console, cluster: DevCluster, predicted: Prediction, began: float, build: Path) -> None:
     installed = install(console, cluster, MANIFEST)
     with _load(installed, build), Watcher(console, cluster) as watcher:
         console.section("4. The ramp climbs, step by step, as long as the evidence is good")

@@ -17,7 +17,7 @@ from tools.toolchain import binary
 ROOT: Final = Path(__file__).resolve().parents[2]
 SYSTEM: Final = "veriramp-system"
 SEARCH: Final = "search"
-ROLLOUT: Final = "verification"
+ROLLOUT: Final = "search-verification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,5 @@ def helm_install(cluster: DevCluster, chart_values: dict[str, Any]) -> None:
 def pod_ips(cluster: DevCluster, namespace: str, selector: str) -> tuple[str, ...]:
     """Addresses of the running pods that a selector finds."""
     raw = json.loads(cluster.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", "json"))
-    return tuple(pod["status"]["podIP"] for pod in raw["items"] if pod["status"].get("podIP"))
+    running = [pod for pod in raw["items"] if pod["status"].get("phase") == "Running"]
+    return tuple(pod["status"]["podIP"] for pod in running if "deletionTimestamp" not in pod["metadata"])

@@ -86,7 +86,7 @@ class OperatorProcess:
                 await runner.cleanup()
 
     async def stop(self) -> None:
-        """Write what only memory knows, and give the Lease up."""
+        """Write what only memory knows, and give the Lease up; does nothing where this process does not lead."""
         for key in self.world:
             entry = self.world.get(key)
             if entry is not None and self.leader.is_leader:
