@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
 from tests.support.rollouts import CRD, ROOT, complete, patched
@@ -22,6 +25,7 @@ from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.rules import BARE_SELECTOR, PATTERN_RULES, RULES
 from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.api.support import not_yet_supported
+from veriramp_operator.evidence.promql import is_bare_selector
 
 Schema = dict[str, Any]
 MODELS: Final = {
@@ -210,6 +214,12 @@ def test_a_rule_renders_only_what_it_has() -> None:
         ('{__name__="up"}', True),
         ('up{a=~"x{2,}\\"y"}', True),
         ("up{}", True),
+        (" up {a='b'} ", True),
+        ("up\n", True),
+        ("{}", False),
+        ("", False),
+        ("up up", False),
+        ('up{a="b"}}', False),
         ("up[5m]", False),
         ("up offset 5m", False),
         ("rate(up[5m])", False),
@@ -221,6 +231,19 @@ def test_a_rule_renders_only_what_it_has() -> None:
 )
 def test_bare_selectors(query: str, bare: bool) -> None:
     assert (re.search(BARE_SELECTOR, query) is not None) == bare
+    assert is_bare_selector(query) == bare
+
+
+TEXTS: Final = st.text(st.sampled_from('ab{}[]()5m"\\ '), max_size=6).map(json.dumps)
+MATCHERS: Final = st.tuples(st.sampled_from("abc"), st.sampled_from(["=", "!=", "=~", "!~"]), TEXTS).map("".join)
+
+
+@given(st.sampled_from(["up", "job:x:sum", ""]), st.lists(MATCHERS, min_size=1, max_size=3), st.sampled_from(["", " "]))
+def test_matchers_with_any_text_make_a_bare_selector(name: str, matchers: list[str], blank: str) -> None:
+    query = f"{blank}{name}{{{', '.join(matchers)}}}{blank}"
+    assert re.search(BARE_SELECTOR, query)
+    assert is_bare_selector(query)
+    assert not re.search(BARE_SELECTOR, f"{query}[5m]")
 
 
 @pytest.mark.parametrize("text", ["0s", "90s", "15m", "1h30m", "1.5s", "2160h"])

@@ -1,7 +1,7 @@
 """The rules of the custom resource: what the API server refuses, and the sentence that says what to write instead.
 
 Public: :data:`RULES` (by model, or ``Model.field`` for a rule on a list as a whole), :data:`PATTERN_RULES`,
-:data:`BARE_SELECTOR`.
+:data:`BARE_SELECTOR`, :data:`KINDS`, :data:`ONE_KIND`.
 
 How they ratchet: an API server >= 1.33 forgets the violations of a value that did not change, so each rule sits as
 deep as it can (a stage, a gate, the list of stages). Rules that look at the whole ``spec`` or at the object compare
@@ -21,9 +21,8 @@ from veriramp_operator.api.base import DURATION_PATTERN
 from veriramp_operator.api.cel import Rule, raw, say, unless_old
 from veriramp_operator.api.rollout import NAME_PATTERN, TIME_PATTERN
 
-BARE_SELECTOR: Final = (
-    r'^([a-zA-Z_:][a-zA-Z0-9_:]*)?\{([^{}"]|"([^"\\]|\\.)*")*\}$' + "|" + r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
-)
+_LABELS: Final = r"""([^{}"]|"([^"\\]|\\.)*")"""
+BARE_SELECTOR: Final = rf"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*(\s*\{{{_LABELS}*\}})?|\{{{_LABELS}+\}})\s*$"
 """A series selector without function, operator, range or offset: what ``timestamp()`` can be asked about."""
 
 _DURATION_HELP: Final = "write for example 90s, 15m or 24h (days as hours: 14 days = 336h)"
@@ -176,9 +175,9 @@ _STAGES: Final = (
     ),
 )
 
-_KINDS: Final = ("alert", "threshold", "baseline", "burnRate", "firing", "comparison")
-_ONE_KIND: Final = f"write exactly one of {', '.join(_KINDS)} per gate"
-_GIVEN: Final = "[" + ", ".join(f"has(self.{kind}) ? '{kind}' : ''" for kind in _KINDS) + "].filter(k, k != '')"
+KINDS: Final = ("alert", "threshold", "baseline", "burnRate", "firing", "comparison")
+ONE_KIND: Final = f"write exactly one of {', '.join(KINDS)} per gate"
+_GIVEN: Final = "[" + ", ".join(f"has(self.{kind}) ? '{kind}' : ''" for kind in KINDS) + "].filter(k, k != '')"
 _ASKED: Final = (
     "(has(self.alert) ? self.alert.expr : has(self.threshold) ? self.threshold.query"
     " : has(self.baseline) ? self.baseline.query : 'up')"
@@ -188,8 +187,8 @@ _SELECTOR_EXAMPLE: Final = 'search_requests_total{namespace="search"}'
 _GATE: Final = (
     Rule(
         f"{_GIVEN}.size() == 1",
-        _ONE_KIND,
-        say(f'gate "%s" has %s; {_ONE_KIND}', "self.name", f"{_GIVEN}.size() == 0 ? dyn('no kind') : dyn({_GIVEN})"),
+        ONE_KIND,
+        say(f'gate "%s" has %s; {ONE_KIND}', "self.name", f"{_GIVEN}.size() == 0 ? dyn('no kind') : dyn({_GIVEN})"),
     ),
     Rule(
         f"has(self.selector) || {_ASKED}.matches({raw(BARE_SELECTOR)})",
