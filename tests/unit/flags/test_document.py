@@ -158,6 +158,12 @@ def _edited(document: FlagDocument, **flag: Any) -> str:
         ("no lease rule", lambda d: _edited(d, targeting={"if": [True, "control", "off"]}), "on without a lease"),
         ("an unknown field", lambda d: _edited(d, colour="red"), "refuse the document as a whole"),
         ("on by default", lambda d: _edited(d, defaultVariant="treatment", targeting={}), "on without a lease"),
+        (
+            "an unknown variant",
+            lambda d: _edited(d, targeting={"if": [True, "nobody", "off"]}),
+            "bucket 0 gets {} instead",
+        ),
+        ("other settings", lambda d: d.text.replace('"sampleSalt":"00', '"sampleSalt":"ff'), "settings flag gives"),
         ("no text at all", lambda _: "{", "refuse the document as a whole"),
     ],
 )
@@ -185,6 +191,12 @@ def test_a_fall_is_never_checked_away() -> None:
     assert safe_document(malformed) == all_off(malformed)
     assert all_off(malformed).vector.mode is Mode.OFF
     assert self_check(all_off(malformed), None, all_off(malformed).vector) == ()
+
+
+def test_further_flags_in_a_document_do_no_harm() -> None:
+    raw = json.loads(a_document().text)
+    raw["flags"] = {"another": raw["flags"]["verification"], **raw["flags"]}
+    assert parse({"flags.json": json.dumps(raw)}).key == "verification"
 
 
 def test_after_a_deleted_document_comes_everything_off_at_the_next_revision() -> None:
