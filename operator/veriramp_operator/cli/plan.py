@@ -1,0 +1,157 @@
+"""``veriramp plan``: the timeline of a rollout, before anything runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.vector import Vector
+from veriramp_operator.cli.files import RolloutFile, add_file_argument, load_rollout
+from veriramp_operator.cli.outlook import Outlook, StageOutlook, outlook_of
+
+DEFAULT_RPS: Final = 40.0
+DEFAULT_BASE_RATE: Final = 0.01
+_SHOWN_STEPS: Final = 3
+
+
+def register(subparsers: Any) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("plan", help="stages, times and vectors of a rollout file; needs no cluster")
+    add_file_argument(parser)
+    add_traffic_arguments(parser)
+    parser.add_argument("--start", type=instant_argument, help="date (2026-12-01) or moment: adds calendar dates")
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the plan."""
+    rollout = load_rollout(arguments.file)
+    base_rate = DEFAULT_BASE_RATE if arguments.base_rate is None else arguments.base_rate
+    outlook = outlook_of(rollout.spec, arguments.rps, base_rate)
+    if arguments.output == "json":
+        print(json.dumps(to_json(outlook), indent=2))
+    else:
+        print("\n".join(_text(rollout, outlook, arguments.start)))
+    return 0
+
+
+def add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--rps`` and ``--base-rate``."""
+    parser.add_argument("--rps", type=_positive, default=DEFAULT_RPS, help="requests per second (default 40)")
+    parser.add_argument("--base-rate", type=_share, help="share of requests that are bad anyway (default 0.01)")
+
+
+def to_json(outlook: Outlook) -> dict[str, Any]:
+    """The machine form; durations in Go style."""
+    return {
+        "stages": [
+            {
+                "name": stage.rung.name,
+                "startsAfter": format_duration(stage.starts_after),
+                "duration": format_duration(stage.duration),
+                "vector": stage.rung.vector.to_api(),
+                "detectableEffect": None if stage.detectable is None else round(stage.detectable, 4),
+            }
+            for stage in outlook.stages
+        ],
+        "warnings": list(outlook.warnings),
+    }
+
+
+def instant_argument(text: str) -> float:
+    """Seconds since the epoch of a date or moment; UTC where no zone is given."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no date; write for example 2026-12-01 or 2026-12-01T09:00"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _text(rollout: RolloutFile, outlook: Outlook, start: float | None) -> Iterator[str]:
+    stages, gates = len(outlook.stages), len(rollout.spec.gates)
+    yield (
+        f"{rollout.namespace}/{rollout.name}: {stages} stage{'s' * (stages != 1)}, {gates} gate{'s' * (gates != 1)}, "
+        f"{short(outlook.duration)} at the earliest (all evidence good, nobody waited for)"
+    )
+    yield ""
+    rows = [["stage", "begins", "ramp", "bake", "vector at the end", "detects"]]
+    rows += [_row(stage, start) for stage in outlook.stages]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row, stage in zip(rows, [None, *outlook.stages], strict=True):
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        if stage is not None and len(stage.steps) > 1:
+            yield f"  {'':{widths[0]}}  {_ramp(stage)}"
+    yield f"  guard from +{short(outlook.duration)}{_date(start, outlook.duration)}: the gates go on for good"
+    if any(stage.detectable is not None for stage in outlook.stages):
+        yield ""
+        yield "  detects: smallest rise of the error rate that the bake shows (one-sided 5 %, power 80 %, best case)"
+    if outlook.warnings:
+        yield ""
+    for warning in outlook.warnings:
+        yield f"  warning: {warning}"
+
+
+def _row(stage: StageOutlook, start: float | None) -> list[str]:
+    return [
+        stage.rung.name,
+        f"+{short(stage.starts_after)}{_date(start, stage.starts_after)}",
+        short(stage.ramp) if stage.ramp else "-",
+        short(stage.bake) + (", then approval" if stage.is_manual else ""),
+        str(stage.rung.vector),
+        "-" if stage.detectable is None else f"+{stage.detectable:.0%}",
+    ]
+
+
+def _ramp(stage: StageOutlook) -> str:
+    steps = stage.steps
+    changed = [name for name in Vector.model_fields if getattr(steps[0], name) != getattr(steps[-1], name)]
+    name = changed[0] if changed else "ranking_weight"
+    values = [f"{getattr(step, name):g}" if name != "mode" else str(step.mode) for step in steps]
+    if len(values) > 2 * _SHOWN_STEPS:
+        values = [*values[:_SHOWN_STEPS], "...", *values[-_SHOWN_STEPS + 1 :]]
+    others = f" (and {', '.join(_words(other) for other in changed[1:])})" if len(changed) > 1 else ""
+    steps_text = f"{len(steps) - 1} steps, one per {short(stage.interval)}"
+    return f"{steps_text}: {_words(name)}{others} {' > '.join(values)}"
+
+
+def _words(field: str) -> str:
+    return field.replace("_", " ")
+
+
+def _date(start: float | None, after: float) -> str:
+    return "" if start is None else datetime.fromtimestamp(start + after, UTC).strftime("  %a %Y-%m-%d %H:%MZ")
+
+
+def short(seconds: float) -> str:
+    """A duration with days, to the second: ``14d 2h``, ``1m30s``, ``0s``."""
+    days, rest = divmod(round(seconds), 86400)
+    text = format_duration(float(rest)) if rest or not days else ""
+    return f"{days}d {text}".strip() if days else text
+
+
+def _positive(text: str) -> float:
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0; write for example 40")
+    return value
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1; write for example 0.01")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from error

@@ -1,0 +1,1 @@
+"""A rollout in virtual time: the operator's own decisions and verdicts on synthetic evidence."""
