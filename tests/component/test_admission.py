@@ -11,10 +11,11 @@ import httpx
 import pytest
 import yaml
 
-from tests.support.rollouts import CRD, BadRollout, bad_rollouts, complete, patched
+from tests.support.rollouts import CRD, ROOT, BadRollout, bad_rollouts, complete, patched
 from tests.support.waiting import wait_for
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.errors import DevClusterError
+from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.support import not_yet_supported
 
@@ -56,11 +57,17 @@ def stored(api: httpx.Client, namespace: str, patch: Sequence[dict[str, Any]] = 
 # Accepted
 
 
-@pytest.mark.shows("S1-FLAG-07")
 def test_the_complete_example_is_accepted_and_reads_back_as_the_same_plan(api: httpx.Client, search: str) -> None:
     path = stored(api, search)
     spec = api.get(path).json()["spec"]
     assert RolloutSpec.model_validate(spec) == RolloutSpec.model_validate(complete()["spec"])
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples" / "rollouts").glob("*.yaml")), ids=lambda file: file.name)
+def test_each_example_is_accepted_and_can_run_today(api: httpx.Client, search: str, file: Path) -> None:
+    spec = create(api, search, yaml.safe_load(file.read_text(encoding="utf-8"))).raise_for_status().json()["spec"]
+    assert problems(RolloutSpec.model_validate(spec)) == ()
+    assert not_yet_supported(RolloutSpec.model_validate(spec)) == ()
 
 
 def test_the_server_fills_in_the_defaults_of_the_models(api: httpx.Client, search: str) -> None:
@@ -216,6 +223,8 @@ def test_an_old_object_that_breaks_new_rules_can_still_be_run_and_stopped(api: h
     path = stored(api, search, BROKEN)
     tighten(api)
     assert create(api, search, patched(complete(), BROKEN), dryRun="All").status_code == 422
+    # The operator is not fooled by what the API server had to let through.
+    assert len(problems(RolloutSpec.model_validate(api.get(path).json()["spec"]))) == len(BROKEN) - 1
 
     status = {"status": {"phase": "Stalled", "reason": "InvalidSpec"}}
     assert api.patch(f"{path}/status", json=status, headers=MERGE).is_success
