@@ -149,6 +149,11 @@ async def test_mode_off_pauses_and_loses_nothing(
         await wait_until(polled_on, 15, "five more polls")
         assert await program.metric("verification_requests_total", status="success") == 1
         assert await program.ready()
+
+        async def backlog() -> bool:
+            return sum([await program.metric("kafka_consumer_lag", partition=str(each)) for each in range(3)]) == 20
+
+        await wait_until(backlog, 15, "the backlog in the lag")
         live.publish(a_document(revision=3, vector=LIVE))
         found = await topics.read(Topic.COMPLETE, lambda records: len(records) == 21, "the rest")
         assert {record.key for record in found} >= {request.key() for request in later}

@@ -126,6 +126,7 @@ class KafkaWorker:
         await self._commit(going)
         for partition in going:
             self._windows.pop(partition, None)
+            self._metrics.lag.remove(*partition)
 
     def taken_over(self, partitions: Collection[TopicPartition]) -> None:
         """Begin with partitions that this process was given."""
@@ -134,6 +135,7 @@ class KafkaWorker:
     async def _read(self, stop: asyncio.Event) -> None:
         clock = asyncio.get_running_loop().time
         commit_at = clock() + self._settings.commit_seconds
+        measure_at = clock()
         while not stop.is_set() and self._failure is None:
             room = 0 if self._paused else self._settings.window - len(self._tasks)
             self._hold(room <= 0)
@@ -146,6 +148,9 @@ class KafkaWorker:
             if clock() >= commit_at:
                 await self._commit(frozenset(self._windows))
                 commit_at = clock() + self._settings.commit_seconds
+            if clock() >= measure_at:
+                await self._measure()
+                measure_at = clock() + _MEASURE_SECONDS
 
     def _hold(self, hold: bool) -> None:
         assigned = self._consumer.assignment()
@@ -235,14 +240,20 @@ class KafkaWorker:
                 return
             for partition, offset in offsets.items():
                 windows[partition].committed(offset)
-        self._measure()
 
-    def _measure(self) -> None:
-        for partition, window in self._windows.items():
-            end = self._consumer.highwater(partition)
-            if end is not None and window.committable is not None:
-                lag = max(0, end - window.committable)
-                self._metrics.lag.labels(partition.topic, partition.partition).set(lag)
+    async def _measure(self) -> None:
+        """Set the lag from the ends of the partitions, which grow also while nothing is read."""
+        windows = dict(self._windows)
+        try:
+            async with asyncio.timeout(_MEASURE_PATIENCE):
+                ends: dict[TopicPartition, int] = await self._consumer.end_offsets(list(windows))
+                for partition, window in windows.items():
+                    done = window.committable
+                    if done is None:
+                        done = await self._consumer.position(partition)
+                    self._metrics.lag.labels(*partition).set(max(0, ends[partition] - done))
+        except (KafkaError, TimeoutError) as error:
+            _log.warning("the lag is not known: %r", error)
 
     async def _settled(self, tasks: Collection[asyncio.Task[None]]) -> None:
         if not tasks:
@@ -291,6 +302,8 @@ def _record_of(record: ConsumerRecord) -> Record:
 
 
 _POLL_MS: Final = 200
+_MEASURE_SECONDS: Final = 2.0
+_MEASURE_PATIENCE: Final = 2.0
 _FIRST_RETRY: Final = 0.1
 _LAST_RETRY: Final = 2.0
 _LONGEST_REASON: Final = 1_000

@@ -1,0 +1,58 @@
+"""What the documents say is what the code does: examples, and each sentence of the language table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import UserDict
+from pathlib import Path
+
+import pytest
+
+from veriramp_workers.ports import Question
+from veriramp_workers.settings import settings_from
+from veriramp_workers.verifier import judge
+from veriramp_workers.verifier.english import formalise, sentences
+
+ROOT = Path(__file__).parents[3]
+GUIDE = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
+LINES = [json.loads(line) for line in (ROOT / "examples" / "verify" / "bridges.jsonl").read_text().splitlines()]
+EXPECTED = json.loads((ROOT / "examples" / "verify" / "expected.json").read_text())
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line["id"])
+def test_each_example_gets_the_verdict_that_it_promises(line: dict[str, object]) -> None:
+    text = line.get("claim") or line["text"]
+    premises = line.get("premises") or []
+    assert isinstance(text, str)
+    assert isinstance(premises, list)
+    assert judge(Question(text, tuple(premises))).verdict == EXPECTED[line["id"]]
+
+
+def test_the_guide_shows_only_sentences_that_are_understood() -> None:
+    table = GUIDE.split("| form | examples |")[1].split("\n\n")[0]
+    shown = [row.split("|")[2] for row in table.splitlines()[2:]]
+    understood = [sentence for cell in shown for sentence in sentences(cell) if re.match(r"[A-Z].*\.$", sentence)]
+    plain = [one for one in understood if "Not both" not in one and "1932-05-04" not in one]
+    assert len(plain) > 25
+    for sentence in plain:
+        formalise(sentence)
+
+
+def test_the_guide_names_every_variable() -> None:
+    seen: set[str] = set()
+    good = {"VERIRAMP_BROKERS": "a:1", "VERIRAMP_FLAGS_URL": "a:1", "VERIRAMP_ROLLOUT": "a/b"}
+
+    class Recorder(UserDict[str, str]):
+        def __contains__(self, key: object) -> bool:
+            seen.add(str(key))
+            return super().__contains__(key)
+
+        def __getitem__(self, key: str) -> str:
+            seen.add(key)
+            return super().__getitem__(key)
+
+    settings_from(Recorder(good), profile="orchestrator")
+    assert {name for name in seen if name.startswith("VERIRAMP_")} == set(
+        re.findall(r"`(VERIRAMP_\w+)`", GUIDE.split("## The orchestrator")[1].split("## The search service")[0])
+    )
