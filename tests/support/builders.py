@@ -163,7 +163,7 @@ class World:
     consumers: int = 3
     workers: dict[str, WorkerSeen] = field(default_factory=dict)
     applied_revision: int | None = None
-    stale_document: bool = False
+    salts: tuple[str, str] = SALTS
     gone: bool = False
     events: list[Announce] = field(default_factory=list)
     last: Decision | None = None
@@ -189,8 +189,7 @@ class World:
             propagation=self.propagation(),
             workers=tuple(self.workers.values()),
             problems=self.problems,
-            salts=SALTS,
-            stale_document=self.stale_document,
+            salts=self.salts,
         )
 
     def propagation(self) -> PropagationSeen:
@@ -202,7 +201,11 @@ class World:
 
     def decide(self) -> Decision:
         """Decide without doing anything."""
-        return decide_by(self.judge, self.spec, self.status, self.observe(), self.now)
+        return self.decide_from(self.observe(), self.now)
+
+    def decide_from(self, seen: Observation, now: float) -> Decision:
+        """Decide on a snapshot taken earlier."""
+        return decide_by(self.judge, self.spec, self.status, seen, now)
 
     def tick(self, seconds: float = 0.0, *, cut: int | None = None) -> Decision:
         """Let time pass, decide, and do what was decided; ``cut``: crash after so many writes (0, 1 or 2)."""
@@ -274,7 +277,6 @@ class World:
             self.status = after_publish(decision.status, publish, content_hash(publish), self.now)
 
     def _write(self, publish: PublishFlags) -> None:
-        self.stale_document = False
         self.published = Published(
             UID,
             publish.revision,

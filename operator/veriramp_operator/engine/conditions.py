@@ -54,7 +54,7 @@ def conditions(scene: Scene, finding: Finding, phase: Phase, status: RolloutStat
     failed = phase in (Phase.ROLLED_BACK, Phase.STALLED)
     ready = phase is Phase.GUARDING
     rollback = status.rollback
-    blind = scene.bench.without_data()
+    blind = scene.bench.blind
     confirmed = status.propagation is not None and status.propagation.confirmed_at is not None
     why = Reason.ROLLED_BACK if rollback else finding.reason
     told = (

@@ -47,7 +47,7 @@ def shadow_requested(scene: Scene) -> Iterator[Finding]:
 
 def regression(scene: Scene) -> Iterator[Finding]:
     """Every gate that regresses, in any stage and phase, to its own vector."""
-    for judged in scene.bench.regressing():
+    for judged in scene.bench.regressing:
         severity, landing = _consequence(scene, judged.gate.on_regression)
         message = f'Gate "{judged.gate.name}" regresses: {judged.verdict.message}.'
         began = judged.verdict.breached_at
@@ -65,7 +65,7 @@ def no_data_too_long(scene: Scene) -> Iterator[Finding]:
         return
     if action is NoDataAction.PREVIOUS_STAGE and scene.status.rollback is not None:
         return
-    for judged in scene.bench.without_data():
+    for judged in scene.bench.blind:
         if scene.now - judged.since >= scene.spec.on_no_data.after:
             yield _blind(scene, judged, OnRegression(action.value))
 

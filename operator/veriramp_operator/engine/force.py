@@ -44,13 +44,13 @@ def catch_up(plan: Plan, status: RolloutStatus, seen: Observation, now: float) -
     if published is None:
         return _without_document(plan, status, now)
     if status.flags is None:
-        return _without_memory(plan, status, published, seen, now)
+        return _without_memory(plan, status, published, now)
     pending = status.pending
     if pending is not None and (pending.revision, pending.content_hash) == (published.revision, published.content_hash):
-        return Standing(_finished(status, published), (published.vector,), republish=seen.stale_document)
+        return Standing(_finished(status, published), (published.vector,))
     if published.revision > status.flags.revision:
-        return _cut_after_document(plan, status, published, seen, now)
-    return _same_or_older(plan, status, published, seen, now)
+        return _cut_after_document(plan, status, published, now)
+    return _same_or_older(plan, status, published, now)
 
 
 def _without_document(plan: Plan, status: RolloutStatus, now: float) -> Standing:
@@ -71,9 +71,9 @@ def _back_again(plan: Plan, stage: StageStatus | None, now: float) -> StageStatu
     return None if stage is None else enter(plan.below(stage.index) or plan.first, OFF, now, reentry=True)
 
 
-def _without_memory(plan: Plan, status: RolloutStatus, published: Published, seen: Observation, now: float) -> Standing:
+def _without_memory(plan: Plan, status: RolloutStatus, published: Published, now: float) -> Standing:
     update = _adopted(published) | {"stage": _place(plan, published, None, now)}
-    return Standing(status.model_copy(update=update), (published.vector,), republish=seen.stale_document)
+    return Standing(status.model_copy(update=update), (published.vector,))
 
 
 def _finished(status: RolloutStatus, published: Published) -> RolloutStatus:
@@ -88,9 +88,7 @@ def _finished(status: RolloutStatus, published: Published) -> RolloutStatus:
     return after_publish(status, command, published.content_hash, published.published_at)
 
 
-def _cut_after_document(
-    plan: Plan, status: RolloutStatus, published: Published, seen: Observation, now: float
-) -> Standing:
+def _cut_after_document(plan: Plan, status: RolloutStatus, published: Published, now: float) -> Standing:
     """The document is ahead: a fall whose status write was cut, or a document that nobody decided."""
     update = _adopted(published)
     vector = published.vector.meet(status.parameters or published.vector)
@@ -104,17 +102,17 @@ def _cut_after_document(
     update |= {"parameters": vector, "stage": stage}
     if published.latch is None:
         update["rollback"] = status.rollback
-    return Standing(status.model_copy(update=update), (published.vector,), republish=seen.stale_document)
+    return Standing(status.model_copy(update=update), (published.vector,))
 
 
-def _same_or_older(plan: Plan, status: RolloutStatus, published: Published, seen: Observation, now: float) -> Standing:
+def _same_or_older(plan: Plan, status: RolloutStatus, published: Published, now: float) -> Standing:
     recorded = status.parameters or published.vector
     flags = status.flags
     behind = flags is not None and published.revision < flags.revision
     if published.vector == recorded:
         if status.parameters is None:
             status = status.model_copy(update={"parameters": recorded})
-        return Standing(status, (recorded,), republish=behind or seen.stale_document)
+        return Standing(status, (recorded,), republish=behind)
     vector = published.vector.meet(recorded)
     update: dict[str, Any] = {"parameters": vector}
     if vector != recorded and status.stage is not None:

@@ -5,7 +5,7 @@ Public: :class:`Judged`, :class:`Bench`, :func:`judge_all`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from veriramp_operator.api.rollout import GateSpec, OnRegression
@@ -33,58 +33,30 @@ class Judged:
     window: float
     since: float
 
-    @property
-    def acts(self) -> bool:
-        """True unless the gate only reports."""
-        return self.gate.on_regression is not OnRegression.REPORT
-
-    @property
-    def regresses(self) -> bool:
-        """True when the verdict is a regression."""
-        return self.verdict.kind is VerdictKind.REGRESSION
-
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """All verdicts of one pass, and the questions that the tables ask of them."""
+    """All verdicts of one pass, sorted by the questions that the tables ask of them.
+
+    ``required``: gates that a promotion needs, as far as they apply. ``regressing``: gates that regress and act on it.
+    ``reported``: gates that regress and only report. ``blind``: required gates without data. ``leaning_bad``: a gate
+    whose evidence points the wrong way without proving it.
+    """
 
     all: tuple[Judged, ...] = ()
-
-    def regressing(self) -> tuple[Judged, ...]:
-        """The gates that regress and act on it."""
-        return tuple(judged for judged in self.all if judged.acts and judged.regresses)
-
-    def reported(self) -> tuple[Judged, ...]:
-        """The gates that regress and only report."""
-        return tuple(judged for judged in self.all if not judged.acts and judged.regresses)
-
-    def required(self) -> Iterator[Judged]:
-        """The gates that a promotion needs, as far as they apply."""
-        return (
-            judged
-            for judged in self.all
-            if judged.gate.is_required and judged.verdict.kind is not VerdictKind.NOT_APPLICABLE
-        )
-
-    def without_data(self) -> tuple[Judged, ...]:
-        """The required gates that have no data."""
-        return tuple(judged for judged in self.required() if judged.verdict.kind is VerdictKind.NO_DATA)
-
-    def leaning_bad(self) -> Judged | None:
-        """A gate whose evidence points the wrong way without proving it."""
-        return next((judged for judged in self.all if judged.acts and judged.verdict.leans_bad), None)
+    required: tuple[Judged, ...] = ()
+    regressing: tuple[Judged, ...] = ()
+    reported: tuple[Judged, ...] = ()
+    blind: tuple[Judged, ...] = ()
+    leaning_bad: Judged | None = None
 
     def not_passing(self) -> Judged | None:
         """A required gate that does not pass."""
-        return next((judged for judged in self.required() if judged.verdict.kind is not VerdictKind.PASS), None)
+        return next((judged for judged in self.required if judged.verdict.kind is not VerdictKind.PASS), None)
 
     def not_of(self, confirmed_at: float) -> Judged | None:
         """A required gate whose evidence still speaks about the time before a revision was confirmed."""
-        return next((judged for judged in self.required() if _observed(judged) < confirmed_at + judged.window), None)
-
-    def unguarded(self) -> bool:
-        """True when no required gate applies."""
-        return next(self.required(), None) is None
+        return next((judged for judged in self.required if _observed(judged) < confirmed_at + judged.window), None)
 
 
 def judge_all(
@@ -93,15 +65,33 @@ def judge_all(
     """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
     known = {gate.name: gate for gate in status.gates}
     confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
-    found = []
-    for gate, window in zip(plan.gates, plan.windows, strict=True):
+    every = []
+    for asking in plan.gates:
+        gate = asking.gate
         if gate.stages and stage_name not in gate.stages:
             verdict = _ANOTHER_STAGE
         else:
             since = _since(gate, status, confirmed_at)
             verdict = judge(gate, seen.samples.get(gate.name, _NO_SAMPLES), now, since)
-        found.append(Judged(gate, verdict, window, _kind_since(known.get(gate.name), verdict, now)))
-    return Bench(tuple(found))
+        every.append(Judged(gate, verdict, asking.window, _kind_since(known.get(gate.name), verdict, now)))
+    return _bench(plan, every)
+
+
+def _bench(plan: Plan, every: list[Judged]) -> Bench:
+    required: list[Judged] = []
+    acting: list[Judged] = []
+    reported: list[Judged] = []
+    leaning_bad = None
+    for asking, judged in zip(plan.gates, every, strict=True):
+        verdict = judged.verdict
+        if asking.required and verdict.kind is not VerdictKind.NOT_APPLICABLE:
+            required.append(judged)
+        if verdict.kind is VerdictKind.REGRESSION:
+            (acting if asking.acts else reported).append(judged)
+        if leaning_bad is None and asking.acts and verdict.leans_bad:
+            leaning_bad = judged
+    blind = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.NO_DATA)
+    return Bench(tuple(every), tuple(required), tuple(acting), tuple(reported), blind, leaning_bad)
 
 
 def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]:

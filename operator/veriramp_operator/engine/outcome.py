@@ -229,7 +229,7 @@ def _announcements(scene: Scene, finding: Finding, before: RolloutStatus) -> Ite
         yield Announce("Normal", finding.reason, finding.message)
     elif finding.reason not in _QUIET and finding.reason.value != before.reason:
         yield Announce("Normal" if finding.reason in _GOOD else "Warning", finding.reason, finding.message)
-    for judged in scene.bench.reported():
+    for judged in scene.bench.reported:
         if judged.since == scene.now:
             message = f'Gate "{judged.gate.name}" regresses and only reports: {judged.verdict.message}.'
             yield Announce("Warning", Reason.REGRESSION, message)

@@ -51,7 +51,7 @@ def pace_of(plan: Plan, rung: Rung, stage: StageStatus) -> Pace:
     if declared.duration > 0:
         shortest = declared.duration / REENTRY_STEPS
         return Pace(declared.duration, min(declared.interval or shortest, shortest))
-    interval = max((LEAST_REENTRY_INTERVAL, *plan.windows))
+    interval = max((LEAST_REENTRY_INTERVAL, *(asking.window for asking in plan.gates)))
     return Pace(REENTRY_STEPS * interval, interval)
 
 

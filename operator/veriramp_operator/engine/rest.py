@@ -63,7 +63,7 @@ def stalled(scene: Scene) -> Finding | None:
 
 def precondition_failing(scene: Scene) -> Finding | None:
     """A gate regresses although there is nothing to lower."""
-    regressing = scene.bench.regressing()
+    regressing = scene.bench.regressing
     if not regressing:
         return None
     judged = regressing[0]
@@ -107,7 +107,7 @@ def no_consumers(scene: Scene) -> Finding | None:
 
 def no_data(scene: Scene) -> Finding | None:
     """A required gate has no data: neither up nor down."""
-    blind = scene.bench.without_data()
+    blind = scene.bench.blind
     if not blind:
         return None
     names = ", ".join(f'"{judged.gate.name}" ({judged.verdict.reason})' for judged in blind)
@@ -139,7 +139,7 @@ def workers_not_ready(scene: Scene) -> Finding | None:
 
 def evidence_leans_bad(scene: Scene) -> Finding | None:
     """Past the tolerance, not significant: the ramp waits, the bake goes on."""
-    judged = scene.bench.leaning_bad()
+    judged = scene.bench.leaning_bad
     if judged is None:
         return None
     message = f'Gate "{judged.gate.name}" leans bad: {judged.verdict.message}.'
@@ -277,7 +277,7 @@ def _open_question(scene: Scene, following: Rung) -> tuple[str, float | None] | 
     stage = scene.stage
     if stage is not None and stage.approved:
         return None
-    if following.vector.mode is Mode.LIVE and not scene.spec.allow_unguarded and scene.bench.unguarded():
+    if following.vector.mode is Mode.LIVE and not scene.spec.allow_unguarded and not scene.bench.required:
         return "no required gate applies, and a Live stage needs one (or allowUnguarded: true)", None
     if stage is None:
         return None

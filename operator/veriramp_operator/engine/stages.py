@@ -1,6 +1,7 @@
 """The stage list as a ladder of whole vectors, with a rollout's place on it when the list is edited.
 
-Public: :class:`Rung`, :class:`Plan`, :func:`plan_of`, :func:`enter`, :func:`at_first`, :func:`reanchor`.
+Public: :class:`Rung`, :class:`Asking`, :class:`Plan`, :func:`plan_of`, :func:`enter`, :func:`at_first`,
+:func:`reanchor`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from veriramp_operator.api.rollout import GateSpec, RolloutSpec, StageSpec
+from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec, StageSpec
 from veriramp_operator.api.status import StageStatus
 from veriramp_operator.api.support import not_yet_supported
 from veriramp_operator.api.vector import OFF, Vector
@@ -44,16 +45,24 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A gate with what a pass would otherwise work out again: ``window`` in seconds, whether it is needed, acts."""
+
+    gate: GateSpec
+    window: float
+    required: bool
+    acts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a spec means, worked out once.
 
-    ``windows``: seconds of the past that each gate's evidence speaks about. ``unsupported``: a sentence per use of a
-    field whose behaviour comes in a later release.
+    ``unsupported``: a sentence per use of a field whose behaviour comes in a later release.
     """
 
     rungs: tuple[Rung, ...]
-    windows: tuple[float, ...]
-    gates: tuple[GateSpec, ...]
+    gates: tuple[Asking, ...]
     unsupported: tuple[str, ...] = ()
 
     @property
@@ -157,8 +166,10 @@ def _plan(same: _Same) -> Plan:
     whole = _digest([stage.to_api() for stage in spec.stages])
     return Plan(
         tuple(_rung(index, spec.stages[index], vectors[index], whole) for index in range(len(vectors))),
-        tuple(window_of(gate) for gate in spec.gates),
-        spec.gates,
+        tuple(
+            Asking(gate, window_of(gate), gate.is_required, gate.on_regression is not OnRegression.REPORT)
+            for gate in spec.gates
+        ),
         not_yet_supported(spec),
     )
 

@@ -115,8 +115,7 @@ class Observation:
     """One snapshot of the world round a rollout; everything that ``decide`` may look at beside spec and status.
 
     ``published``: None = there is no flag ConfigMap. ``samples``: by gate name. ``salts``: two fresh salts to use if
-    the rollout has none yet (randomness is passed in). ``stale_document``: the published document differs from what
-    the spec asks for in something other than the vector (rules, settings, lease) and must be published anew.
+    the rollout has none yet (randomness is passed in).
     """
 
     namespace: str
@@ -132,7 +131,6 @@ class Observation:
     problems: tuple[Problem, ...] = ()
     salts: tuple[str, str] = ("", "")
     max_ranking_weight: float = 0.15
-    stale_document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
