@@ -75,7 +75,7 @@ class VerificationTrigger:
     """A bounded queue in front of a :class:`Sender`.
 
     Call :meth:`run` as a task of the loop that serves searches, and :meth:`offer` after each search. ``clock`` gives
-    seconds since the epoch.
+    seconds since the epoch; ``retry_seconds`` is the first wait after a failure.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class VerificationTrigger:
         *,
         rollout: str | None = None,
         capacity: int = 1_000,
+        retry_seconds: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if capacity < 1:
@@ -91,6 +92,7 @@ class VerificationTrigger:
         self._sender = sender
         self._rollout = rollout
         self._clock = clock
+        self._retry_seconds = retry_seconds
         self._queue: asyncio.Queue[VerifyChunk] = asyncio.Queue(capacity)
         self._asked: dict[str, float] = {}
         self._counts = {"queued": 0, "sent": 0, "dropped": 0, "failed": 0, "fresh": 0}
@@ -113,16 +115,24 @@ class VerificationTrigger:
         return queued
 
     async def run(self) -> None:
-        """Send what is queued until cancelled; a request that cannot be sent is logged, counted and let go."""
+        """Send what is queued until cancelled; a request that cannot be sent is logged, counted and let go.
+
+        After a failure it waits before it tries the next one, longer each time (up to 30 s).
+        """
+        delay = self._retry_seconds
         while True:
             event = await self._queue.get()
             try:
                 await self._sender.send(Topic.INTERACTIVE, event.key(), event.to_bytes())
             except Exception as error:  # noqa: BLE001 - any transport may fail in its own way; search must not
                 self._counts["failed"] += 1
-                _log.warning("verification request not sent: %s: %s", type(error).__name__, error)
+                self._asked.pop(event.chunk_key, None)
+                _log.warning("verification request not sent: %s; next try in %g s", error, delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LONGEST_RETRY)
             else:
                 self._counts["sent"] += 1
+                delay = self._retry_seconds
 
     def _offer_one(self, chunk: Chunk, revision: int, query_id: str | None) -> int:
         now = self._clock()
@@ -164,3 +174,4 @@ class VerificationTrigger:
 
 
 _REMEMBERED: Final = 10_000
+_LONGEST_RETRY: Final = 30.0

@@ -6,7 +6,6 @@ Public names: :func:`main`, :class:`SearchSettings`, :class:`ConfigurationError`
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import signal
@@ -27,6 +26,7 @@ from veriramp_search.app import search_app
 from veriramp_search.broker import KafkaSender, follow_verdicts
 from veriramp_search.corpus import shipped
 from veriramp_search.faults import RegressionSwitch
+from veriramp_search.logs import configure_logging
 from veriramp_search.metrics import watch
 from veriramp_search.quality import QualityBoard
 from veriramp_search.service import SearchService
@@ -60,7 +60,7 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"veriramp-search: {error}\n")
         return 2
-    logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging("INFO")
     asyncio.run(_serve(settings, REGISTRY))
     return 0
 

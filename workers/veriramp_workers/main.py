@@ -24,6 +24,7 @@ from veriramp_sdk.events import Topic
 from veriramp_sdk.flags import Flags
 from veriramp_workers.bus.kafka import DEFAULT_CONCURRENCY, BusMetrics, BusSettings, KafkaWorker
 from veriramp_workers.health import Server, health_app
+from veriramp_workers.logs import configure_logging
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
 from veriramp_workers.settings import ConfigurationError, WorkerSettings, settings_from
 from veriramp_workers.verifier import FORMALISER_VERSION, VerifierPool
@@ -40,9 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = settings_from(os.environ, profile=name)
     except ConfigurationError as error:
         parser.exit(2, f"veriramp-worker: {error}\n")
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logging(settings.log_level)
     return asyncio.run(_run(settings, _WORKERS[name], REGISTRY))
 
 

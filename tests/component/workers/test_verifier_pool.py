@@ -55,6 +55,17 @@ async def test_a_process_that_dies_is_replaced() -> None:
         assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
 
 
+async def test_a_signal_to_the_group_does_not_take_the_solver_from_a_draining_worker() -> None:
+    before = children()
+    async with VerifierPool(1) as pool:
+        await pool.judge(EASY)
+        (solver,) = children() - before
+        os.kill(solver, signal.SIGTERM)
+        assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+        assert children() - before == {solver}
+    assert children() <= before
+
+
 async def test_a_cancelled_question_leaves_no_answer_behind_for_the_next() -> None:
     async with VerifierPool(1, limits=ENDLESS) as pool:
         await pool.judge(EASY)

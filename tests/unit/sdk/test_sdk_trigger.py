@@ -50,7 +50,9 @@ def chunks(count: int, verified_at: float | None = None) -> list[Chunk]:
 
 
 def a_trigger(wire: Wire, clock: Clock | None = None, capacity: int = 100) -> VerificationTrigger:
-    return VerificationTrigger(wire, rollout="search/demo", capacity=capacity, clock=clock or Clock())
+    return VerificationTrigger(
+        wire, rollout="search/demo", capacity=capacity, retry_seconds=0.001, clock=clock or Clock()
+    )
 
 
 async def test_it_asks_for_the_first_top_k() -> None:

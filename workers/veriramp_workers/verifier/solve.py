@@ -7,6 +7,7 @@ killed. Public names: :func:`main`.
 from __future__ import annotations
 
 import resource
+import signal
 import sys
 
 import z3
@@ -18,11 +19,18 @@ from veriramp_workers.verifier.wire import decode_question, encode_judgement
 def main() -> int:
     """Answer questions until the input ends. Arguments: memory in MiB, solver steps, solver seconds."""
     memory, steps, seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    _leave_signals_to_the_parent()
     _bound_memory(memory)
     for line in sys.stdin.buffer:
         sys.stdout.buffer.write(encode_judgement(judge(decode_question(line), Limits(steps, seconds))))
         sys.stdout.buffer.flush()
     return 0
+
+
+def _leave_signals_to_the_parent() -> None:
+    """A signal to the whole group asks the parent to drain: it needs this process until then, and kills it itself."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _bound_memory(mebibytes: int) -> None:
