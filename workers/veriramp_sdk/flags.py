@@ -11,6 +11,7 @@ Nothing here raises or blocks on the way of a request; in any doubt the answer i
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import threading
@@ -30,6 +31,8 @@ from veriramp_sdk.decision import FlagState, VerificationDecision, WorkerSetting
 from veriramp_sdk.document import Setting
 from veriramp_sdk.provider import DocumentProvider
 from veriramp_sdk.session import ChangeCallback, Session, Target
+
+_log = logging.getLogger("veriramp.flags")
 
 
 class Flags:
@@ -169,10 +172,17 @@ class Flags:
 
     def _forked(self) -> None:
         # The parent's threads do not exist here and its channel must not be touched: leave both, connect anew.
+        used, self._session = self._session is not None, None
         self._lock = threading.Lock()
-        self._session = None
         if self._given_id is not None:
             self._given_id = f"{self._given_id}-{os.getpid()}"
+        if used and os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() not in ("1", "true", "yes"):
+            # gRPC may crash or hang in such a child; a process that stays off is the lesser harm.
+            self._stopped = Session(self._target, "", [])
+            _log.error(
+                "verification is off in this process: it was forked from one that already follows the flags; make "
+                "Flags in the child, or start the parent with GRPC_ENABLE_FORK_SUPPORT=1"
+            )
 
 
 def _start_anew_after_fork(flags: Flags) -> None:

@@ -27,7 +27,8 @@ from veriramp_sdk.contract import REPORT_INTERVAL_SECONDS, REPORT_METHOD, REPORT
 KEEPALIVE_SECONDS: Final = 30
 KEEPALIVE_TIMEOUT_SECONDS: Final = 20
 MAX_BACKOFF_SECONDS: Final = 1.0
-CALL_TIMEOUT_SECONDS: Final = 5.0
+CALL_TIMEOUT_SECONDS: Final = 2.0
+"""A report that hangs must not keep the end of the lease from being told in time."""
 
 _CHANNEL_OPTIONS: Final = (
     ("grpc.keepalive_time_ms", KEEPALIVE_SECONDS * 1000),
@@ -114,17 +115,19 @@ class FlagStream:
         self._until_tick = until_tick
         self._clock = clock
         self._report_interval = report_interval
-        self._channel = endpoint.channel()
+        self._channel: grpc.Channel | None = None
         self._closed = threading.Event()
         self._due = threading.Event()
         self._call: Any = None
-        self._threads = (
-            threading.Thread(target=self._follow, name="veriramp-flags", daemon=True),
-            threading.Thread(target=self._keep, name="veriramp-flags-report", daemon=True),
-        )
+        self._threads: tuple[threading.Thread, ...] = ()
 
     def start(self) -> None:
-        """Start following; returns at once."""
+        """Start following; returns at once. gRPC is not touched before."""
+        channel = self._channel = self._endpoint.channel()
+        self._threads = (
+            threading.Thread(target=self._follow, args=(channel,), name="veriramp-flags", daemon=True),
+            threading.Thread(target=self._keep, args=(channel,), name="veriramp-flags-report", daemon=True),
+        )
         for thread in self._threads:
             thread.start()
 
@@ -139,13 +142,14 @@ class FlagStream:
         call = self._call
         if call is not None:
             call.cancel()
-        self._channel.close()
+        if self._channel is not None:
+            self._channel.close()
         for thread in self._threads:
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(timeout)
 
-    def _follow(self) -> None:
-        sync = self._channel.unary_stream(
+    def _follow(self, channel: grpc.Channel) -> None:
+        sync = channel.unary_stream(
             f"/{SYNC_SERVICE}/SyncFlags",
             request_serializer=sync_pb2.SyncFlagsRequest.SerializeToString,
             response_deserializer=sync_pb2.SyncFlagsResponse.FromString,
@@ -164,8 +168,8 @@ class FlagStream:
                     raise
             self._closed.wait(random.uniform(0.2, MAX_BACKOFF_SECONDS))  # noqa: S311 - jitter, not secrecy
 
-    def _keep(self) -> None:
-        send: Any = self._channel.unary_unary(f"/{REPORT_SERVICE}/{REPORT_METHOD}")
+    def _keep(self, channel: grpc.Channel) -> None:
+        send: Any = channel.unary_unary(f"/{REPORT_SERVICE}/{REPORT_METHOD}")
         next_report = time.monotonic() + self._report_interval
         while not self._closed.is_set():
             wait = min(next_report - time.monotonic(), self._until_tick())

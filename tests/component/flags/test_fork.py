@@ -49,4 +49,5 @@ async def test_a_forked_child_follows_by_itself_or_is_off(before: str, grpc_fork
             stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert ("is off in this process" in err.decode()) == (child == "False Off")
     assert out.decode().splitlines() == [f"child {child}", "parent True Live"], err.decode()

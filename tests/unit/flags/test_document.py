@@ -176,6 +176,8 @@ def test_the_check_finds_what_is_wrong(why: str, spoil: Any, words: str) -> None
 def test_the_check_looks_back() -> None:
     before = a_document(revision=5)
     assert self_check(a_document(revision=6), before, LIVE) == ()
+    narrower = LIVE.model_copy(update={"canary_percent": 5.0})
+    assert self_check(a_document(revision=6, vector=narrower), before, narrower) == (), "users may leave in a fall"
     assert "does not follow 5" in self_check(a_document(revision=5), before, LIVE)[0]
     assert "dealt anew" in self_check(a_document(revision=6, salt="other"), before, LIVE)[0]
     assert self_check(a_document(revision=1, uid="new object"), before, LIVE) == ()
