@@ -1,6 +1,6 @@
 """The HTTP side: the document with an ETag, propagation, health and metrics.
 
-Public: :func:`http_app`, :class:`ServerMetrics`.
+Public: :func:`http_app`, :class:`Parts`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class Parts:
 
 def http_app(parts: Parts) -> Starlette:
     """The application; documents and propagation ask for the token when there is one, health and metrics never."""
-    registry = _metrics(parts)
 
     def flags(request: Request) -> Response:
         if refusal := _refusal(parts, request):
@@ -67,6 +66,18 @@ def http_app(parts: Parts) -> Starlette:
             }
         )
 
+    return Starlette(
+        routes=[
+            Route("/flags/{namespace}/{rollout}", _in_loop(flags)),
+            Route("/propagation/{namespace}/{rollout}", _in_loop(propagation)),
+            *_operation(parts),
+        ]
+    )
+
+
+def _operation(parts: Parts) -> list[Route]:
+    registry = _metrics(parts)
+
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok")
 
@@ -77,15 +88,7 @@ def http_app(parts: Parts) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    return Starlette(
-        routes=[
-            Route("/flags/{namespace}/{rollout}", _in_loop(flags)),
-            Route("/propagation/{namespace}/{rollout}", _in_loop(propagation)),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-        ]
-    )
+    return [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
 def _in_loop(answer: Callable[[Request], Response]) -> Callable[[Request], object]:
