@@ -23,7 +23,9 @@ from tools.demo.look_ahead import Prediction, look_ahead
 from tools.demo.watching import Watcher
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import Options
+from tools.devcluster.errors import DevClusterError
 from tools.devcluster.images import repository_images
+from tools.gobuild import BuildFailed, ToolMissing
 from tools.toolchain import ensure
 from veriramp_sdk.bucket import bucket
 
@@ -42,6 +44,8 @@ USERS: Final = 2000
 RATE: Final = 40
 CLIMB_SECONDS: Final = 180.0
 ROLLBACK_SECONDS: Final = 45.0
+INJECT_AT_WEIGHT: Final = 0.05
+FULL_CANARY: Final = 20
 
 
 def main() -> int:
@@ -107,7 +111,7 @@ def _run(console: Console, cluster: DevCluster, predicted: Prediction, began: fl
 
 
 def _pulled(console: Console, cluster: DevCluster, installed: Installed, watcher: Watcher) -> Rollback:
-    watcher.wait("influence on the ranking", CLIMB_SECONDS, lambda seen: _weight(seen) >= 0.05)  # noqa: PLR2004 demo.yaml
+    watcher.wait("influence on the ranking", CLIMB_SECONDS, lambda seen: _weight(seen) >= INJECT_AT_WEIGHT)
     console.section("5. A regression: the treatment arm fails 3 of 10 searches")
     injected = time.time()
     set_regression(installed, error_rate=0.3, latency=0.0)
@@ -131,7 +135,7 @@ def _pushed(console: Console, cluster: DevCluster, installed: Installed, watcher
     watcher.wait(
         f"the way back up from {stage}",
         CLIMB_SECONDS,
-        lambda seen: seen.get("phase") != "RolledBack" and (seen.get("parameters") or {}).get("mode") == "Live",
+        lambda seen: (seen.get("parameters") or {}).get("canaryPercent", 0) >= FULL_CANARY,
     )
     alertname = next(gate for gate in _gates() if "firing" in gate)["firing"]["alertnames"][0]
     console.say(f"Alertmanager pushes {alertname}")
@@ -169,7 +173,7 @@ def _exposed(watcher: Watcher, rollback: Rollback) -> int:
     """Users of the treatment arm whose turn came while it was bad: the load goes round them at a steady rate."""
     salt = watcher.status["flags"]["salt"]
     before = [point for point in watcher.points if point.at < rollback.published_at]
-    percent = max((point.parameters.get("canaryPercent", 0.0) for point in before), default=0.0)
+    percent = max((float(point.parameters.get("canaryPercent", 0.0)) for point in before), default=0.0)
     treatment = sum(bucket(salt, f"user-{number}") < percent * 100 for number in range(USERS))
     asked = min(1.0, RATE * (rollback.applied_at - rollback.bad_at) / USERS)
     return round(treatment * asked)
@@ -211,4 +215,7 @@ def _how_to_go_on(console: Console, cluster: DevCluster) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (TimeoutError, RuntimeError, DevClusterError, ToolMissing, BuildFailed) as trouble:
+        sys.exit(f"demo: {trouble}")

@@ -42,7 +42,10 @@ def text(results: Results) -> str:
             f"{rollback.trigger}, gate {rollback.gate} (revision {rollback.revision}):",
             _row("  bad -> decided", None, rollback.detected_at - rollback.bad_at),
             _row("  decided -> safe document published", None, rollback.published_at - rollback.detected_at),
-            _row("  published -> applied in every process", None, rollback.applied_at - rollback.published_at),
+            # Processes hear of the document while the operator still waits for the answer to its write.
+            _row(
+                "  published -> applied in every process", None, max(0.0, rollback.applied_at - rollback.published_at)
+            ),
             _row(f"  bad -> safe in all {rollback.clients} processes", None, rollback.applied_at - rollback.bad_at),
         ]
     lines.append(_row("users exposed to the regression", results.predicted.users_exposed, results.users_exposed, ""))
@@ -103,11 +106,12 @@ def draw(path: Path, results: Results) -> None:
             (rollback.applied_at - start, upper.get_ylim()[1] * 0.55),
             color="tab:red",
             fontsize=9,
-            xytext=(6, 0),
+            xytext=(-6, 0),
             textcoords="offset points",
+            ha="right",
         )
     handles = upper.get_legend_handles_labels()[0] + right.get_legend_handles_labels()[0]
-    upper.legend(handles=handles, loc="upper left")
+    upper.legend(handles=handles, loc="center left")
     _draw_verdicts(lower, results.points, start)
     figure.suptitle("A rollout walked up, and back to safe within seconds (measured)")
     figure.tight_layout()
