@@ -43,6 +43,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevClust
 
 @pytest.fixture
 def namespace(devcluster: DevCluster) -> Iterator[str]:
+    devcluster.check()  # a test that broke the cluster is not blamed on the next one
     name = f"test-{uuid.uuid4().hex[:8]}"
     path = f"/api/v1/namespaces/{name}"
     with devcluster.client() as client:

@@ -27,7 +27,7 @@ from tools.devcluster.errors import DevClusterError
 from tools.devcluster.images import ImageCommand, read_images, write_images
 from tools.devcluster.leftovers import container_process, containers, kill_leftover_containers
 from tools.devcluster.processes import Process, spawn, stop_all
-from tools.devcluster.readiness import Waiter, check_machine
+from tools.devcluster.readiness import Waiter, check_machine, log_tail
 from tools.devcluster.state import Component, Layout, State, read_state
 
 if TYPE_CHECKING:
@@ -199,6 +199,14 @@ class DevCluster:
     def status(self) -> dict[str, str]:
         """Tell of each component `running (pid n)` or `stopped`."""
         return {component.name: self._describe(component) for component in self._state.components}
+
+    def check(self) -> None:
+        """Raise DevClusterError with the end of its log when a component has ended."""
+        for component in self._state.components:
+            process = self._process(component.name)
+            if process is None or not process.alive():
+                tail = log_tail(self.layout, component.name)
+                raise DevClusterError(f"{component.name} of the cluster in {self.root} has ended:\n{tail}")
 
     def down(self, *, remove: bool = False) -> None:
         """Stop everything that belongs to the cluster; logs stay unless `remove`. Also works on what a crash left."""

@@ -62,14 +62,17 @@ class Waiter:
         while not condition():
             for name, process in self._processes.items():
                 if not process.alive():
-                    raise DevClusterError(f"{name} has ended while waiting for {what}:\n{self._tail(name)}")
+                    raise DevClusterError(f"{name} has ended while waiting for {what}:\n{log_tail(self._layout, name)}")
             if time.monotonic() > deadline:
                 raise DevClusterError(f"waited {DEADLINE_SECONDS:.0f} s for {what}; see {self._layout.logs}")
             time.sleep(PAUSE_SECONDS)
 
-    def _tail(self, name: str) -> str:
-        lines = self._layout.log(name).read_text(errors="replace").splitlines()
-        return "\n".join(lines[-TAIL_LINES:])
+
+def log_tail(layout: Layout, component: str) -> str:
+    """Give the last lines of a component's log."""
+    path = layout.log(component)
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return "\n".join(lines[-TAIL_LINES:])
 
 
 def check_machine(root: Path, *, with_pods: bool) -> None:

@@ -91,8 +91,11 @@ def test_down_works_on_what_a_killed_starter_and_a_killed_agent_leave(lean: DevC
     workloads = Workloads(lean, "default")
     workloads.pod("left", {"containers": [container("stubborn")]})
     workloads.phase("left", "Running")
+    lean.check()
     for name in ("node-agent", "kube-apiserver"):
         lean.kill(name, signal.SIGKILL)
+    with pytest.raises(DevClusterError, match=r"kube-apiserver of the cluster in .* has ended"):
+        lean.check()
     assert processes_of(lean.root)
 
     DevCluster.attach(lean.root).down()
