@@ -33,6 +33,8 @@ _COLOURS: Final = {
 }
 _BANDS: Final = ("#f5f7fa", "#e3e9f1")
 _LEAST_MARK_SHARE: Final = 0.004
+_NEAR_EDGE: Final = 0.88
+_ROLLBACK: Final = "rollback"
 
 
 def draw(title: str, run: Run, path: Path) -> None:
@@ -135,19 +137,21 @@ def _verdicts(axis: Axes, run: Run, gates: Sequence[str], unit: float) -> None:
 def _marks(axis: Axes, run: Run, unit: float, *, named: bool) -> None:
     marks = [(at, "regression begins", "#ef6c00", ":") for at in run.injected_at.values() if at <= run.ended_at]
     if run.detected_at is not None:
-        marks.append((run.detected_at, "rollback", "#b71c1c", "-"))
+        marks.append((run.detected_at, _ROLLBACK, "#b71c1c", "-"))
     for number, (at, text, colour, style) in enumerate(marks):
         left = (at - run.options.start) / unit
         axis.axvline(left, color=colour, linestyle=style, linewidth=1.5, zorder=4)
         if named:
-            right_half = at - run.options.start > 0.7 * (run.ended_at - run.options.start)
+            # The two marks often stand close together: each label keeps to its own side while there is room.
+            share = (at - run.options.start) / max(run.ended_at - run.options.start, 1e-9)
+            leftwards = share > _NEAR_EDGE if text == _ROLLBACK else share > 1 - _NEAR_EDGE
             axis.annotate(
                 text,
                 (left, 0.9 - 0.16 * number),
                 xycoords=("data", "axes fraction"),
-                xytext=(-4 if right_half else 4, 0),
+                xytext=(-4 if leftwards else 4, 0),
                 textcoords="offset points",
-                ha="right" if right_half else "left",
+                ha="right" if leftwards else "left",
                 va="top",
                 fontsize=9,
                 color=colour,

@@ -145,7 +145,9 @@ def _told(result: Run) -> Iterator[tuple[float, Moment, str]]:
         if moment.reason == "RampStep":
             steps += 1
         elif moment.direction is Direction.FALL:
-            yield moment.at, moment, f"FALL to {moment.vector}: {moment.message}"
+            ramped = f" after {steps} ramp steps" if steps else ""
+            yield moment.at, moment, f"FALL{ramped} to {moment.vector}: {moment.message}"
+            steps = 0
         elif moment.direction is Direction.RISE:
             yield moment.at, moment, f"rise to {moment.vector}"
         elif moment.reason == "Baking" and (steps or not again):
@@ -159,8 +161,8 @@ def _told(result: Run) -> Iterator[tuple[float, Moment, str]]:
         if at is not None and at <= result.ended_at:
             stage = [moment.stage for moment in result.timeline if moment.at <= at][-1]
             first = result.timeline[0]
-            told = Moment(at, stage, first.vector, first.direction, "Injected", "")
-            yield at, told, f"injected: {injection.gate} x{injection.factor:g}"
+            marker = Moment(at, stage, first.vector, first.direction, "Injected", "")
+            yield at, marker, f"injected: {injection.gate} x{injection.factor:g}"
 
 
 def _figures(result: Run) -> Iterator[str]:

@@ -179,14 +179,15 @@ async def _stream(response: httpx.Response) -> Any:
 
 
 def _api_url(url: str) -> httpx.URL:
+    shown = url.rpartition("@")[2]  # what stands before it is a credential
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError) as error:
-        raise ConfigurationError(f"endpoint url {url!r}: {error}; write for example http://prometheus:9090") from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ConfigurationError(
-            f"endpoint url {url!r} is not an http(s) URL; write for example http://prometheus:9090"
-        )
+            f"endpoint url {shown!r} is not a URL; write for example http://prometheus:9090"
+        ) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise ConfigurationError(f"endpoint url {shown!r} is not http(s); write for example http://prometheus:9090")
     return parsed.copy_with(path=parsed.path.rstrip("/") + "/api/v1/query", query=None, fragment=None)
 
 
