@@ -57,6 +57,14 @@ class Program:
         except httpx.TransportError:
             return False
 
+    async def alive(self) -> bool:
+        """Whether ``/livez`` answers."""
+        try:
+            async with httpx.AsyncClient() as client:
+                return (await client.get(f"{self.url}/livez")).is_success
+        except httpx.TransportError:
+            return False
+
     async def metric(self, name: str, **labels: str) -> float:
         """One sample of ``/metrics``; 0 when it is absent."""
         async with httpx.AsyncClient() as client:
@@ -78,8 +86,10 @@ class Program:
 
 
 @asynccontextmanager
-async def a_program(module: str, *arguments: str, folder: Path, env: Mapping[str, str]) -> AsyncIterator[Program]:
-    """Start ``python -m module`` on a free port of loopback and wait until it is ready."""
+async def a_program(
+    module: str, *arguments: str, folder: Path, env: Mapping[str, str], wait: bool = True
+) -> AsyncIterator[Program]:
+    """Start ``python -m module`` on a free port of loopback and, with ``wait``, wait until it is ready."""
     port = free_port()
     log = folder / f"{module}-{port}.log"
     environment = {
@@ -92,7 +102,8 @@ async def a_program(module: str, *arguments: str, folder: Path, env: Mapping[str
     process = _started(command, environment, log)
     program = Program(process, f"http://127.0.0.1:{port}", log)
     try:
-        await wait_until(program.ready, START_SECONDS, f"{module} to be ready; see {log}")
+        if wait:
+            await wait_until(program.ready, START_SECONDS, f"{module} to be ready; see {log}")
         yield program
     finally:
         if process.poll() is None:

@@ -1,0 +1,77 @@
+"""The orchestrator when the broker comes late or goes for a while."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.flags import LIVE, Operator, a_document
+from tests.support.pipeline import a_program, a_request, free_port, topics_of
+from tests.support.waiting import wait_until
+from tools.toolchain import binary
+from veriramp_sdk.events import Topic
+
+
+@contextmanager
+def a_broker_at(port: int, folder: Path) -> Iterator[str]:
+    """A broker that keeps its topics in a folder."""
+    arguments = [str(binary("broker")), "--port", str(port), "--default-partitions", "3", "--data-dir", str(folder)]
+    with (
+        (folder / "broker.log").open("ab") as log,
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())["address"]
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def env(env: dict[str, str], port: int, operator: Operator) -> dict[str, str]:
+    operator.publish(a_document(revision=1, vector=LIVE))
+    operator.renew()
+    return {**env, "VERIRAMP_BROKERS": f"127.0.0.1:{port}"}
+
+
+async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restart(
+    tmp_path: Path, env: dict[str, str], port: int
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program:
+
+        async def missed_it() -> bool:
+            return "no broker yet" in program.log.read_text()
+
+        await wait_until(missed_it, 20, "the worker to miss the broker")
+        with a_broker_at(port, folder) as brokers:
+            await wait_until(program.ready, 20, "the worker to be ready")
+            async with topics_of(brokers) as topics:
+                await topics.send(Topic.INTERACTIVE, a_request("The mill is red."))
+                await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first answer")
+        with a_broker_at(port, folder) as brokers:
+            async with topics_of(brokers) as topics:
+                await topics.send(Topic.INTERACTIVE, a_request("The mill is old."))
+                await topics.read(
+                    Topic.COMPLETE, lambda records: len({record.key for record in records}) == 2, "the second answer"
+                )
+            assert await program.stop() == 0
+
+
+async def test_without_a_broker_it_is_alive_not_ready_and_leaves_when_told(tmp_path: Path, env: dict[str, str]) -> None:
+    async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program:
+        await wait_until(program.alive, 20, "the worker to be alive")
+        assert not await program.ready()
+        assert await program.stop() == 0
