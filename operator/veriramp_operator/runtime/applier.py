@@ -116,14 +116,19 @@ class Applier:
         command: PublishFlags,
         document: flags.FlagDocument,
     ) -> None:
-        await self._publish(entry, command, document)
+        if not await self._publish(entry, command, document):
+            await self._remember(entry, spec, status)
+            return
         published = after_publish(status, command, document.content_hash, self._clock())
         await self._remember(entry, spec, published)
 
-    async def _publish(self, entry: Entry, command: PublishFlags, document: flags.FlagDocument) -> None:
+    async def _publish(self, entry: Entry, command: PublishFlags, document: flags.FlagDocument) -> bool:
+        """False when the name is somebody else's, and that is known already: nothing was written."""
         rollout, seen = entry.rollout, entry.config_map
         name = flags.config_map_name(rollout.name)
         if seen is not None and seen.owner_uid != rollout.uid:
+            if f"ConfigMap {name}" in entry.conflicts:
+                return False
             entry.conflicts[f"ConfigMap {name}"] = "another owner"
             raise Conflict(f"ConfigMap {rollout.namespace}/{name} is not ours")
         entry.conflicts.pop(f"ConfigMap {name}", None)
@@ -135,6 +140,7 @@ class Applier:
             answer = await self._api.apply(CONFIG_MAPS, rollout.namespace, name, body)
         self._world.config_map(answer)
         _log.info("%s/%s: revision %d published: %s", *rollout.key, command.revision, command.vector)
+        return True
 
     async def _remember(self, entry: Entry, spec: RolloutSpec, status: RolloutStatus) -> None:
         self._metrics.rollback(entry.rollout, entry.status, status)

@@ -13,6 +13,7 @@ import httpx
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from veriramp_operator.api.errors import ConfigurationError, Unavailable
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.sources.alertmanager import BadPayload
 
@@ -36,7 +37,7 @@ class AlertDoor:
     """What the receiver needs from the process round it.
 
     ``leader_address``: base URL of the leader's receiver, empty = this process leads. ``accept``: takes the body, and
-    returns when all that follows from it is written; raises BadPayload.
+    returns when all that follows from it is written; raises BadPayload, or Unavailable when it could not be.
     """
 
     token: str
@@ -104,6 +105,8 @@ async def _act(door: AlertDoor, body: bytes) -> web.Response:
             return web.json_response(await door.accept(body))
     except BadPayload as error:
         return web.Response(status=413 if error.too_large else 400, text=str(error))
+    except Unavailable as error:
+        return web.Response(status=503, text=f"{error}; send it again")
     except TimeoutError:
         _log.warning("a push could not be acted on within %.0f s", ANSWER_SECONDS)
         return web.Response(status=503, text="not written yet; send it again")
@@ -123,11 +126,22 @@ async def _forward(door: AlertDoor, request: web.Request, body: bytes) -> web.Re
 
 
 async def serve(apps: Sequence[tuple[web.Application, str, int]]) -> list[web.AppRunner]:
-    """Start one server per (app, host, port); stop each with ``runner.cleanup()``."""
+    """Start one server per (app, host, port); stop each with ``runner.cleanup()``.
+
+    Raises ConfigurationError where an address is taken or not this machine's.
+    """
     runners = []
     for app, host, port in apps:
         runner = web.AppRunner(app, access_log=None, handle_signals=False)
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
         runners.append(runner)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            for started in runners:
+                await started.cleanup()
+            raise ConfigurationError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; "
+                "set VERIRAMP_HOST, VERIRAMP_HEALTH_PORT and VERIRAMP_ALERTS_PORT to addresses that are free here"
+            ) from error
     return runners

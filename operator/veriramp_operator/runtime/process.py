@@ -17,6 +17,7 @@ from veriramp_operator.cluster.lease import Identity, LeaderElection
 from veriramp_operator.resources.deployments import ROLLOUT_LABEL
 from veriramp_operator.resources.flags_configmap import LABEL as FLAGS_LABEL
 from veriramp_operator.runtime.applier import Applier
+from veriramp_operator.runtime.gather import spec_of
 from veriramp_operator.runtime.http import AlertDoor, Health, alerts_app, health_app, serve
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.runtime.propagation import PropagationPoller
@@ -63,6 +64,7 @@ class OperatorProcess:
         )
         self.propagation = PropagationPoller(api, self.world, settings.config.flag_server, time.time)
         self._synced_at: float | None = None
+        self._begun = False
         self._loop_at = time.monotonic()
 
     def wake(self, key: Key, reason: str) -> None:
@@ -98,22 +100,32 @@ class OperatorProcess:
 
     async def resync(self) -> None:
         """List everything, and take known minus listed for deleted: watches may miss a deletion."""
+        known = set(self.world)
         listed: set[Key] = set()
         for namespace in self._settings.namespaces or (None,):
-            for raw in await self._api.list_all(ROLLOUTS, namespace):
-                listed.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
-                self.world.rollout(raw)
-            documents = set()
-            for raw in await self._api.list_all(CONFIG_MAPS, namespace, f"{FLAGS_LABEL}=true"):
-                documents.add((raw["metadata"]["namespace"], raw["metadata"]["name"].removesuffix("-flags")))
-                self.world.config_map(raw)
-            for raw in await self._api.list_all(DEPLOYMENTS, namespace, ROLLOUT_LABEL):
-                self.world.deployment(raw)
-            for key in listed - documents:
-                self.world.config_map_missing(key)
-        for key in set(self.world) - listed:
+            listed |= await self._resync_in(namespace)
+        for key in known - listed:
             self.world.gone(key)
         self._synced_at = time.monotonic()
+
+    async def _resync_in(self, namespace: str | None) -> set[Key]:
+        listed: set[Key] = set()
+        for raw in await self._api.list_all(ROLLOUTS, namespace):
+            listed.add((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+            self.world.rollout(raw)
+        before = {key: entry.config_map for key in listed if (entry := self.world.get(key)) is not None}
+        documents = set()
+        for raw in await self._api.list_all(CONFIG_MAPS, namespace, f"{FLAGS_LABEL}=true"):
+            documents.add((raw["metadata"]["namespace"], raw["metadata"]["name"].removesuffix("-flags")))
+            self.world.config_map(raw)
+        for key in listed - documents:
+            # Only what was known before the list was asked for: a document may have been written meanwhile.
+            entry = self.world.get(key)
+            if entry is not None and entry.config_map is before.get(key):
+                self.world.config_map_missing(key)
+        for raw in await self._api.list_all(DEPLOYMENTS, namespace, ROLLOUT_LABEL):
+            self.world.deployment(raw)
+        return listed
 
     async def _lead(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -135,7 +147,11 @@ class OperatorProcess:
         self.world.forget_memory()
         self.metrics.leader.set(1)
         for key in self.world:
+            entry = self.world.get(key)
+            if entry is not None:
+                self.samplers.watch(key, spec_of(entry))
             self.wake(key, "spec")
+        self._begun = True
         return [
             tasks.create_task(self.queue.run(), name="queue"),
             tasks.create_task(self.samplers.run(), name="samplers"),
@@ -153,7 +169,10 @@ class OperatorProcess:
     async def _resync_forever(self) -> None:
         while True:
             await asyncio.sleep(RESYNC_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 jitter
-            await self._until_done("resync", self.resync)
+            try:
+                await self._until_done("resync", self.resync)
+            except NotFound as error:
+                _log.warning("resync: %s; tried again at the next", error)
 
     async def _until_done(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
         delay = 0.2
@@ -195,8 +214,9 @@ class OperatorProcess:
     def _door(self) -> AlertDoor:
         return AlertDoor(
             token=self._settings.alert_token,
-            leads=lambda: self.leader.is_leader,
-            leader_address=lambda: self.leader.leader_address,
+            # A leader that has not read everything yet would know nobody whom an alert means.
+            leads=lambda: self.leader.is_leader and self._begun,
+            leader_address=lambda: "" if self.leader.is_leader else self.leader.leader_address,
             accept=self._accept_push,
         )
 
@@ -207,4 +227,6 @@ class OperatorProcess:
         for key in outcome:
             self.wake(key, "push")
         await asyncio.gather(*passes)
+        if not self.leader.is_leader:
+            raise Unavailable("leadership was lost meanwhile")
         return {"rollouts": sorted("/".join(key) for key in outcome), "problems": list(payload.problems)}

@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from veriramp_operator.api.errors import Conflict, NotFound, Refused, Unavailable
+
 Key = tuple[str, str]
 Process = Callable[[Key, str], Awaitable[float | None]]
 """One pass: (key, wake reason) -> seconds until the next look, or None. May raise: then it is tried again later."""
@@ -35,6 +37,7 @@ class WorkQueue:
         self._work = asyncio.Semaphore(0)
         self._timer_moved = asyncio.Event()
         self._waiting: dict[Key, list[asyncio.Future[None]]] = {}
+        self._began_at: float | None = None
 
     @property
     def depth(self) -> int:
@@ -43,10 +46,10 @@ class WorkQueue:
 
     @property
     def age(self) -> float:
-        """Seconds that the longest waiting key has waited."""
-        if not self._queued:
+        """Seconds that the longest waiting key has waited for a worker; 0 while there are none (on a standby)."""
+        if not self._queued or self._began_at is None:
             return 0.0
-        return _now() - min(since for _, since, _ in self._queued.values())
+        return _now() - max(self._began_at, min(since for _, since, _ in self._queued.values()))
 
     def wake(self, key: Key, reason: str, *, urgent: bool = False) -> None:
         """Ask for a pass; several wakes before it make one pass, an urgent one overtakes all that are not."""
@@ -90,6 +93,7 @@ class WorkQueue:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        self._began_at = _now()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tick(), name="queue-timer")
             for number in range(self._workers):
@@ -131,12 +135,14 @@ class WorkQueue:
         waiting = self._waiting.pop(key, [])
         try:
             delay = await self._process(key, reason)
-        except Exception:  # noqa: BLE001 one broken rollout must not stop the others
+        except Exception as error:  # noqa: BLE001 one broken rollout must not stop the others
             self._waiting.setdefault(key, []).extend(waiting)
-            failures = self._failures.get(key, 0)
-            self._failures[key] = failures + 1
-            delay = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(failures, 20)) * random.uniform(0.8, 1.2)  # noqa: S311 jitter
-            _log.exception("pass of %s/%s failed; next try in %.1f s", *key, delay)
+            delay = self._backoff(key)
+            # What the API server may answer on a bad day is told without a traceback.
+            expected = isinstance(error, (Unavailable, Conflict, NotFound, Refused))
+            level = logging.WARNING if expected else logging.ERROR
+            message = "pass of %s/%s failed; next try in %.1f s: %s"
+            _log.log(level, message, *key, delay, error, exc_info=None if expected else error)
         else:
             self._failures.pop(key, None)
             for future in waiting:
@@ -148,6 +154,12 @@ class WorkQueue:
             self.wake_after(key, delay)
         if key in self._again:
             self.wake(key, self._again[key][0], urgent=self._again.pop(key)[1])
+
+    def _backoff(self, key: Key) -> float:
+        failures = self._failures.get(key, 0)
+        self._failures[key] = failures + 1
+        jitter = random.uniform(0.8, 1.2)  # noqa: S311 not cryptography
+        return min(BACKOFF_MOST, BACKOFF_FIRST * 2.0 ** min(failures, 20)) * jitter
 
 
 def _now() -> float:

@@ -102,6 +102,9 @@ class Reconciler:
                 return None
             if self._leadership.remaining <= 0:
                 return None
+            if entry.conflicts:
+                # What is not ours is not watched: whether the name is free now must be asked.
+                await self.refresh(key)
             try:
                 return await self._pass(entry, reason)
             except (Conflict, NotFound) as error:

@@ -95,6 +95,8 @@ class World:
         if not _is_newer(seen.resource_version, entry.rollout.resource_version):
             return
         before, entry.rollout = entry.rollout, seen
+        if before.generation != seen.generation:
+            entry.refused_document = ""
         if _changed(before, seen):
             self._wake(seen.key, _reason(before, seen))
 
@@ -112,17 +114,22 @@ class World:
         seen = None if deleted else _config_map(raw)
         entry = self._entries.get(key)
         if entry is None:
-            if seen is not None:
-                self._orphans[key] = seen
+            self._orphan(key, seen)
             return
         known = entry.config_map
-        if known and known.uid == metadata["uid"] and _is_newer(known.resource_version, metadata["resourceVersion"]):
+        if known and _is_newer(known.resource_version, metadata["resourceVersion"]):
             return
         if known and deleted and known.uid != metadata["uid"]:
             return
         entry.config_map = seen
         if (known and known.published) != (seen and seen.published):
             self._wake(key, "flags")
+
+    def _orphan(self, key: Key, seen: ConfigMapSeen | None) -> None:
+        if seen is None:
+            self._orphans.pop(key, None)
+        else:
+            self._orphans[key] = seen
 
     def config_map_missing(self, key: Key) -> None:
         """A read found no flag ConfigMap."""

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.replica import Operator, OperatorFiles
+from tests.support.proxy import Proxy
+from tests.support.site import SYSTEM, Site, Surroundings
+from tools.devcluster.cluster import DevCluster
+from veriramp_sdk.flags import Flags
+
+Replica = Callable[..., Operator]
+
+
+@pytest.fixture(scope="session")
+def surroundings(devcluster: DevCluster) -> Iterator[Surroundings]:
+    around = Surroundings(devcluster)
+    yield around
+    around.close()
+
+
+@pytest.fixture
+def site(surroundings: Surroundings, namespace: str) -> Iterator[Site]:
+    site = Site(surroundings, namespace)
+    yield site
+    site.clean()
+
+
+@pytest.fixture
+def proxy(devcluster: DevCluster) -> Iterator[Proxy]:
+    with Proxy(devcluster.api_url, devcluster._tls()) as running:
+        yield running
+
+
+@pytest.fixture
+def replica(request: pytest.FixtureRequest, site: Site, proxy: Proxy, tmp_path: Path) -> Iterator[Replica]:
+    """Make replicas; at the end they are stopped, and none may have logged an error that the test does not expect."""
+    files = OperatorFiles.write(tmp_path, proxy.kubeconfig(tmp_path / "kubeconfig"), site.around.config())
+    made: list[Operator] = []
+
+    def make(name: str, *namespaces: str) -> Operator:
+        made.append(Operator(name, files, SYSTEM, [site.namespace, *namespaces]))
+        return made[-1]
+
+    yield make
+    proxy.heal()
+    proxy.resume_watches()
+    codes = {operator.name: operator.stop() for operator in made if operator.is_running}
+    site.around.forget_lease()
+    errors = [f"{operator.name}: {line}" for operator in made for line in operator.errors()]
+    assert not errors, "\n".join(errors)
+    assert set(codes.values()) <= {0}, codes
+
+
+@pytest.fixture
+def operator(replica: Replica) -> Operator:
+    return replica("operator").start()
+
+
+@pytest.fixture
+def consumer(site: Site) -> Iterator[Flags]:
+    with site.consumer() as flags:
+        yield flags
