@@ -8,8 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from tools.demo import report
 from tools.demo.console import Console
 from tools.demo.incidents import Rollback, first_bad_sample, measure, push_alert, set_regression
 from tools.demo.installation import ROLLOUT, ROOT, SEARCH, Installed, install
+from tools.demo.load import search_load
 from tools.demo.look_ahead import Prediction, look_ahead
 from tools.demo.watching import Watcher
 from tools.devcluster.cluster import DevCluster
@@ -53,11 +52,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
     parser.add_argument("--cluster", choices=["local", "kind"], default="local")
+    parser.add_argument("--build", type=Path, default=ROOT / "build/demo", help="folder of the cluster and the report")
     arguments = parser.parse_args()
     console = Console()
     if arguments.cluster == "kind":
         return _kind(console)
-    build = ROOT / "build/demo"
+    build: Path = arguments.build.resolve()
     build.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
     predicted = look_ahead(console, MANIFEST, build)
@@ -86,7 +86,8 @@ def main() -> int:
 
 def _run(console: Console, cluster: DevCluster, predicted: Prediction, began: float, build: Path) -> None:
     installed = install(console, cluster, MANIFEST)
-    with _load(installed, build), Watcher(console, cluster) as watcher:
+    load = search_load(installed.search_urls, build / "load.json", users=USERS, rate=RATE)
+    with load, Watcher(console, cluster) as watcher:
         console.section("4. The ramp climbs, step by step, as long as the evidence is good")
         pull = _pulled(console, cluster, installed, watcher)
         exposed = _exposed(watcher, pull)
@@ -107,7 +108,8 @@ def _run(console: Console, cluster: DevCluster, predicted: Prediction, began: fl
     console.show(report.text(results))
     report.write_json(build / "report.json", results)
     report.draw(build / "measured.png", results)
-    console.say("machine-readable: build/demo/report.json; plots: build/demo/simulated.png, build/demo/measured.png")
+    shown = build.relative_to(ROOT) if build.is_relative_to(ROOT) else build
+    console.say(f"machine-readable: {shown}/report.json; plots: {shown}/simulated.png, {shown}/measured.png")
 
 
 def _pulled(console: Console, cluster: DevCluster, installed: Installed, watcher: Watcher) -> Rollback:
@@ -153,20 +155,6 @@ def _until_well(cluster: DevCluster, watcher: Watcher) -> None:
         ROLLBACK_SECONDS,
         lambda seen: all(gate["verdict"] != "Regression" for gate in seen.get("gates") or ()),
     )
-
-
-@contextmanager
-def _load(installed: Installed, build: Path) -> Iterator[None]:
-    urls = [argument for url in installed.search_urls for argument in ("--url", url)]
-    command = [sys.executable, "-m", "veriramp_search.load", *urls]
-    options = ["--users", str(USERS), "--rps", str(RATE), "--seconds", "900"]
-    with (build / "load.json").open("w", encoding="utf-8") as out:
-        process = subprocess.Popen([*command, *options], stdout=out, stderr=subprocess.STDOUT)
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
 
 
 def _exposed(watcher: Watcher, rollback: Rollback) -> int:

@@ -37,28 +37,33 @@ def install(console: Console, cluster: DevCluster, rollout: Path) -> Installed:
         cluster.kubectl("create", "namespace", SEARCH)
         helm_install(cluster, values(cluster, token))
     with console.step("search service (2 replicas), following the flags"):
-        manifest = (ROOT / "examples/search/search.yaml").read_text(encoding="utf-8")
-        cluster.kubectl("apply", "-n", SEARCH, "-f", "-", stdin=manifest)
-        cluster.kubectl(
-            "set",
-            "env",
-            "-n",
-            SEARCH,
-            "deployment/search",
-            f"VERIRAMP_BROKERS={cluster.broker_address}",
-            "VERIRAMP_DEBUG=1",
-        )
-        cluster.kubectl("rollout", "status", "-n", SEARCH, "deployment/search", "--timeout=60s")
+        deploy_search(cluster, SEARCH, f"{SEARCH}/{ROLLOUT}")
     console.say(f"kubectl apply -f {rollout.relative_to(ROOT)}")
     cluster.kubectl("apply", "-n", SEARCH, "-f", str(rollout))
     return Installed(
         alert_token=token,
-        search_urls=tuple(f"http://{ip}:8080" for ip in pod_ips(cluster, SEARCH, "app.kubernetes.io/name=search")),
+        search_urls=search_urls(cluster, SEARCH),
         operator_pods=pod_ips(cluster, SYSTEM, "app.kubernetes.io/component=operator"),
         flag_server_urls=tuple(
             f"http://{ip}:8016" for ip in pod_ips(cluster, SYSTEM, "app.kubernetes.io/component=flagserver")
         ),
     )
+
+
+def deploy_search(cluster: DevCluster, namespace: str, rollout: str) -> None:
+    """The example search service with its regression switch, obeying a rollout (namespace/name); returns when ready."""
+    manifest = (ROOT / "examples/search/search.yaml").read_text(encoding="utf-8")
+    manifest = manifest.replace(f"{SEARCH}/{ROLLOUT}", rollout)
+    manifest = manifest.replace(f"namespace: {SEARCH}", f"namespace: {namespace}")
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=manifest)
+    settings = (f"VERIRAMP_BROKERS={cluster.broker_address}", "VERIRAMP_DEBUG=1")
+    cluster.kubectl("set", "env", "-n", namespace, "deployment/search", *settings)
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/search", "--timeout=60s")
+
+
+def search_urls(cluster: DevCluster, namespace: str) -> tuple[str, ...]:
+    """Where the search processes of a namespace answer."""
+    return tuple(f"http://{ip}:8080" for ip in pod_ips(cluster, namespace, "app.kubernetes.io/name=search"))
 
 
 def values(cluster: DevCluster, alert_token: str) -> dict[str, Any]:
