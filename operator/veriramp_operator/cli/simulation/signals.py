@@ -87,6 +87,25 @@ class Signal:
     onset: float | None = None
     ended: float = math.inf
     _noise: dict[int, list[float]] = field(default_factory=dict)
+    _less_is_worse: bool = False
+    _bound: float = 1.0
+    _healthy: float = HEALTHY_SHARE
+    _range: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Work the gate's numbers out once."""
+        self._range = largest_range(questions(self.gate).query or "") or 0.0
+        threshold, base_rate = self.gate.threshold, self.traffic.base_rate
+        written = _BOUND.search(self.gate.alert.expr) if self.gate.alert is not None else None
+        if threshold is not None:
+            self._less_is_worse = threshold.max is None
+            bound = threshold.min if threshold.max is None else threshold.max
+            self._bound = 1.0 if bound is None else bound
+        elif written is not None:
+            self._bound = float(written[1])
+        self._healthy = self._bound / HEALTHY_SHARE if self._less_is_worse else self._bound * HEALTHY_SHARE
+        if written is not None and base_rate is not None:
+            self._healthy = base_rate
 
     def samples(self, now: float) -> Samples:
         """What the operator's cache would hold: the polls of the present breach, or just the newest one."""
@@ -105,7 +124,7 @@ class Signal:
         if self.gate.firing is not None:
             onset = self.onset
             return onset if onset is not None and after < onset <= until else None
-        if not self._is_known:
+        if self.gate.alert is None and self.gate.threshold is None:
             return None
         every = every_of(self.gate)
         begin = after
@@ -125,34 +144,6 @@ class Signal:
         level, bound = self._level(tick), self._bound
         return level < bound if self._less_is_worse else level > bound
 
-    @property
-    def _is_known(self) -> bool:
-        return self.gate.alert is not None or self.gate.threshold is not None
-
-    @property
-    def _less_is_worse(self) -> bool:
-        return self.gate.threshold is not None and self.gate.threshold.max is None
-
-    @property
-    def _bound(self) -> float:
-        if self.gate.threshold is not None:
-            bound = self.gate.threshold.max if self.gate.threshold.max is not None else self.gate.threshold.min
-            return 1.0 if bound is None else bound
-        return self._written_bound or 1.0
-
-    @property
-    def _written_bound(self) -> float | None:
-        match = _BOUND.search(self.gate.alert.expr) if self.gate.alert is not None else None
-        return float(match[1]) if match else None
-
-    @property
-    def _healthy(self) -> float:
-        if self._less_is_worse:
-            return self._bound / HEALTHY_SHARE
-        if self.traffic.base_rate is not None and self._written_bound is not None:
-            return self.traffic.base_rate
-        return self._bound * HEALTHY_SHARE
-
     def _level(self, tick: float) -> float:
         scraped = math.floor(tick / self.traffic.scrape + _EDGE) * self.traffic.scrape
         factor = 1 + (self.factor - 1) * self._grown_in(scraped)
@@ -161,7 +152,7 @@ class Signal:
 
     def _grown_in(self, scraped: float) -> float:
         """The share of the query's range in which the injection is in effect."""
-        range_ = largest_range(questions(self.gate).query or "") or 0.0
+        range_ = self._range
         if self.onset is None or scraped <= self.onset or scraped - range_ >= self.ended:
             return 0.0
         if range_ == 0.0:
@@ -172,8 +163,7 @@ class Signal:
         if not self.traffic.noisy:
             return 0.0
         scrape = self.traffic.scrape
-        range_ = largest_range(questions(self.gate).query or "") or scrape
-        count = max(1, round(range_ / scrape))
+        count = max(1, round(self._range / scrape))
         last = round(scraped / scrape)
         mean = sum(self._normal(last - back) for back in range(count)) / count
         # The relative error of a count is 1 / sqrt(events): of bad requests for a rate, of all for a level.

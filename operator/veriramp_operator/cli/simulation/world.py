@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.api.rollout import OnRegression, RolloutSpec
 from veriramp_operator.api.status import RolloutStatus, VerdictKind
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.cli.simulation.signals import Injection, Signal, Traffic
@@ -247,8 +247,11 @@ class _World:
         until = self._now + max(due - self._now, self._quiet_for(decision)) if quiet else due
         if self._events:
             until = min(until, self._events[0][0])
-        for signal in self._signals.values():
-            until = min(until, signal.next_bad(self._now, until) or until)
+        told = {gate.name for gate in self._status.gates if gate.verdict is VerdictKind.REGRESSION}
+        for name, signal in self._signals.items():
+            # A gate that only reports changes nothing by reporting again.
+            if name not in told or signal.gate.on_regression is not OnRegression.REPORT:
+                until = min(until, signal.next_bad(self._now, until) or until)
         until = min(until, self._stop_at)
         clock = self._status.clock
         if quiet and clock is not None and until > due:
@@ -291,6 +294,7 @@ class _World:
         return any(
             gate.verdict not in {VerdictKind.PASS, VerdictKind.NOT_APPLICABLE}
             and self._signals[gate.name].onset is not None
+            and self._signals[gate.name].gate.on_regression is not OnRegression.REPORT
             for gate in self._status.gates
         )
 

@@ -1,0 +1,123 @@
+"""The commands as people and scripts use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from veriramp_operator.cli.main import main
+from veriramp_operator.cli.outlook import smallest_detectable_effect
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICKSTART = str(ROOT / "examples/rollouts/quickstart.yaml")
+COMPLETE = str(ROOT / "tests/data/rollouts/complete.yaml")
+
+RAISES_TWO = """
+kind: VerificationRollout
+spec:
+  stages:
+    - {name: shadow, mode: Shadow, samplingRate: 0.1, bake: 1h}
+    - {name: both, mode: Live, canaryPercent: 1, rankingWeight: 0.1, bake: 1m}
+    - {name: full, mode: Live, canaryPercent: 100, bake: 1h}
+  gates:
+    - {name: latency, stages: [both], threshold: {query: lat, max: 1}, onRegression: Shadow}
+    - {name: arms, stages: [full], comparison: {events: e, total: t}, onRegression: Shadow}
+"""
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert main(arguments) == code
+    out, err = capsys.readouterr()
+    return err if code else out
+
+
+def test_a_plan_shows_stages_times_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "plan", QUICKSTART, "--start", "2026-12-01")
+    assert "3 stages, 1 gate, 2d 12h at the earliest" in text
+    assert "+1d 6h  Wed 2026-12-02 06:00Z" in text
+    assert "12 steps, one per 30m: ranking weight 0 > 0.0041" in text
+
+
+def test_a_plan_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = json.loads(said(capsys, "plan", QUICKSTART, "-o", "json"))
+    assert [stage["name"] for stage in plan["stages"]] == ["shadow", "canary", "weight"]
+    assert plan["stages"][2]["startsAfter"] == "30h"
+    assert plan["stages"][2]["duration"] == "30h"
+    assert plan["stages"][2]["vector"]["rankingWeight"] == 0.05
+    assert plan["stages"][0]["detectableEffect"] is None
+    assert 0.05 < plan["stages"][2]["detectableEffect"] < 0.07
+
+
+def test_a_plan_warns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(RAISES_TWO)
+    warnings = json.loads(said(capsys, "plan", str(path), "-o", "json"))["warnings"]
+    for part in (
+        "comparison is not supported yet",
+        "raises canaryPercent and rankingWeight at once",
+        "cannot tell less than",
+        "looks 5m back",
+        '"full" has 100 % treatment and only comparison gates',
+    ):
+        assert any(part in warning for warning in warnings), part
+
+
+def test_the_effect_that_can_be_detected() -> None:
+    # 1,000,000 requests, half of them treated, 1 %: 2.486 * sqrt(.01 * .99 * 4e-6) / .01
+    assert smallest_detectable_effect(1e6, 0.5, 0.01) == pytest.approx(0.0495, abs=1e-3)
+    assert smallest_detectable_effect(1e6, 1.0, 0.01) is None
+    assert smallest_detectable_effect(0, 0.5, 0.01) is None
+
+
+def test_a_simulated_rollback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    plot = tmp_path / "out.png"
+    text = said(capsys, "simulate", QUICKSTART, "--inject", "p95-latency x4 at weight+1h", "--plot", str(plot))
+    assert "FALL after 2 ramp steps to Shadow" in text
+    assert 'rolled back by gate "p95-latency"' in text
+    assert "from regression to safe" in text
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_simulation_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    result = json.loads(said(capsys, "simulate", QUICKSTART, "--inject", "p95-latency x4 at weight+1h", "-o", "json"))
+    assert (result["runs"], result["rolledBackShare"], result["completedShare"]) == (1, 1.0, 0.0)
+    assert 0 < result["detectionSeconds"]["p50"] < 300
+    assert result["usersExposed"]["p50"] > 0
+    assert {"at", "stage", "vector", "direction", "reason"} == set(result["timeline"][0])
+
+
+def test_an_injection_that_is_never_reached_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    injections = ("--inject", "p95-latency x4 at shadow", "--inject", "pager x2 at half")
+    text = said(capsys, "simulate", str(ROOT / "examples/rollouts/demo.yaml"), *injections)
+    assert "pager x2: never injected, stage half was not reached" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("plan", "nowhere.yaml"), "nowhere.yaml: No such file"),
+        (("plan", "README.md"), "README.md: "),
+        (("simulate", COMPLETE), "windows are not supported yet"),
+        (("simulate", QUICKSTART, "--inject", "odd"), "write for example"),
+        (("simulate", QUICKSTART, "--plot", "/nowhere/out.png"), "name a writable PNG"),
+    ],
+)
+def test_wrong_use_says_what_to_write(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert says in said(capsys, *arguments, code=2)
+
+
+def test_a_wrong_field_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text("kind: VerificationRollout\nspec: {stages: [{name: a, mode: Live, bake: soon}]}\n")
+    text = said(capsys, "plan", str(path), code=2)
+    assert "spec.stages.0.bake" in text
+    assert "'soon'" in text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "version").startswith("veriramp ")

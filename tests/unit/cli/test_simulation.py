@@ -1,0 +1,162 @@
+"""Virtual time: the whole ladder, injected regressions, determinism, and a fortnight in no time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from veriramp_operator.api.errors import ConfigurationError
+from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.api.status import VerdictKind
+from veriramp_operator.cli.files import load_rollout
+from veriramp_operator.cli.simulation.signals import Injection, Signal, Traffic
+from veriramp_operator.cli.simulation.world import Options, Run, simulate
+from veriramp_operator.engine.types import Direction
+from veriramp_operator.evidence import judge
+from veriramp_sdk.contract import Mode
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "rollouts"
+FORTNIGHT = """
+stages:
+  - {name: shadow, mode: Shadow, samplingRate: 0.05, bake: 48h}
+  - {name: aa, mode: Live, canaryPercent: 5, bake: 48h}
+  - {name: weight, mode: Live, rankingWeight: 0.05, ramp: {duration: 24h, interval: 1h}, bake: 48h}
+  - {name: quarter, mode: Live, canaryPercent: 25, bake: 48h, promotion: Manual}
+  - {name: half, mode: Live, canaryPercent: 50, bake: 48h}
+  - {name: full, mode: Live, canaryPercent: 100, bake: 72h}
+gates:
+  - name: errors
+    alert: {expr: 'rate(e_total[1m]) > 0.01', for: 30s, presence: {query: 'rate(r_total[1m])', min: 0.1}}
+    selector: r_total
+    every: 5s
+    onRegression: KillSwitch
+  - {name: latency, threshold: {query: lat, max: 2}, onRegression: Shadow}
+  - {name: quality, threshold: {query: 'rate(good[5m])', min: 2}, selector: good, onRegression: PreviousStage}
+  - {name: cost, threshold: {query: cost, max: 2}, onRegression: Report}
+  - {name: pager, firing: {alertnames: [Pager], source: Push}, onRegression: KillSwitch}
+"""
+
+
+def fortnight() -> RolloutSpec:
+    return RolloutSpec.model_validate(yaml.safe_load(FORTNIGHT))
+
+
+def ran(spec: RolloutSpec, *injections: str, **traffic: Any) -> Run:
+    parsed = tuple(Injection.parse(text, spec) for text in injections)
+    return simulate(spec, Options(parsed, Traffic(**traffic)))
+
+
+def rises(run: Run) -> list[str]:
+    entered = [
+        moment.stage for moment in run.timeline if moment.reason == "Promote" and moment.direction.value == "Rise"
+    ]
+    return list(dict.fromkeys(entered))
+
+
+@pytest.mark.parametrize("name", ["quickstart", "demo"])
+def test_the_examples_come_to_their_end_on_good_evidence(name: str) -> None:
+    spec = load_rollout(str(EXAMPLES / f"{name}.yaml")).spec
+    run = ran(spec, scrape=min(15.0, *(gate.every for gate in spec.gates)))
+    assert run.completed
+    assert run.detected_at is None
+    assert rises(run) == [stage.name for stage in spec.stages]
+
+
+def test_a_fortnight_of_six_stages_takes_few_passes() -> None:
+    run = ran(fortnight())
+    assert run.completed
+    assert run.ended_at - run.options.start > 14 * 86400 - 48 * 3600
+    assert run.passes < 500
+
+
+def test_a_run_takes_as_long_as_the_plan_says() -> None:
+    run = ran(fortnight())
+    guarding = next(moment.at for moment in run.timeline if moment.reason == "Guarding")
+    assert guarding - run.options.start == pytest.approx(336 * 3600, abs=120)
+
+
+@pytest.mark.parametrize(
+    ("injection", "mode", "least", "most"),
+    [
+        ("errors x3 at half+5h", Mode.OFF, 30, 120),
+        ("latency x3 at half+5h", Mode.SHADOW, 0, 31),
+        ("quality x3 at half+5h", Mode.LIVE, 0, 330),
+        ("pager x2 at half+5h", Mode.OFF, 0, 1),
+        ("errors x2 at weight+90m", Mode.OFF, 30, 120),
+    ],
+)
+def test_an_injected_regression_is_found_and_undone(injection: str, mode: Mode, least: float, most: float) -> None:
+    run = ran(fortnight(), injection)
+    assert run.detection_seconds is not None
+    assert least <= run.detection_seconds <= most
+    falls = [moment for moment in run.timeline if moment.direction is Direction.FALL]
+    assert [fall.vector.mode for fall in falls] == [mode]
+    assert run.applied_at is not None
+    assert run.users_exposed() is not None
+    assert not run.completed
+
+
+def test_a_report_gate_falls_nowhere() -> None:
+    run = ran(fortnight(), "cost x9 at half+5h")
+    assert run.detected_at is None
+
+
+def test_after_the_fall_the_evidence_recovers() -> None:
+    run = ran(fortnight(), "latency x3 at half+5h")
+    assert [kind for _, kind in run.verdicts["latency"]][:3] == [
+        VerdictKind.PASS,
+        VerdictKind.REGRESSION,
+        VerdictKind.PASS,
+    ]
+
+
+def test_the_same_inputs_give_the_same_run() -> None:
+    first, second = (ran(fortnight(), "errors x3 at half+5h", noisy=True, seed=7) for _ in range(2))
+    assert first.timeline == second.timeline
+    assert first.verdicts == second.verdicts
+
+
+def test_a_standstill_is_told() -> None:
+    spec = RolloutSpec.model_validate({**yaml.safe_load(FORTNIGHT), "paused": True})
+    run = ran(spec)
+    assert "stands still, Paused" in run.ending
+
+
+def test_time_never_goes_back() -> None:
+    run = ran(fortnight(), "errors x3 at half+5h", noisy=True)
+    assert all(before.at <= after.at for before, after in pairwise(run.timeline))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("errors twice at half", "write for example"),
+        ("nobody x2 at half", "there is no gate 'nobody'"),
+        ("errors x2 at nowhere", "there is no stage 'nowhere'"),
+        ("errors x2 at half+soon", "not a duration"),
+    ],
+)
+def test_an_injection_that_cannot_be_says_why(text: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        Injection.parse(text, fortnight())
+
+
+def test_a_base_rate_is_held_against_the_bound_of_the_expression() -> None:
+    gate = fortnight().gates[0]
+    calm, loud = Signal(gate, Traffic(base_rate=0.005)), Signal(gate, Traffic(base_rate=0.02))
+    assert not calm.is_bad(1e6)
+    assert loud.is_bad(1e6)
+
+
+def test_a_regression_grows_in_over_the_range_of_the_query() -> None:
+    gate = fortnight().gates[0]
+    onset = 15.0 * 66_666
+    signal = Signal(gate, Traffic(), factor=2.0, onset=onset)
+    # Healthy is 60 % of the bound, so x2 passes it when two thirds of the minute are bad.
+    assert [signal.is_bad(onset + seconds) for seconds in (15, 30, 45, 60)] == [False, False, True, True]
+    assert judge(gate, signal.samples(onset + 60), onset + 60).kind is VerdictKind.INCONCLUSIVE
+    assert judge(gate, signal.samples(onset + 75), onset + 75).kind is VerdictKind.REGRESSION
