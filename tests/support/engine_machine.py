@@ -92,7 +92,8 @@ def specs(draw: st.DrawFn) -> RolloutSpec:
     if draw(st.booleans()):
         builder = builder.with_worker("orchestrator", replicas)
     policy = {"after": 40.0, "action": draw(st.sampled_from(["Hold", "PreviousStage", "Shadow"]))}
-    return builder.with_(allow_unguarded=draw(st.booleans()), on_no_data=OnNoData.model_validate(policy)).build()
+    unguarded = draw(st.booleans()) or not any(gate.is_required for gate in builder.gates)
+    return builder.with_(allow_unguarded=unguarded, on_no_data=OnNoData.model_validate(policy)).build()
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,8 @@ class RolloutMachine(RuleBasedStateMachine):
         seen, before, published_before = world.observe(), world.status, world.published
         decision = world.decide()
         world.apply(decision, cut)
-        edited, self.edited = self.edited, self.edited and cut is not None
+        edited = self.edited
+        self.edited = edited and world.status.observed_generation != world.generation
         tick = Tick(
             world.spec,
             seen,

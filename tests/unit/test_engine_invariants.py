@@ -209,4 +209,4 @@ INVARIANTS: Final[dict[str, type[RolloutMachine]]] = {
 @pytest.mark.timeout(36000 if SOAK else 120)
 @pytest.mark.parametrize("name", INVARIANTS)
 def test_invariant(name: str) -> None:
-    run_state_machine_as_test(INVARIANTS[name], settings=PROFILE)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(INVARIANTS[name], settings=PROFILE)

@@ -108,3 +108,5 @@ def _problems(plan: Plan, seen: Observation) -> Iterator[Problem]:
             )
     for message in plan.unsupported:
         yield Problem(Reason.NOT_YET_SUPPORTED, message)
+    for message in plan.broken:
+        yield Problem(Reason.INVALID_SPEC, message)

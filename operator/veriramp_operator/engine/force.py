@@ -92,13 +92,11 @@ def _cut_after_document(plan: Plan, status: RolloutStatus, published: Published,
     """The document is ahead: a fall whose status write was cut, or a document that nobody decided."""
     update = _adopted(published)
     vector = published.vector.meet(status.parameters or published.vector)
-    known = status.stage
-    if known is None or vector == status.parameters:
-        stage = known
-    elif known.name == published.stage:
-        stage = _again(plan, known, vector, status.parameters or OFF, now)
-    else:
+    stage = known = status.stage
+    if known is not None and vector != status.parameters:
         stage = _place(plan, published, known, now)
+        if stage is known or known.name == published.stage:
+            stage = _again(plan, known, vector, status.parameters or OFF, now)
     update |= {"parameters": vector, "stage": stage}
     if published.latch is None:
         update["rollback"] = status.rollback

@@ -90,7 +90,7 @@ def _stages(plan: Plan, status: RolloutStatus) -> list[str]:
     names = []
     if status.stage is not None:
         names.append(status.stage.name)
-    if status.rollback is not None and status.rollback.from_stage not in names:
+    if status.rollback is not None and status.rollback.from_stage not in ("", *names):
         names.append(status.rollback.from_stage)
     return names or [plan.first.name]
 

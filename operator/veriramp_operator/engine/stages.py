@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec, StageSpec
 from veriramp_operator.api.status import StageStatus
 from veriramp_operator.api.support import not_yet_supported
@@ -58,12 +59,14 @@ class Asking:
 class Plan:
     """What a spec means, worked out once.
 
+    ``broken``: a sentence per rule of the CRD that the spec breaks (an object may be older than a rule).
     ``unsupported``: a sentence per use of a field whose behaviour comes in a later release.
     """
 
     rungs: tuple[Rung, ...]
     gates: tuple[Asking, ...]
     unsupported: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
 
     @property
     def first(self) -> Rung:
@@ -171,6 +174,7 @@ def _plan(same: _Same) -> Plan:
             for gate in spec.gates
         ),
         not_yet_supported(spec),
+        problems(spec),
     )
 
 
