@@ -1,0 +1,138 @@
+"""The flag ConfigMap remembers what was decided, the latch included, through any restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from veriramp_operator.api.object import Rollout, parse_rollout
+from veriramp_operator.api.status import Severity
+from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine.types import Direction, Latch, PublishFlags
+from veriramp_operator.resources import flags
+from veriramp_operator.resources.published import config_map_of, document_request, is_as_written, published_from
+from veriramp_sdk.contract import Mode
+
+LIVE = Vector(mode=Mode.LIVE, sampling_rate=0.5, canary_percent=5, ranking_weight=0.05)
+LATCH = Latch("errors", Severity.SHADOW, 1000.5, "canary", 3, OFF, 'rate 0.5 > "0.1"', 1001.25)
+
+INSTANTS = st.integers(0, 4_000_000_000_000_000).map(lambda micros: micros / 1e6)
+TEXTS = st.text(max_size=50)
+
+
+def a_rollout(**spec: Any) -> Rollout:
+    raw = {
+        "metadata": {"namespace": "search", "name": "demo", "uid": "5f0c", "generation": 3, "resourceVersion": "7"},
+        "spec": {
+            "flags": {"key": "verification", "include": [{"attribute": "group", "equals": "staff"}]},
+            "stages": [{"name": "canary", "mode": "Live", "canaryPercent": 5}],
+            "workers": [{"profile": "orchestrator", "settings": {"maxConcurrent": 10}}],
+            **spec,
+        },
+    }
+    return parse_rollout(raw)
+
+
+def a_command(vector: Vector = LIVE, latch: Latch | None = None) -> PublishFlags:
+    return PublishFlags(vector, 7, Direction.RISE, "canary", "a" * 32, "b" * 32, latch)
+
+
+def written(command: PublishFlags, now: float = 1_800_000_000.5, **precondition: str) -> dict[str, Any]:
+    rollout = a_rollout()
+    assert rollout.spec is not None
+    document = flags.build(document_request(rollout, rollout.spec, command))
+    return config_map_of(rollout, document, command, now, precondition)
+
+
+def test_what_was_published_is_read_back() -> None:
+    command = a_command(latch=LATCH)
+    seen = published_from(written(command))
+    assert seen is not None
+    assert (seen.uid, seen.revision, seen.generation) == ("5f0c", 7, 3)
+    assert (seen.vector, seen.direction, seen.stage, seen.latch) == (LIVE, Direction.RISE, "canary", LATCH)
+    assert (seen.salt, seen.sample_salt, seen.published_at) == ("a" * 32, "b" * 32, 1_800_000_000.5)
+
+
+@given(
+    gate=TEXTS,
+    evidence=TEXTS,
+    severity=st.sampled_from(Severity),
+    at=INSTANTS,
+    detected_at=INSTANTS,
+    generation=st.integers(0, 2**31),
+    target=st.sampled_from([OFF, LIVE, Vector(mode=Mode.SHADOW, sampling_rate=0.05)]),
+)
+def test_every_latch_survives(
+    gate: str, evidence: str, severity: Severity, at: float, detected_at: float, generation: int, target: Vector
+) -> None:
+    latch = Latch(gate, severity, at, "canary", generation, target, evidence, detected_at)
+    seen = published_from(written(a_command(latch=latch)))
+    assert seen is not None
+    assert seen.latch == latch
+
+
+def test_a_document_without_a_latch_has_none() -> None:
+    raw = written(a_command())
+    assert not any("latch" in name for name in raw["metadata"]["annotations"])
+    seen = published_from(raw)
+    assert seen is not None
+    assert seen.latch is None
+
+
+def test_preconditions_and_owner_are_in_the_metadata() -> None:
+    metadata = written(a_command(), uid="cm-1", resourceVersion="12")["metadata"]
+    assert (metadata["uid"], metadata["resourceVersion"]) == ("cm-1", "12")
+    assert metadata["ownerReferences"][0]["uid"] == "5f0c"
+    assert metadata["ownerReferences"][0]["blockOwnerDeletion"] is False
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda raw: raw.pop("data"),
+        lambda raw: raw.update(data={"flags.json": "{"}),
+        lambda raw: raw.update(data={"theirs": "yes"}),
+        lambda raw: raw["metadata"].pop("annotations"),
+        lambda raw: raw["metadata"]["annotations"].update({"veriramp.dev/direction": "Sideways"}),
+        lambda raw: raw["metadata"]["annotations"].update({"veriramp.dev/latch": "{}"}),
+        lambda raw: raw["metadata"]["annotations"].update({"veriramp.dev/latch": "no json"}),
+        lambda raw: raw["metadata"]["annotations"].update({"veriramp.dev/published-at": "yesterday"}),
+        lambda raw: raw["metadata"]["annotations"].pop("veriramp.dev/revision"),
+    ],
+)
+def test_what_somebody_else_damaged_says_nothing(damage: Any) -> None:
+    raw = written(a_command(latch=LATCH))
+    damage(raw)
+    assert published_from(raw) is None
+
+
+def test_a_revision_only_grows() -> None:
+    raw = written(a_command())
+    raw["metadata"]["annotations"]["veriramp.dev/revision"] = "9"
+    seen = published_from(raw)
+    assert seen is not None
+    assert seen.revision == 9
+
+
+def test_an_edit_by_hand_is_noticed() -> None:
+    raw = written(a_command())
+    assert is_as_written(raw)
+    raw["data"]["flags.json"] = raw["data"]["flags.json"].replace("0.05", "0.9")
+    assert not is_as_written(raw)
+
+
+def test_a_request_takes_lists_and_settings_from_the_spec() -> None:
+    rollout = a_rollout()
+    assert rollout.spec is not None
+    request = document_request(rollout, rollout.spec, a_command())
+    assert (request.key, request.include, request.exclude) == ("verification", (("group", "staff"),), ())
+    assert request.worker_settings == {"orchestrator": {"maxConcurrent": 10}}
+
+
+def test_the_key_defaults_to_the_name() -> None:
+    rollout = a_rollout(flags={})
+    assert rollout.spec is not None
+    assert document_request(rollout, rollout.spec, a_command()).key == "demo"
