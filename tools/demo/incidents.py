@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -35,7 +36,12 @@ class Rollback:
 
 def set_regression(installed: Installed, *, error_rate: float, latency: float) -> None:
     """Make the treatment arm of every search process fail, or (with zeros) well again."""
-    for url in installed.search_urls:
+    set_regression_at(installed.search_urls, error_rate=error_rate, latency=latency)
+
+
+def set_regression_at(urls: Sequence[str], *, error_rate: float, latency: float) -> None:
+    """Do the same to search processes by their addresses."""
+    for url in urls:
         body = {"arm": "treatment", "errorRate": error_rate, "extraLatencySeconds": latency}
         httpx.post(f"{url}/debug/regression", json=body, trust_env=False).raise_for_status()
 

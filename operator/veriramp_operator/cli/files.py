@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from veriramp_operator.api.errors import ConfigurationError
+from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GROUP, KIND, RolloutSpec
 
 
@@ -57,4 +58,6 @@ def _parse(document: dict[str, Any], path: str) -> RolloutFile:
             for item in error.errors()
         ]
         raise ConfigurationError(f"{path}: " + "; ".join(lines)) from error
+    if broken := problems(spec):
+        raise ConfigurationError(f"{path}: " + "; ".join(broken))
     return RolloutFile(str(metadata.get("name", "rollout")), str(metadata.get("namespace", "default")), spec)
