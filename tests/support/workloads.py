@@ -25,7 +25,7 @@ IMAGE: Final = "test/program"
 IMAGES: Final[Mapping[str, ImageCommand]] = {
     IMAGE: ImageCommand((sys.executable, str(PROGRAM)), ("serve",), {"FROM_IMAGE": "yes", "PYTHONUNBUFFERED": "1"})
 }
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 SERVICE_PORT: Final = 8880
 """Ports below 1024 could not be forwarded without root."""
 POD_IP: Final[Object] = {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}

@@ -94,6 +94,7 @@ def test_down_works_on_what_a_killed_starter_and_a_killed_agent_leave(lean: DevC
     lean.check()
     for name in ("node-agent", "kube-apiserver"):
         lean.kill(name, signal.SIGKILL)
+        wait_for(partial(stopped, lean, name), SECONDS, f"{name} to be gone")
     with pytest.raises(DevClusterError, match=r"kube-apiserver of the cluster in .* has ended"):
         lean.check()
     assert processes_of(lean.root)
@@ -173,6 +174,10 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     images.write_text("{")
     assert "cannot be read" in run("up", "--images", str(images))
     assert processes_of(root) == {}
+
+
+def stopped(cluster: DevCluster, component: str) -> bool:
+    return cluster.status()[component] == "stopped"
 
 
 def answered_by(address: str, name: str) -> bool:

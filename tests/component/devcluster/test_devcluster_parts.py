@@ -108,6 +108,19 @@ def test_pods_outlive_an_outage_of_the_api_server_and_work_goes_on_after_it(work
     assert workloads.ready_pod("web") == address
 
 
+def test_a_deletion_is_finished_after_an_outage_of_the_api_server(workloads: Workloads) -> None:
+    workloads.pod("leaving", {"containers": [container("stubborn")]})
+    wait_for(lambda: workloads.log("leaving"), SECONDS, "the program to say that it has started")
+    process = workloads.process("leaving")
+
+    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "leaving", "--wait=false")
+    workloads.cluster.kill("kube-apiserver", signal.SIGKILL)
+    wait_for(lambda: not process.alive(), SECONDS, "the process to be ended all the same")
+    workloads.cluster.start_component("kube-apiserver")
+
+    workloads.pods_left(0)
+
+
 def test_what_the_node_controller_says_after_a_long_silence_is_put_right(workloads: Workloads) -> None:
     workloads.pod("web", {"containers": [container(**READY)]})
     workloads.ready_pod("web")

@@ -33,6 +33,8 @@ STEADY_SECONDS: Final = 30.0
 """A container that ran this long starts the backoff anew."""
 RETRY_SECONDS: Final = 1.0
 TAIL_BYTES: Final = 400
+NOT_STARTED: Final = 128
+"""The exit code of a container that could not be started, as container runtimes report it."""
 
 
 class Container:
@@ -97,7 +99,11 @@ class Container:
         ready_launch = await self._launch_when_possible()
         if ready_launch is None:
             return 1
-        process = await launch.start(ready_launch)
+        try:
+            process = await launch.start(ready_launch)
+        except OSError as problem:
+            self._become(Terminated(NOT_STARTED, "StartError", now(), now(), str(problem)))
+            return NOT_STARTED
         started_at = now()
         self._process, self._launch = process, ready_launch
         if self._stopping.is_set():

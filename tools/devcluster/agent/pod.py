@@ -26,7 +26,7 @@ from tools.devcluster.agent.volumes import PodVolumes, refused_volume
 from tools.devcluster.images import lookup, read_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from tools.devcluster.state import Layout
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_GRACE_SECONDS: Final = 30
+FIRST_RETRY_SECONDS: Final = 0.2
+LAST_RETRY_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ class PodWorker:
         """Look after the pod until it is deleted, then remove it from the API server."""
         if self.pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
             await self._deleting.wait()
-            await self._delete()
+            await self._insist(self._delete)
             return
         reporting = asyncio.create_task(self._keep_reporting())
         refreshing = asyncio.create_task(self._keep_volumes_fresh())
@@ -152,27 +154,34 @@ class PodWorker:
 
     async def _remove(self) -> None:
         try:
-            await self._write_status()
-            await self._delete()
+            await self._insist(self._write_status)
+            await self._insist(self._delete)
         finally:
             await asyncio.to_thread(shutil.rmtree, self._folder, True)
 
     async def _delete(self) -> None:
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": self.pod["metadata"]["uid"]}}
-        pause = 0.2
-        while True:
-            try:
-                await self._host.api.delete(self._path, body)
-            except ApiError as problem:
-                if problem.status in (NOT_FOUND, CONFLICT):
-                    return
-                log.warning("deleting pod %s/%s: %s", *self._key, problem)
-            except httpx.TransportError as problem:
-                log.warning("deleting pod %s/%s: %s", *self._key, problem)
-            else:
-                return
+        await self._host.api.delete(self._path, body)
+
+    async def _insist(self, call: Callable[[], Awaitable[None]]) -> None:
+        pause = FIRST_RETRY_SECONDS
+        while not await self._attempt(call):
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 5.0)
+            pause = min(2 * pause, LAST_RETRY_SECONDS)
+
+    async def _attempt(self, call: Callable[[], Awaitable[None]]) -> bool:
+        """Make a call about this pod; False when it has to be made again, because the API server is away or busy."""
+        try:
+            await call()
+        except ApiError as problem:
+            if problem.status == NOT_FOUND or (problem.status == CONFLICT and self.gone):
+                return True
+            log.warning("pod %s/%s: %s", *self._key, problem)
+        except httpx.TransportError as problem:
+            log.warning("pod %s/%s: %s: %s", *self._key, type(problem).__name__, problem)
+        else:
+            return True
+        return False
 
     # Starting a container.
 
@@ -257,18 +266,10 @@ class PodWorker:
         self._tell(self)
 
     async def _keep_reporting(self) -> None:
-        pause = 0.2
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            try:
-                await self._write_status()
-                pause = 0.2
-            except httpx.TransportError as problem:
-                log.warning("status of pod %s/%s: %s", *self._key, problem)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, 5.0)
-                self._dirty.set()
+            await self._insist(self._write_status)
 
     def _status(self) -> Object:
         report = PodReport(
@@ -285,14 +286,9 @@ class PodWorker:
         status = self._status()
         self._reported = True
         patch = {"metadata": {"uid": self.pod["metadata"]["uid"]}, "status": status}
-        try:
-            written = await self._host.api.patch(f"{self._path}/status", patch)
-        except ApiError as problem:
-            if problem.status not in (NOT_FOUND, CONFLICT):
-                log.error("status of pod %s/%s: %s", *self._key, problem)  # noqa: TRY400 - the answer says it all
-        else:
-            if _version(written) > _version(self.pod):
-                self.pod = written
+        written = await self._host.api.patch(f"{self._path}/status", patch)
+        if _version(written) > _version(self.pod):
+            self.pod = written
 
 
 def _version(pod: Object) -> int:

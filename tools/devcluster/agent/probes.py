@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tools.devcluster.agent.api import Object
+
+log = logging.getLogger(__name__)
 
 EAGER_SECONDS: Final = 0.2
 """Until a probe has succeeded once it is asked this often: a start is not rounded up to the period."""
@@ -77,7 +80,7 @@ async def _ask(probe: Object, target: Target) -> str | None:
         _reader, writer = await asyncio.open_connection(
             request.get("host", target.address), target.port(request["port"])
         )
-        writer.close()
+        await _close(writer)
         return None
     if "exec" in probe:
         code = await target.execute(probe["exec"]["command"])
@@ -98,11 +101,20 @@ async def http_get(request: Object, target: Target) -> str | None:
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
         status_line = (await reader.readuntil(b"\r\n")).decode(errors="replace")
     finally:
-        writer.close()
+        await _close(writer)
     parts = status_line.split()
     if len(parts) > 1 and parts[1].isdigit() and int(parts[1]) in OK_STATUS:
         return None
     return f"HTTP probe failed: {status_line.strip()}"
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection; how the other side takes it does not change the answer that we have."""
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except OSError as problem:
+        log.debug("closing a probe's connection: %s", problem)
 
 
 def _unverified() -> ssl.SSLContext:
