@@ -15,6 +15,8 @@ from veriramp_operator.engine.stages import Plan, Rung
 
 REENTRY_STEPS: Final = 3
 LEAST_REENTRY_INTERVAL: Final = 1.0
+LEAST_INTERVAL: Final = 1e-3
+"""A shorter interval is no step at all: the ramp is then continuous."""
 _EPSILON: Final = 1e-6
 """Sums of float seconds may miss a whole step by so much."""
 
@@ -30,13 +32,13 @@ class Pace:
         """How far (0..1) the ramp may be after so many healthy seconds: the last step that is due."""
         if seconds + _EPSILON >= self.duration:
             return 1.0
-        if self.interval <= 0:
+        if self.interval < LEAST_INTERVAL:
             return seconds / self.duration
         return min(1.0, int((seconds + _EPSILON) / self.interval) * self.interval / self.duration)
 
     def next_step_in(self, seconds: float) -> float:
         """Healthy seconds until the next step is due."""
-        if self.interval <= 0:
+        if self.interval < LEAST_INTERVAL:
             return min(1.0, max(0.0, self.duration - seconds))
         due = (int((seconds + _EPSILON) / self.interval) + 1) * self.interval
         return max(0.0, min(due, self.duration) - seconds)
