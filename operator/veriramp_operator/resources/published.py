@@ -15,7 +15,7 @@ from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.engine.types import Direction, Latch, Published, PublishFlags
 from veriramp_operator.resources import flags
-from veriramp_operator.resources.flags_configmap import CONTENT_HASH, DIRECTION, LATCH, REVISION, UID
+from veriramp_operator.resources.flags_configmap import CONTENT_HASH, DIRECTION, LATCH, REVISION
 
 FLAGS_SUFFIX: Final = "-flags"
 STAGE: Final = "veriramp.dev/stage"
@@ -78,14 +78,14 @@ def published_from(raw: Mapping[str, Any]) -> Published | None:
         return None
 
 
-def is_as_written(raw: Mapping[str, Any]) -> bool:
-    """True when the document is the one whose hash we noted beside it."""
+def document_from(raw: Mapping[str, Any]) -> flags.FlagDocument | None:
+    """The document in a flag ConfigMap; None when it cannot be read or is not the one whose hash we noted beside it."""
     notes = raw["metadata"].get("annotations") or {}
     try:
         document = flags.parse(raw.get("data") or {})
     except ConfigurationError:
-        return False
-    return document.content_hash == notes.get(CONTENT_HASH) and document.uid == notes.get(UID)
+        return None
+    return document if document.content_hash == notes.get(CONTENT_HASH) else None
 
 
 def _latch_text(latch: Latch | None) -> str | None:

@@ -104,7 +104,8 @@ class Applier:
         await self._finish(entry, spec, status, publish, document)
 
     def _accepted(self, entry: Entry, document: flags.FlagDocument, command: PublishFlags) -> bool:
-        problems = flags.self_check(document, None, command.vector)
+        previous = entry.config_map.document if entry.config_map else None
+        problems = flags.self_check(document, previous, command.vector)
         entry.refused_document = problems[0] if problems else ""
         return not problems
 

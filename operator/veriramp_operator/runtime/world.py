@@ -10,18 +10,20 @@ from veriramp_operator.api.object import Rollout, parse_rollout
 from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.engine.types import PropagationSeen, Published
 from veriramp_operator.resources.deployments import PROFILE_LABEL, ROLLOUT_LABEL, SPEC_HASH
-from veriramp_operator.resources.published import FLAGS_SUFFIX, published_from
+from veriramp_operator.resources.flags import FlagDocument
+from veriramp_operator.resources.published import FLAGS_SUFFIX, document_from, published_from
 from veriramp_operator.runtime.queue import Key
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigMapSeen:
-    """The flag ConfigMap of a rollout; ``published`` None = it is not ours or cannot be read."""
+    """The flag ConfigMap of a rollout; ``published`` and ``document`` None = it is not ours or cannot be read."""
 
     uid: str
     resource_version: str
     owner_uid: str
     published: Published | None
+    document: FlagDocument | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ def _config_map(raw: Mapping[str, Any]) -> ConfigMapSeen:
         resource_version=str(metadata["resourceVersion"]),
         owner_uid=_controller(metadata),
         published=published_from(raw),
+        document=document_from(raw),
     )
 
 

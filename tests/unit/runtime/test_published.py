@@ -13,7 +13,7 @@ from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Direction, Latch, PublishFlags
 from veriramp_operator.resources import flags
-from veriramp_operator.resources.published import config_map_of, document_request, is_as_written, published_from
+from veriramp_operator.resources.published import config_map_of, document_request, document_from, published_from
 from veriramp_sdk.contract import Mode
 
 LIVE = Vector(mode=Mode.LIVE, sampling_rate=0.5, canary_percent=5, ranking_weight=0.05)
@@ -119,9 +119,9 @@ def test_a_revision_only_grows() -> None:
 
 def test_an_edit_by_hand_is_noticed() -> None:
     raw = written(a_command())
-    assert is_as_written(raw)
+    assert document_from(raw) is not None
     raw["data"]["flags.json"] = raw["data"]["flags.json"].replace("0.05", "0.9")
-    assert not is_as_written(raw)
+    assert document_from(raw) is None
 
 
 def test_a_request_takes_lists_and_settings_from_the_spec() -> None:
