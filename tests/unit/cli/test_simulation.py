@@ -105,6 +105,18 @@ def test_a_report_gate_falls_nowhere() -> None:
     assert run.detected_at is None
 
 
+def test_a_regression_too_small_for_its_gate_is_let_through() -> None:
+    run = ran(fortnight(), "latency x1.5 at full+90h")
+    assert run.completed
+    assert run.detected_at is None
+
+
+def test_a_regression_after_the_last_stage_is_caught_by_the_guard() -> None:
+    run = ran(fortnight(), "latency x3 at full+90h")
+    assert run.rollback_gate == "latency"
+    assert not run.completed
+
+
 def test_after_the_fall_the_evidence_recovers() -> None:
     run = ran(fortnight(), "latency x3 at half+5h")
     assert [kind for _, kind in run.verdicts["latency"]][:3] == [

@@ -14,7 +14,7 @@ PUBLISHED, NOW = 1000.0, 1001.0
 
 
 def process(name: str = "a", revision: int = 3, role: Role = Role.SEARCH, **fields: Any) -> Process:
-    base = {"uid": "u", "applied_at": PUBLISHED + 0.05, "first_seen_at": 500.0, "age": 1.0}
+    base: dict[str, Any] = {"uid": "u", "applied_at": PUBLISHED + 0.05, "first_seen_at": 500.0, "age": 1.0}
     return Process(name=name, role=role, revision=revision, **(base | fields))
 
 

@@ -47,7 +47,9 @@ LEAST_TAIL_SECONDS: Final = 10.0
 TAIL_SHARE: Final = 0.08
 MOST_IDLE_PASSES: Final = 2000
 _UID: Final = "simulated"
-_QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.GUARDING})
+PASSES_IN_TAIL: Final = 100
+SETTLING_SECONDS: Final = 3600.0
+_QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.GUARDING, Reason.ROLLED_BACK})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ class _World:
         self._waiting = list(options.injections)
         self._idle = 0
         self._stop_at = math.inf
-        self._ending = ""
+        self._ending, self._tail_from = "", self._now
         self.result = Run(options)
 
     def run(self) -> Run:
@@ -261,18 +263,20 @@ class _World:
         return until
 
     def _quiet_for(self, decision: Decision) -> float:
+        """Seconds for which a quiet row stays what it is, as far as nobody from outside disturbs it."""
+        if math.isfinite(self._stop_at):
+            return (self._stop_at - self._tail_from) / PASSES_IN_TAIL
         stage = self._status.stage
-        if stage is None:
-            return 0.0
-        rung = self._plan.at(stage)
-        if decision.reason is Reason.RAMPING:
+        if stage is not None and decision.reason is Reason.RAMPING:
+            rung = self._plan.at(stage)
             return pace_of(self._plan, rung, stage).next_step_in(stage.ramp_seconds)
-        if decision.reason is Reason.BAKING:
-            return max(0.0, rung.bake - stage.bake_seconds)
-        return math.inf if math.isfinite(self._stop_at) or self._pending_onset() else 0.0
+        if stage is not None and decision.reason is Reason.BAKING:
+            return max(0.0, self._plan.at(stage).bake - stage.bake_seconds)
+        return max(0.0, self._settled_at() - self._now) if decision.reason is Reason.GUARDING else 0.0
 
-    def _pending_onset(self) -> bool:
-        return any(at > self._now for at in self.result.injected_at.values())
+    def _settled_at(self) -> float:
+        """When every injection has had its time to show."""
+        return max(self.result.injected_at.values(), default=-math.inf) + SETTLING_SECONDS
 
     def _look_for_the_end(self, decision: Decision) -> None:
         if math.isfinite(self._stop_at):
@@ -281,7 +285,7 @@ class _World:
             self._request = f"promote:{self._status.stage.name}@{self._planned}"
         if self.result.detected_at is not None and self.result.applied_at is not None:
             self._stop_soon(f'rolled back by gate "{self.result.rollback_gate}"')
-        elif decision.reason is Reason.GUARDING and not self._pending_onset() and not self._breaching():
+        elif decision.reason is Reason.GUARDING and self._settled_at() <= self._now and not self._breaching():
             self.result.completed = True
             self._stop_soon("all stages done, the gates keep guarding")
         progressing = decision.direction is not Direction.HOLD or decision.reason in {Reason.RAMPING, Reason.BAKING}
@@ -301,7 +305,7 @@ class _World:
     def _stop_soon(self, ending: str) -> None:
         so_far = self._now - self._options.start
         self._stop_at = self._now + max(LEAST_TAIL_SECONDS, TAIL_SHARE * so_far)
-        self._ending = ending
+        self._ending, self._tail_from = ending, self._now
 
     def _note(self, decision: Decision) -> None:
         result = self.result
