@@ -13,7 +13,7 @@ from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Direction, Latch, PublishFlags
 from veriramp_operator.resources import flags
-from veriramp_operator.resources.published import config_map_of, document_request, document_from, published_from
+from veriramp_operator.resources.published import config_map_of, document_from, document_request, published_from
 from veriramp_sdk.contract import Mode
 
 LIVE = Vector(mode=Mode.LIVE, sampling_rate=0.5, canary_percent=5, ranking_weight=0.05)
