@@ -68,8 +68,9 @@ class OperatorProcess:
         self._loop_at = time.monotonic()
 
     def wake(self, key: Key, reason: str) -> None:
-        """Ask for a pass."""
-        self.queue.wake(key, reason, urgent=reason in URGENT)
+        """Ask for a pass; a standby works for nobody, and whoever begins to lead wakes every rollout."""
+        if self._begun:
+            self.queue.wake(key, reason, urgent=reason in URGENT)
 
     async def run(self) -> None:
         """Serve, watch, compete, lead; returns when leadership was lost."""
@@ -146,12 +147,12 @@ class OperatorProcess:
         await self._until_done("reading everything as the new leader", self.resync)
         self.world.forget_memory()
         self.metrics.leader.set(1)
+        self._begun = True
         for key in self.world:
             entry = self.world.get(key)
             if entry is not None:
                 self.samplers.watch(key, spec_of(entry))
             self.wake(key, "spec")
-        self._begun = True
         return [
             tasks.create_task(self.queue.run(), name="queue"),
             tasks.create_task(self.samplers.run(), name="samplers"),

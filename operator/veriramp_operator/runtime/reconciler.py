@@ -114,8 +114,10 @@ class Reconciler:
 
     async def _pass(self, entry: Entry, reason: str) -> float | None:
         self._samplers.watch(entry.rollout.key, spec_of(entry))
-        await self._applier.hold_finalizer(entry)
         before, decision = entry.status, self._decide(entry)
+        if decision.direction is not Direction.FALL:
+            # A fall waits for nothing; whatever rises was held before.
+            await self._applier.hold_finalizer(entry)
         if decision.direction is Direction.RISE:
             await self.refresh(entry.rollout.key)
             if self._leadership.remaining < RISE_NEEDS_SECONDS:
