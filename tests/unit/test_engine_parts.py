@@ -158,7 +158,7 @@ def test_a_transition_time_moves_only_with_its_status() -> None:
 def test_after_the_last_stage_the_gates_still_roll_back() -> None:
     world = a_running()
     world.run(20_000, 15)
-    assert world.status.phase is Phase.GUARDING
+    assert world.status.reason == Phase.GUARDING.value
     world.says["errors"] = regresses
 
     world.tick(5)
