@@ -50,13 +50,15 @@ FULL_CANARY: Final = 20
 def main() -> int:
     """Exit code 0 when both rollbacks happened and were measured."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave everything running at the end")
-    parser.add_argument("--cluster", choices=["local", "kind"], default="local")
+    keep = os.environ.get("KEEP", "") not in {"", "0"}
+    parser.add_argument("--keep", action="store_true", default=keep, help="leave everything running (KEEP=1)")
+    cluster = os.environ.get("CLUSTER") or "local"
+    parser.add_argument("--cluster", default=cluster, help="local (default) or kind (CLUSTER=kind)")
     parser.add_argument("--build", type=Path, default=ROOT / "build/demo", help="folder of the cluster and the report")
     arguments = parser.parse_args()
     console = Console()
-    if arguments.cluster == "kind":
-        return _kind(console)
+    if arguments.cluster != "local":
+        return _elsewhere(console, arguments.cluster)
     build: Path = arguments.build.resolve()
     build.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
@@ -180,9 +182,11 @@ def _fields(rollback: Rollback) -> dict[str, Any]:
     return {name: getattr(rollback, name) for name in rollback.__slots__}
 
 
-def _kind(console: Console) -> int:
+def _elsewhere(console: Console, cluster: str) -> int:
     missing = [name for name in ("docker", "kind") if shutil.which(name) is None]
-    if missing:
+    if cluster != "kind":
+        console.say(f"CLUSTER={cluster} is unknown; write local (the default) or kind")
+    elif missing:
         console.say(f"CLUSTER=kind needs {' and '.join(missing)} on PATH; plain `make demo` needs neither")
     else:
         console.say("CLUSTER=kind is not built yet; plain `make demo` runs the same parts on this machine")
