@@ -63,7 +63,7 @@ def a_rollout_of(action: OnRegression) -> RolloutBuilder:
         ),
     ],
 )
-@pytest.mark.shows("S1-RBK-07", "S1-RBK-06")
+@pytest.mark.shows("S1-RBK-07")
 def test_where_a_fall_lands(action: OnRegression, vector: Vector, stage: str) -> None:
     world = fallen(action)
 
