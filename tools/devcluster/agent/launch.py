@@ -112,7 +112,7 @@ def script_of(launch: Launch) -> str:
         f"mount --bind {quoted(str(launch.hosts))} /etc/hosts",
         "mount -t tmpfs -o mode=755 tmpfs /run",
         f"mkdir {STAGE}",
-        # Volumes may cover the folder that the pods' files are in (/tmp for example): reach them through /run.
+        # Volumes may cover the folder that the pods' files are in: reach them through /run.
         f"mount --bind {quoted(str(launch.folder))} {STAGE}",
     ]
     for mount in launch.mounts:

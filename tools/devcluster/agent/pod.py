@@ -202,7 +202,7 @@ class PodWorker:
         around = self._host.around
         pod = {**self.pod, "status": {**self.pod.get("status", {}), "podIP": self.address, "hostIP": self.address}}
         own = container_environment(pod, spec, around)
-        env = {"PATH": SYSTEM_PATH, "HOME": "/root", **image.env, **self._standard_environment(), **own}
+        env = {"PATH": SYSTEM_PATH, "HOME": "/", **image.env, **self._standard_environment(), **own}
         argv = [expand(part, env) for part in image.argv(spec.get("command", []), spec.get("args", []))]
         if not argv:
             raise ValueError(f"neither the pod nor image {spec['image']!r} names a command")
