@@ -23,7 +23,7 @@ from veriramp_operator.resources.published import config_map_of, document_reques
 from veriramp_operator.runtime.gather import spec_of
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.runtime.workers import Workers
-from veriramp_operator.runtime.world import Entry, World
+from veriramp_operator.runtime.world import Entry, RefusedDocument, World
 
 _log = logging.getLogger("veriramp.applier")
 
@@ -106,7 +106,8 @@ class Applier:
     def _accepted(self, entry: Entry, document: flags.FlagDocument, command: PublishFlags) -> bool:
         previous = entry.config_map.document if entry.config_map else None
         problems = flags.self_check(document, previous, command.vector)
-        entry.refused_document = problems[0] if problems else ""
+        now, generation = self._clock(), entry.rollout.generation
+        entry.refused = RefusedDocument(problems[0], generation, now) if problems else None
         return not problems
 
     async def _finish(

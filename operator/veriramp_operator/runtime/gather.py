@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.object import ABORT, REQUEST
@@ -14,6 +15,9 @@ from veriramp_operator.engine.types import Observation, Problem, Requests, Worke
 from veriramp_operator.evidence.types import Failure, Samples
 from veriramp_operator.resources.deployments import deployment_name
 from veriramp_operator.runtime.world import Entry
+
+REFUSED_SECONDS: Final = 60.0
+"""A rise whose document was refused is tried again after this time, or at once with a new generation."""
 
 
 def spec_of(entry: Entry) -> RolloutSpec:
@@ -40,7 +44,7 @@ def observe(entry: Entry, samples: Mapping[str, Samples], config: OperatorConfig
         propagation=entry.propagation,
         samples=samples,
         workers=tuple(_workers(entry, now)),
-        problems=tuple(_problems(entry, samples, config)),
+        problems=tuple(_problems(entry, samples, config, now)),
         salts=(secrets.token_hex(16), secrets.token_hex(16)),
         max_ranking_weight=config.limits.max_ranking_weight,
     )
@@ -58,7 +62,7 @@ def _workers(entry: Entry, now: float) -> Iterator[WorkerSeen]:
         yield WorkerSeen(worker.profile, seen.desired if seen else None, seen.ready if seen else 0, since)
 
 
-def _problems(entry: Entry, samples: Mapping[str, Samples], config: OperatorConfig) -> Iterator[Problem]:
+def _problems(entry: Entry, samples: Mapping[str, Samples], config: OperatorConfig, now: float) -> Iterator[Problem]:
     spec = spec_of(entry)
     if entry.rollout.spec is None:
         yield Problem(Reason.INVALID_SPEC, entry.rollout.spec_error)
@@ -79,8 +83,9 @@ def _problems(entry: Entry, samples: Mapping[str, Samples], config: OperatorConf
             )
     for name, holder in sorted(entry.conflicts.items()):
         yield Problem(Reason.NAME_CONFLICT, f"{name} exists and belongs to {holder}; rename the rollout or delete it")
-    if entry.refused_document:
-        yield Problem(Reason.DOCUMENT_REFUSED, entry.refused_document)
+    refused = entry.refused
+    if refused and refused.generation == entry.rollout.generation and now < refused.at + REFUSED_SECONDS:
+        yield Problem(Reason.DOCUMENT_REFUSED, refused.problem)
     yield from _refused_queries(spec, samples)
 
 

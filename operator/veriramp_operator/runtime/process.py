@@ -32,6 +32,7 @@ from veriramp_operator.sources.samplers import Samplers
 RESYNC_SECONDS: Final = 300.0
 STUCK_SECONDS: Final = 60.0
 LAG_SECONDS: Final = 5.0
+STALE_SECONDS: Final = 1800.0
 URGENT: Final = frozenset({"deletion", "request", "spec", "flags", "push", "evidence", "gone"})
 """Wake reasons that may mean a fall: they overtake everything that waits for its time."""
 
@@ -205,6 +206,8 @@ class OperatorProcess:
         lag = time.monotonic() - self._loop_at
         if self._synced_at is not None and lag > LAG_SECONDS:
             return f"the event loop is {lag:.0f} s late"
+        if self._synced_at is not None and time.monotonic() - self._synced_at > STALE_SECONDS:
+            return f"nothing was listed for {STALE_SECONDS / 60:.0f} minutes"
         if not self._is_moving():
             return f"the queue has not moved for {self.queue.age:.0f} s"
         return ""

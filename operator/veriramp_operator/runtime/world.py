@@ -40,6 +40,15 @@ class DeploymentSeen:
     ready: int
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedDocument:
+    """A rise that was not published, because its document does not evaluate as it should."""
+
+    problem: str
+    generation: int
+    at: float
+
+
 @dataclass(slots=True)
 class Entry:
     """Everything known of one rollout.
@@ -56,7 +65,7 @@ class Entry:
     deployments: dict[str, DeploymentSeen] = field(default_factory=dict)
     propagation: PropagationSeen = field(default_factory=PropagationSeen)
     conflicts: dict[str, str] = field(default_factory=dict)
-    refused_document: str = ""
+    refused: RefusedDocument | None = None
     unready_since: dict[str, float] = field(default_factory=dict)
 
 
@@ -97,8 +106,6 @@ class World:
         if not _is_newer(seen.resource_version, entry.rollout.resource_version):
             return
         before, entry.rollout = entry.rollout, seen
-        if before.generation != seen.generation:
-            entry.refused_document = ""
         if _changed(before, seen):
             self._wake(seen.key, _reason(before, seen))
 

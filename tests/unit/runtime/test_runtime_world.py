@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from tests.support.flags import LIVE, OFF, a_document
+from veriramp_operator.api.config import OperatorConfig
+from veriramp_operator.api.reasons import Reason
 from veriramp_operator.engine.types import PropagationSeen, RoleCount
 from veriramp_operator.resources.flags import FlagDocument, Owner, config_map
 from veriramp_operator.resources.published import PUBLISHED_AT
-from veriramp_operator.runtime.world import World
+from veriramp_operator.runtime.gather import REFUSED_SECONDS, observe
+from veriramp_operator.runtime.world import RefusedDocument, World
 from veriramp_sdk.contract import Role
 
 KEY = ("search", "demo")
@@ -247,15 +250,20 @@ def test_propagation_wakes_only_when_it_says_something_new(seen: Seen) -> None:
     assert seen.reasons() == ["propagation", "propagation"]
 
 
-def test_a_refused_document_is_tried_again_after_an_edit(seen: Seen) -> None:
+def test_a_refused_document_is_tried_again_after_an_edit_or_a_while(seen: Seen) -> None:
     seen.world.rollout(a_raw())
     entry = seen.world.get(KEY)
     assert entry is not None
-    entry.refused_document = "clients refuse it"
-    seen.world.rollout(a_raw(11))
-    assert entry.refused_document
+    entry.refused = RefusedDocument("clients refuse it", entry.rollout.generation, at=100.0)
+
+    def stalls(now: float) -> bool:
+        problems = observe(entry, {}, OperatorConfig(), now).problems
+        return any(problem.reason is Reason.DOCUMENT_REFUSED for problem in problems)
+
+    assert stalls(101.0)
+    assert not stalls(100.0 + REFUSED_SECONDS)
     seen.world.rollout(a_raw(12, generation=2))
-    assert not entry.refused_document
+    assert not stalls(101.0)
 
 
 def test_a_new_leader_begins_from_what_the_api_server_remembers(seen: Seen) -> None:
