@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -59,12 +60,19 @@ def is_error(line: str) -> bool:
     return isinstance(record, dict) and record.get("level") in _LEVELS
 
 
-@pytest.fixture
-def log_guard(request: pytest.FixtureRequest, devcluster: DevCluster) -> Iterator[LogGuard]:
-    """Fail the test when a pod of the dev cluster logged an error that no `logs_error` marker of the test matches."""
-    guard = LogGuard(devcluster.layout.pods)
+@contextmanager
+def guarded(test: pytest.Item, folder: Path) -> Iterator[LogGuard]:
+    """Fail the test when a log in `folder` got an error that no `logs_error` marker of the test matches."""
+    guard = LogGuard(folder)
     yield guard
-    expected = [str(pattern) for mark in request.node.iter_markers("logs_error") for pattern in mark.args]
+    expected = [str(pattern) for mark in test.iter_markers("logs_error") for pattern in mark.args]
     lines = guard.unexpected(expected)
     if lines:
         pytest.fail("unexpected errors in the logs:\n" + "\n".join(lines), pytrace=False)
+
+
+@pytest.fixture
+def log_guard(request: pytest.FixtureRequest, devcluster: DevCluster) -> Iterator[LogGuard]:
+    """Guard the pods of the dev cluster during a test."""
+    with guarded(request.node, devcluster.layout.pods) as guard:
+        yield guard

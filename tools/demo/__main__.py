@@ -25,7 +25,7 @@ from tools.devcluster.components import Options
 from tools.devcluster.errors import DevClusterError
 from tools.devcluster.images import repository_images
 from tools.gobuild import BuildFailed, ToolMissing
-from tools.toolchain import ensure
+from tools.toolchain import binary, ensure
 from veriramp_sdk.bucket import bucket
 
 MANIFEST: Final = ROOT / "examples/rollouts/demo.yaml"
@@ -133,7 +133,8 @@ def _pushed(console: Console, cluster: DevCluster, installed: Installed, watcher
     _until_well(cluster, watcher)
     stage = watcher.status["stage"]["name"]
     console.say(f"veriramp retry {ROLLOUT}")
-    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig)}
+    search_path = os.pathsep.join([str(binary("kubectl").parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "KUBECONFIG": str(cluster.kubeconfig), "PATH": search_path}
     command = [sys.executable, "-m", "veriramp_operator.cli.main", "retry", ROLLOUT, "--namespace", SEARCH]
     subprocess.run(command, check=True, env=environment)
     watcher.wait(
@@ -193,10 +194,16 @@ def _elsewhere(console: Console, cluster: str) -> int:
     return 2
 
 
+def _kubectl_on_path() -> str:
+    """The line that a shell needs to find kubectl, where the demo had to build one."""
+    return "" if shutil.which("kubectl") else f"  export PATH={binary('kubectl').parent}:$PATH\n"
+
+
 def _how_to_go_on(console: Console, cluster: DevCluster) -> None:
     console.section("Everything is still running; try")
     console.show(
         f"  export KUBECONFIG={cluster.kubeconfig}\n"
+        f"{_kubectl_on_path()}"
         f"  kubectl get vr -n {SEARCH}\n"
         f"  .venv/bin/veriramp get {ROLLOUT} -n {SEARCH}\n"
         f"  .venv/bin/veriramp watch {ROLLOUT} -n {SEARCH}\n"

@@ -68,10 +68,10 @@ def measure(watcher: Watcher, installed: Installed, trigger: str, bad_at: float)
 
 
 def first_bad_sample(cluster: DevCluster, expression: str, since: float) -> float:
-    """When the alert's expression was first true, by Prometheus' own samples, to 0.2 s."""
+    """When the alert's expression was first true, by Prometheus' own samples, to 0.02 s."""
     answer = httpx.get(
         f"{cluster.prometheus_url}/api/v1/query_range",
-        params={"query": expression, "start": f"{since:.3f}", "end": f"{time.time():.3f}", "step": "0.2"},
+        params={"query": expression, "start": f"{since:.3f}", "end": f"{time.time():.3f}", "step": "0.02"},
         trust_env=False,
     ).raise_for_status()
     times = [float(sample[0]) for series in answer.json()["data"]["result"] for sample in series["values"]]
