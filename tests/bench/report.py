@@ -1,6 +1,7 @@
 """What a bench writes: ``build/bench/<name>.json`` and the same as lines for people.
 
-Public: :class:`Figure`, :func:`at_most`, :func:`at_least`, :func:`percentile`, :func:`write`.
+Public: :class:`Figure`, :func:`at_most`, :func:`at_least`, :func:`stated`, :func:`percentile`, :func:`say`,
+:func:`write`, :func:`machine`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ import json
 import math
 import os
 import platform
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
-FOLDER = Path("build/bench")
+FOLDER: Final = Path("build/bench")
+NO_BAR: Final = ""
+_STARTED: Final = time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure and the bar that it is held against."""
+    """One measured figure and the bar that it is held against; an empty bar = stated only."""
 
     what: str
     value: float
@@ -37,34 +43,66 @@ def at_least(what: str, value: float, unit: str, bar: float) -> Figure:
     return Figure(what, _short(value), unit, f">= {bar:g}", value >= bar)
 
 
+def stated(what: str, value: float, unit: str) -> Figure:
+    """A figure without a bar."""
+    return Figure(what, _short(value), unit, NO_BAR, holds=True)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least ``share`` (0..1) of the values do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def write(name: str, figures: Sequence[Figure]) -> Path:
-    """Write ``build/bench/<name>.json`` below the current folder, print the figures, return the path."""
+def say(text: str) -> None:
+    """Tell how far the bench is."""
+    sys.stdout.write(f"[{time.monotonic() - _STARTED:6.1f} s] {text}\n")
+    sys.stdout.flush()
+
+
+def write(name: str, figures: Sequence[Figure], settings: Mapping[str, object] | None = None) -> Path:
+    """Write ``build/bench/<name>.json`` below the current folder, tell the figures, return the path.
+
+    ``settings``: what the figures were measured with (counts, intervals, seeds), for the reader of the page.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{name}.json"
-    content = {"name": name, "machine": machine(), "figures": [asdict(figure) for figure in figures]}
+    content = {
+        "name": name,
+        "machine": machine(),
+        "settings": dict(settings or {}),
+        "figures": [asdict(figure) for figure in figures],
+    }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     for figure in figures:
-        verdict = "holds" if figure.holds else "MISSED"
-        print(f"{verdict:6}  {figure.what}: {figure.value:g} {figure.unit} (bar {figure.bar})")  # noqa: T201 - CLI output
+        say(line(figure))
     return path
 
 
-def machine() -> str:
-    """The machine in a few words, without anything that identifies it."""
-    cpus = len(os.sched_getaffinity(0))
-    return f"{cpus} cores, {platform.machine()}, {_processor()}, Python {platform.python_version()}"
+def line(figure: Figure) -> str:
+    """A figure as one line of text."""
+    if figure.bar == NO_BAR:
+        return f"stated  {figure.what}: {figure.value:g} {figure.unit}"
+    verdict = "holds " if figure.holds else "MISSED"
+    return f"{verdict}  {figure.what}: {figure.value:g} {figure.unit} (bar {figure.bar})"
+
+
+def machine() -> dict[str, object]:
+    """The machine, without anything that identifies it; ``load``: its 1, 5 and 15 minute load averages now."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memoryGiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "cpu": f"{_processor()} ({platform.machine()})",
+        "kernel": ".".join(platform.release().split(".")[:2]),
+        "python": platform.python_version(),
+        "load": [round(load, 1) for load in os.getloadavg()],
+    }
 
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return next((text.partition(":")[2].strip() for text in lines if text.startswith("model name")), "unknown")
 
 
 def _short(value: float) -> float:
