@@ -32,6 +32,7 @@ from veriramp_operator.resources.published import published_from
 
 T = TypeVar("T")
 _HOP_BY_HOP: Final = frozenset({"connection", "transfer-encoding", "content-length", "content-encoding", "host"})
+LINGER_SECONDS: Final = 0.1
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -216,10 +217,14 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _stop(self) -> None:
-        for task in tuple(self._watches):
+        watches = tuple(self._watches)
+        for task in watches:
             task.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
         await self._runner.cleanup()
         await self._client.close()
+        # The last transports close in a later turn of the loop; nothing tells when.
+        await asyncio.sleep(LINGER_SECONDS)
 
     async def _handle(self, raw: web.Request) -> web.StreamResponse:
         request = Request(raw.method, raw.path, dict(raw.query), await raw.read(), time.time())

@@ -6,6 +6,7 @@ rollout named ``demo``, a client of its flags, and the questions and answers tha
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,9 +23,9 @@ from tests.support.workloads import condition
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.images import ImageCommand
 from veriramp_operator.api.status import Phase, RolloutStatus
+from veriramp_operator.api.vector import Vector
 from veriramp_operator.engine.types import Published
 from veriramp_operator.resources.published import published_from
-from veriramp_operator.api.vector import Vector
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
 
@@ -50,8 +51,8 @@ class Surroundings:
         account = f"--serviceaccount={SYSTEM}:default"
         cluster.kubectl("create", "clusterrolebinding", "test-flagserver", "--clusterrole=cluster-admin", account)
         self.client = cluster.client()
-        path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/default"
-        wait_for(lambda: self.client.get(path).is_success, SECONDS, "the service account")
+        ready = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/default"
+        wait_for(lambda: self.client.get(ready).is_success, SECONDS, "the service account")
         self._pod("flagserver", "veriramp/flagserver", 8016, "/readyz", {"VERIRAMP_LEASE_NAMESPACE": SYSTEM})
         self._pod("exporter", _EXPORTER, 8080, "/metrics", {})
         self.flags_address = f"{self._address('flagserver')}:8015"
@@ -59,7 +60,7 @@ class Surroundings:
 
     def says(self, case: str, *, errors: float = 0.0, requests: float = 10.0) -> None:
         """Set what Prometheus will scrape for a case."""
-        query = {"case": case, "errors": errors, "requests": requests}
+        query = {"case": case, "errors": str(errors), "requests": str(requests)}
         httpx.post(f"{self._exporter}/set", params=query, trust_env=False, timeout=10).raise_for_status()
 
     def forget_lease(self) -> None:
@@ -277,7 +278,7 @@ class Site:
     def until_ramping(self) -> RolloutStatus:
         """Wait until a ramp is on its way: live, and not yet at its end."""
         return self.until(
-            "a ramp", lambda status: status.parameters is not None and 0 < status.parameters.ranking_weight
+            "a ramp", lambda status: status.parameters is not None and status.parameters.ranking_weight > 0
         )
 
     def clean(self) -> None:
@@ -303,4 +304,4 @@ def vectors(documents: Sequence[Published]) -> list[Vector]:
 
 def rises(path: Sequence[Vector]) -> list[tuple[Vector, Vector]]:
     """The steps of a path that raised something."""
-    return [(before, after) for before, after in zip(path, path[1:], strict=False) if not after.is_at_most(before)]
+    return [(before, after) for before, after in itertools.pairwise(path) if not after.is_at_most(before)]

@@ -1,4 +1,4 @@
-"""kill -9 of the operator between any two writes: nothing rises by itself, what fell stays down, the end is the same."""
+"""kill -9 of the operator between any two writes: nothing rises by itself, what fell stays down, same end."""
 
 from __future__ import annotations
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.replica import Operator
 from tests.support.proxy import Proxy, Request
+from tests.support.replica import Operator
 from tests.support.site import SECONDS, Site, canary, ladder, off_at, rises, vectors
 from tests.support.waiting import wait_for
 from veriramp_operator.api.reasons import Reason
@@ -17,6 +19,7 @@ from veriramp_operator.engine.types import Direction
 from veriramp_sdk.contract import Arm, Mode
 from veriramp_sdk.flags import Flags
 
+Property = Callable[[str, object], None]
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -26,7 +29,7 @@ def test_the_way_up_ends_in_guarding(site: Site, operator: Operator, consumer: F
     assert status.parameters is not None
     assert (status.parameters.mode, status.parameters.canary_percent) == (Mode.LIVE, 50)
     path = vectors(proxy.documents())
-    assert all(lower.is_at_most(higher) for lower, higher in zip(path, path[1:], strict=False))
+    assert all(lower.is_at_most(higher) for lower, higher in itertools.pairwise(path))
     assert [line.stage for line in status.history if line.direction == Direction.RISE] == ["shadow", "canary", "half"]
     wait_for(lambda: consumer.state().mode is Mode.LIVE, SECONDS, "the client to be live")
 
@@ -74,7 +77,7 @@ def test_a_regression_publishes_off_before_it_is_told(
 
 
 def test_an_abort_annotation_is_answered_at_once_and_latches(
-    site: Site, operator: Operator, consumer: Flags, proxy: Proxy
+    site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
     site.apply(canary(site.namespace))
     site.until_ramping()
@@ -82,7 +85,8 @@ def test_an_abort_annotation_is_answered_at_once_and_latches(
     site.annotate(abort="token-1")
     off = off_at(consumer)
     site.until("the latch", lambda status: status.rollback is not None)
-    _tell("abort annotation", asked, proxy, off)
+    record_property("seconds from the abort to the document", _seconds_to_document(asked, proxy))
+    record_property("seconds from the abort to a client that is off", off - asked)
     documents = len(proxy.documents())
     site.annotate(request="retry:@token-2")
     site.until_guarding()
@@ -90,7 +94,7 @@ def test_an_abort_annotation_is_answered_at_once_and_latches(
 
 
 def test_a_pushed_alert_is_answered_when_the_safe_document_is_written(
-    site: Site, operator: Operator, consumer: Flags, proxy: Proxy
+    site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
     site.apply(canary(site.namespace))
     site.until_guarding()
@@ -102,7 +106,8 @@ def test_a_pushed_alert_is_answered_when_the_safe_document_is_written(
     assert published is not None
     assert published.vector.mode is Mode.SHADOW
     wait_for(lambda: consumer.state().mode is Mode.SHADOW, SECONDS, "the client to be in Shadow")
-    _tell("push", asked, proxy, time.time())
+    record_property("seconds from the push to the document", _seconds_to_document(asked, proxy))
+    record_property("seconds from the push to a client in Shadow", time.time() - asked)
     status = site.status()
     assert status.rollback is not None
     assert (status.rollback.gate, status.rollback.severity) == ("pager", Severity.SHADOW)
@@ -188,6 +193,5 @@ def _status(write: Request) -> dict[str, dict[str, object]]:
     return dict(json.loads(write.body)["status"])
 
 
-def _tell(what: str, asked: float, proxy: Proxy, applied: float) -> None:
-    document = next(write for write in reversed(proxy.writes("configmaps")) if write.status < 300)
-    print(f"{what}: document {document.at - asked:.3f} s, applied in a client {applied - asked:.3f} s")
+def _seconds_to_document(asked: float, proxy: Proxy) -> float:
+    return next(write.at for write in reversed(proxy.writes("configmaps")) if _direction(write)) - asked

@@ -72,9 +72,7 @@ class Replica:
 def a_replica(store: LeaseStore, name: str, *, clock: float = 0.0) -> Replica:
     now = [clock]
     identity = Identity(name, f"http://{name}:8081")
-    election = LeaderElection(
-        cast(Api, store), "system", "veriramp-operator", identity, lambda: True, lambda: now[0]
-    )
+    election = LeaderElection(cast("Api", store), "system", "veriramp-operator", identity, lambda: True, lambda: now[0])
     return Replica(election, now)
 
 
