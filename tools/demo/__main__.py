@@ -52,8 +52,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     parser.add_argument("--keep", action="store_true", default=keep, help="leave everything running (KEEP=1)")
-    cluster = os.environ.get("CLUSTER") or "local"
-    parser.add_argument("--cluster", default=cluster, help="local (default) or kind (CLUSTER=kind)")
+    where = os.environ.get("CLUSTER") or "local"
+    parser.add_argument("--cluster", default=where, help="local (default) or kind (CLUSTER=kind)")
     parser.add_argument("--build", type=Path, default=ROOT / "build/demo", help="folder of the cluster and the report")
     arguments = parser.parse_args()
     console = Console()

@@ -78,8 +78,12 @@ def _await(kubectl: Kubectl, arguments: argparse.Namespace, answered: Any) -> in
 
 
 def _stage(rollout: Rollout) -> str:
-    if rollout.status.stage is not None:
-        return rollout.status.stage.name
+    """Where the rollout is; after a kill switch it is in no stage, and the one that it fell from is meant."""
+    status = rollout.status
+    if status.stage is not None:
+        return status.stage.name
+    if status.rollback is not None and status.rollback.from_stage:
+        return status.rollback.from_stage
     return rollout.spec.stages[0].name if rollout.spec else ""
 
 

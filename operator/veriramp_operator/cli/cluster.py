@@ -40,6 +40,7 @@ def run_list(arguments: argparse.Namespace) -> int:
     rollouts = [parse_rollout(item) for item in items]
     if not rollouts:
         print("no rollouts here; make one with: kubectl apply -f examples/rollouts/quickstart.yaml", file=sys.stderr)
+        return 0
     for line in _table(rollouts):
         print(line)
     return 0

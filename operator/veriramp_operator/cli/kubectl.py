@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from veriramp_operator.api.object import Rollout, parse_rollout
 
 RESOURCE: Final = "verificationrollouts.veriramp.dev"
 DEADLINE_SECONDS: Final = 20.0
+_LOGGED: Final = re.compile(r"[IWEF]\d{4} \d{2}:\d{2}:\d{2}\.\d+ ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Kubectl:
             raise Unavailable(f"the API server did not answer within {DEADLINE_SECONDS:.0f} s") from error
         if done.returncode == 0:
             return done.stdout
-        sentence = done.stderr.strip()
+        sentence = _sentence(done.stderr)
         if "NotFound" in sentence or "doesn't have a resource type" in sentence:
             raise NotFound(f"{sentence}; see what there is with: veriramp list -A")
         if "refused" in sentence or "timeout" in sentence or "Unable to connect" in sentence:
@@ -92,6 +94,12 @@ def add_cluster_flags(parser: argparse.ArgumentParser, *, all_namespaces: bool =
     parser.add_argument("--kubeconfig", help="path of the kubeconfig")
     if all_namespaces:
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
+
+
+def _sentence(stderr: str) -> str:
+    """What kubectl says to people, without the lines that its libraries log."""
+    lines = [line for line in stderr.strip().splitlines() if not _LOGGED.match(line)]
+    return "\n".join(lines) or stderr.strip()
 
 
 def _documents(lines: Sequence[str] | Any) -> Iterator[dict[str, Any]]:

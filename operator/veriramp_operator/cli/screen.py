@@ -8,7 +8,7 @@ from typing import Final
 from veriramp_operator.api.base import format_duration, format_instant
 from veriramp_operator.api.object import Rollout
 from veriramp_operator.api.rollout import RolloutSpec, StageSpec
-from veriramp_operator.api.status import Phase, RolloutStatus, VerdictKind
+from veriramp_operator.api.status import Phase, RolloutStatus, Severity, VerdictKind
 from veriramp_operator.api.vector import OFF
 
 BAR: Final = 30
@@ -31,7 +31,8 @@ def next_steps(rollout: Rollout) -> str:
     """What a person can do about where the rollout is; empty when nothing is asked of them."""
     status, name = rollout.status, rollout.name
     if status.phase is Phase.ROLLED_BACK:
-        return f"veriramp retry {name}   (or restart; a changed spec lifts it too, except after a kill switch)"
+        lasting = status.rollback is not None and status.rollback.severity is Severity.KILL_SWITCH
+        return f"veriramp retry {name}   (or restart{'' if lasting else '; a changed spec lifts it too'})"
     if status.reason == "ApprovalRequired":
         return f"veriramp promote {name}"
     if status.reason == "Paused":

@@ -1,0 +1,71 @@
+"""What the CLI makes of a rollout: which stage a request means, what it advises, what it repeats of kubectl."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from veriramp_operator.api.object import Rollout, parse_rollout
+from veriramp_operator.cli.ask import _stage
+from veriramp_operator.cli.kubectl import _sentence
+from veriramp_operator.cli.screen import next_steps, render
+
+NOW = 1_790_000_000.0
+OFF: dict[str, Any] = {"mode": "Off", "samplingRate": 0, "canaryPercent": 0, "rankingWeight": 0, "topK": 10}
+
+
+def a_rollout(**status: Any) -> Rollout:
+    return parse_rollout(
+        {
+            "metadata": {"name": "demo", "namespace": "search", "uid": "5f0c", "generation": 1},
+            "spec": {
+                "stages": [{"name": "shadow", "mode": "Shadow"}, {"name": "canary", "mode": "Live"}],
+                "allowUnguarded": True,
+            },
+            "status": status,
+        }
+    )
+
+
+def a_rollback(severity: str) -> dict[str, Any]:
+    moment = "2026-11-21T11:14:07Z"
+    return {
+        "gate": "pager",
+        "severity": severity,
+        "at": moment,
+        "detectedAt": moment,
+        "publishedAt": moment,
+        "fromStage": "canary",
+        "evidence": "SearchDown is firing",
+        "generation": 1,
+        "target": OFF,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, "shadow"),
+        ({"stage": {"name": "canary", "index": 1, "hash": "h", "enteredAt": "2026-11-21T11:14:07Z"}}, "canary"),
+        ({"phase": "RolledBack", "parameters": OFF, "rollback": a_rollback("KillSwitch")}, "canary"),
+        ({"phase": "RolledBack", "rollback": {**a_rollback("KillSwitch"), "fromStage": ""}}, "shadow"),
+    ],
+    ids=["not begun", "in a stage", "after a kill switch", "aborted before the first stage"],
+)
+def test_a_request_means_the_stage_that_the_operator_expects(status: dict[str, Any], expected: str) -> None:
+    assert _stage(a_rollout(**status)) == expected
+
+
+@pytest.mark.parametrize(("severity", "lifted"), [("KillSwitch", False), ("Shadow", True), ("PreviousStage", True)])
+def test_only_a_person_lifts_a_kill_switch(severity: str, lifted: bool) -> None:
+    rollout = a_rollout(phase="RolledBack", reason="RolledBack", parameters=OFF, rollback=a_rollback(severity))
+    assert "veriramp retry demo" in next_steps(rollout)
+    assert ("changed spec" in next_steps(rollout)) == lifted
+    assert f"{severity} by pager in stage canary: SearchDown is firing" in render(rollout, NOW)
+
+
+def test_the_libraries_of_kubectl_are_not_quoted() -> None:
+    logged = 'E1121 11:12:40.621106    5067 memcache.go:265] "Unhandled Error" err="connection refused"\n'
+    assert _sentence(f"{logged}{logged}The connection was refused\n") == "The connection was refused"
+    assert _sentence(logged) == logged.strip()
