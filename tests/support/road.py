@@ -36,9 +36,7 @@ _TREATED: Final = 'veriramp_search_{what}_total{{namespace="{namespace}", arm="t
 
 def ladder(namespace: str, **fields: Any) -> Object:
     """The spec of a short plan under real load: shadow, an A/A stage, a ramp of 20 steps, then half of the users."""
-    errors, requests = (
-        f"sum(rate({_ERRORS.format(what=what, namespace=namespace)}))" for what in ("errors", "requests")
-    )
+    errors, requests = (f"sum(rate({_TREATED.format(what=what, namespace=namespace)}))" for what in _COUNTED)
     selector = f'veriramp_search_requests_total{{namespace="{namespace}"}}'
     alert = {"expr": f"{errors} / {requests} > 0.05", "presence": {"query": f"sum(rate({selector}[5s]))", "min": 0.5}}
     ramp = {"duration": "40s", "interval": "2s"}
@@ -67,11 +65,12 @@ def ladder(namespace: str, **fields: Any) -> Object:
 def calm(**fields: Any) -> Object:
     """The spec of a plan that needs no load: a Live stage within seconds, guarded by the cluster's own metrics."""
     gate = {"name": "scraped", "threshold": {"query": "count(up)", "min": 1}, "selector": "up", "window": "1s"}
+    ramp = {"duration": "4s", "interval": "1s"}
     return {
         "flags": {"leaseSeconds": 60, "propagation": {"quorum": 1, "timeout": "10s"}},
         "stages": [
             {"name": "shadow", "mode": "Shadow", "samplingRate": 0.2, "bake": "1s"},
-            {"name": "live", "mode": "Live", "canaryPercent": 100, "rankingWeight": 0.1, "bake": "1s"},
+            {"name": "live", "mode": "Live", "canaryPercent": 100, "rankingWeight": 0.1, "ramp": ramp, "bake": "1s"},
         ],
         "gates": [{**gate, **_OFTEN, "onRegression": "Shadow"}],
         **fields,
