@@ -71,7 +71,7 @@ class Surroundings:
         """The operator's configuration file."""
         return {
             "endpoints": {"default": {"url": self.cluster.prometheus_url, "scrapeInterval": "1s"}},
-            "profiles": {"orchestrator": {"image": "veriramp/pause"}},
+            "profiles": {"orchestrator": {"image": _EXPORTER}},
             "flagServer": {"namespace": SYSTEM, "podSelector": "app=flagserver"},
             "limits": {"maxRankingWeight": 0.5},
         }

@@ -24,9 +24,26 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class RetriedByKopf(logging.Filter):
+    """Makes warnings of the errors that kopf logs about requests which it tries again, endlessly by our settings."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        if record.levelno == logging.ERROR and record.name.startswith("kopf.") and _is_retried(record.getMessage()):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+def _is_retried(message: str) -> bool:
+    return message.startswith("Request attempt #") and (
+        "; will retry:" in message or "; will re-authenticate:" in message
+    )
+
+
 def configure_logging(level: str) -> None:
     """Send everything to stdout; libraries speak only from WARNING on."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
+    handler.addFilter(RetriedByKopf())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("veriramp").setLevel(level.upper())
