@@ -13,6 +13,8 @@ pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(240)]
 
 OFF_SECONDS = 5.0
 LEASE_SECONDS = 30
+NAMESPACE_GRACE_SECONDS = 5.0
+"""The namespace controller of Kubernetes waits so long before it deletes the first object."""
 
 
 @pytest.mark.shows("S1-FLAG-05")
@@ -30,7 +32,7 @@ def test_a_deleted_namespace_is_off_and_goes(product: Product, place: str) -> No
     with Road.start(product, place, calm(), search_apart=True) as road:
         road.until_modes("Live", SECONDS)
         product.client.delete(f"/api/v1/namespaces/{place}").raise_for_status()
-        road.until_modes("Off", OFF_SECONDS)
+        road.until_modes("Off", NAMESPACE_GRACE_SECONDS + OFF_SECONDS)
         path = f"/api/v1/namespaces/{place}"
         wait_for(lambda: product.client.get(path).status_code == 404, SECONDS, "the namespace to be gone")
         stays(lambda: set(road.modes()) == {"Off"}, 2, "it stayed off when the namespace was gone")
