@@ -108,6 +108,7 @@ class _Hook:
     matches: Match
     call: Callable[[], None]
     after: bool
+    answer: bool
 
 
 class Proxy:
@@ -159,9 +160,9 @@ class Proxy:
         """Do no harm any more."""
         self._rules.clear()
 
-    def once(self, matches: Match, call: Callable[[], None], *, after: bool) -> None:
-        """Call before the next matching request reaches the server, or after it has done it; no answer is given."""
-        self._hooks.append(_Hook(matches, call, after))
+    def once(self, matches: Match, call: Callable[[], None], *, after: bool, answer: bool = False) -> None:
+        """Call before the next matching request reaches the server, or after; ``answer``: and then go on with it."""
+        self._hooks.append(_Hook(matches, call, after, answer))
 
     def at(self, number: int, call: Callable[[], None], *, after: bool) -> None:
         """Call round one mutating request."""
@@ -252,7 +253,7 @@ class Proxy:
             return False
         self._hooks.remove(hook)
         await asyncio.to_thread(hook.call)
-        return True
+        return not hook.answer
 
     def _harm(self, request: Request) -> Harm | None:
         for rule in self._rules:

@@ -113,10 +113,10 @@ def a_stage(name: str, **fields: Any) -> Object:
     return {"name": name, "bake": "1s", **fields}
 
 
-def canary(case: str, **fields: Any) -> Object:
-    """A plan of one Live stage with a ramp of five steps, and the gates of :func:`ladder`."""
-    ramp = {"duration": "5s", "interval": "1s"}
-    stage = a_stage("canary", mode="Live", samplingRate=1, canaryPercent=50, rankingWeight=0.1, ramp=ramp)
+def canary(case: str, *, ramp: int = 2, **fields: Any) -> Object:
+    """A plan of one Live stage with a ramp of so many steps and seconds, and the gates of :func:`ladder`."""
+    steps = {"duration": f"{ramp}s", "interval": "1s"}
+    stage = a_stage("canary", mode="Live", samplingRate=1, canaryPercent=50, rankingWeight=0.1, ramp=steps)
     return ladder(case, **{"stages": [stage], **fields})
 
 
@@ -127,7 +127,7 @@ def ladder(case: str, **fields: Any) -> Object:
         "stages": [
             a_stage("shadow", mode="Shadow", samplingRate=0.5),
             a_stage(
-                "canary", mode="Live", canaryPercent=5, rankingWeight=0.1, ramp={"duration": "3s", "interval": "1s"}
+                "canary", mode="Live", canaryPercent=5, rankingWeight=0.1, ramp={"duration": "2s", "interval": "1s"}
             ),
             a_stage("half", mode="Live", canaryPercent=50),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from veriramp_operator.api.config import OperatorConfig
-from veriramp_operator.api.errors import Conflict, NotFound
+from veriramp_operator.api.errors import Conflict, NotFound, Unavailable
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.cluster.api import CONFIG_MAPS, ROLLOUTS, Api
 from veriramp_operator.engine import decide
@@ -132,12 +133,23 @@ class Reconciler:
                 decision.reason,
                 decision.message,
             )
-        await self._applier.apply(entry, decision)
+        await self._apply(entry, decision)
         self._metrics.after(entry.rollout, before, decision)
         await self._republish_if_edited(entry, decision)
         if decision.next_decision_at is None:
             return None
         return max(0.0, decision.next_decision_at - self._clock())
+
+    async def _apply(self, entry: Entry, decision: Decision) -> None:
+        if decision.direction is not Direction.RISE:
+            await self._applier.apply(entry, decision)
+            return
+        try:
+            # Between its writes too, a rise ends when the right to write does: a paused process must not go on with it.
+            async with asyncio.timeout(self._leadership.remaining):
+                await self._applier.apply(entry, decision)
+        except TimeoutError as error:
+            raise Unavailable("the Lease ended during a rise; it is left to the next leader") from error
 
     def _decide(self, entry: Entry) -> Decision:
         now = self._clock()

@@ -31,7 +31,7 @@ def restart(site: Site, operator: Operator) -> None:
 def test_killed_in_the_ramp_and_again_in_the_rollback(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
     operator.kill()
     site.around.says(site.namespace, errors=1.0)

@@ -26,7 +26,7 @@ EVERY = [*SAMPLE, Answer(409, after=True), Answer(503), Answer(429), Answer(500,
 def test_without_prometheus_nothing_is_promoted_and_nothing_aborted(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
     site.around.cluster.stop_component("prometheus")
     try:
@@ -58,7 +58,7 @@ def test_a_storm_of_refusals_only_delays(
 def test_a_stalled_watch_lets_nothing_rise_on_stale_data(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
     proxy.stall_watches()
     site.annotate(abort="unheard")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
 
 import pytest
 
 from tests.component.operator.conftest import Replica
-from tests.support.proxy import Proxy
+from tests.support.proxy import Proxy, Request
 from tests.support.replica import Operator
 from tests.support.site import SECONDS, Site, canary, off_at, rises, vectors
 from tests.support.waiting import wait_for
@@ -30,7 +31,7 @@ def test_when_the_leader_is_killed_in_the_ramp_the_other_goes_on(
     site: Site, replica: Replica, consumer: Flags, proxy: Proxy
 ) -> None:
     leader, standby = leader_and_standby(replica)
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
     leader.kill()
     before = len(proxy.documents())
@@ -56,7 +57,7 @@ def test_a_leader_that_was_paused_beyond_its_lease_raises_nothing_and_exits(
     site: Site, replica: Replica, consumer: Flags, proxy: Proxy
 ) -> None:
     leader, standby = leader_and_standby(replica)
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
     leader.send(signal.SIGSTOP)
     site.around.says(site.namespace, errors=1.0)
@@ -93,3 +94,27 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(site: Site, replica: R
     leader, standby = leader_and_standby(replica)
     assert leader.stop() == 0
     wait_for(lambda: standby.leads, SECONDS, "the standby to lead")
+
+
+def test_a_leader_that_was_paused_between_two_writes_of_a_rise_does_not_finish_it(
+    site: Site, replica: Replica, consumer: Flags, proxy: Proxy
+) -> None:
+    leader, standby = leader_and_standby(replica)
+    begun: list[int] = []
+
+    def pause(request: Request) -> bool:
+        if request.kind != "verificationrollouts/status":
+            return False
+        pending = json.loads(request.body)["status"].get("pending")
+        weight = pending["vector"]["rankingWeight"] if pending else 0.0
+        if weight > 0:
+            begun.append(int(pending["revision"]))
+        return weight > 0
+
+    proxy.once(pause, lambda: leader.send(signal.SIGSTOP), after=True, answer=True)
+    site.apply(canary(site.namespace))
+    wait_for(lambda: standby.leads, SECONDS, "the standby to lead")
+    leader.send(signal.SIGCONT)
+    assert leader.exit_code() == 1
+    site.until_guarding()
+    assert begun[0] not in [document.revision for document in proxy.documents()]

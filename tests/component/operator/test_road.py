@@ -79,7 +79,7 @@ def test_a_regression_publishes_off_before_it_is_told(
 def test_an_abort_annotation_is_answered_at_once_and_latches(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
     asked = time.time()
     site.annotate(abort="token-1")
@@ -127,9 +127,9 @@ def test_a_lowered_stage_is_followed_at_once(site: Site, operator: Operator, con
 def test_paused_freezes_the_ramp_and_not_the_falls(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:
-    site.apply(canary(site.namespace))
+    site.apply(canary(site.namespace, ramp=5))
     site.until_ramping()
-    site.apply(canary(site.namespace, paused=True))
+    site.apply(canary(site.namespace, ramp=5, paused=True))
     site.until_reason(Reason.PAUSED)
     documents = proxy.documents()
     site.around.says(site.namespace, errors=1.0)
