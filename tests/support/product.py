@@ -152,7 +152,7 @@ def kstatus(raw: Mapping[str, Any]) -> str:
         return "Failed"
     if conditions.get("Reconciling") == "True" or conditions.get("Ready") in {"False", "Unknown"}:
         return "InProgress"
-    return "Current" if conditions else "InProgress"
+    return "Current"
 
 
 def names(items: Sequence[Mapping[str, Any]]) -> set[str]:
