@@ -11,7 +11,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,27 +92,35 @@ class Stand:
             raise TimeoutError(f"{error}: {last.get('phase')}, {last.get('reason')}: {last.get('message')}") from error
         return last
 
-    def says(self, errors: float) -> None:
-        """Set the share of errors that Prometheus will scrape."""
-        query: Mapping[str, str | float] = {"case": "bench", "errors": errors, "requests": 10}
+    def says(self, errors: float, case: str = ROLLOUT) -> None:
+        """Set the share of errors that Prometheus will scrape for a case."""
+        query: Mapping[str, str | float] = {"case": case, "errors": errors, "requests": 10}
         self._http.post(f"{self._exporter}/set", params=query).raise_for_status()
 
-    def first_sample(self, since: float, holds: Callable[[float], bool]) -> float | None:
+    def first_sample(self, since: float, holds: Callable[[float], bool], case: str = ROLLOUT) -> float | None:
         """When Prometheus took the first sample since an instant whose value is so; None when it has none yet."""
         span = int(time.time() - since) + 2
-        query = {"query": f'test_errors{{case="bench"}}[{span}s]'}
+        query = {"query": f'test_errors{{case="{case}"}}[{span}s]'}
         answer = self._http.get(f"{self.cluster.prometheus_url}/api/v1/query", params=query).raise_for_status().json()
         samples = [sample for series in answer["data"]["result"] for sample in series["values"]]
         times = [float(at) for at, value in samples if float(at) >= since and holds(float(value))]
         return min(times, default=None)
 
-    def push(self, operator: str, status: str) -> None:
+    def push(self, operator: str, status: str, rollouts: Sequence[str] = (ROLLOUT,)) -> None:
         """Post what Alertmanager posts (version 4), firing or resolved, to one operator pod."""
         now = datetime.now(UTC).isoformat()
-        labels = {"alertname": ALERT, "namespace": NAMESPACE, "rollout": ROLLOUT}
         ends = "0001-01-01T00:00:00Z" if status == "firing" else now
-        alert = {"status": status, "labels": labels, "annotations": {}, "startsAt": now, "endsAt": ends}
-        body = {"version": "4", "status": status, "receiver": "veriramp", "groupLabels": {}, "alerts": [alert]}
+        alerts = [
+            {
+                "status": status,
+                "labels": {"alertname": ALERT, "namespace": NAMESPACE, "rollout": rollout},
+                "annotations": {},
+                "startsAt": now,
+                "endsAt": ends,
+            }
+            for rollout in rollouts
+        ]
+        body = {"version": "4", "status": status, "receiver": "veriramp", "groupLabels": {}, "alerts": alerts}
         headers = {"Authorization": f"Bearer {self._token}"}
         self._http.post(f"http://{operator}:8081/alerts/v1", json=body, headers=headers).raise_for_status()
 

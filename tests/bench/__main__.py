@@ -1,0 +1,34 @@
+"""``python -m tests.bench NAME...|all``: run benches, each in a process of its own, and write build/bench/NAME.json."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from tests.bench.report import say
+
+PREFIX: Final = "bench_"
+BENCHES: Final = tuple(sorted(path.stem.removeprefix(PREFIX) for path in Path(__file__).parent.glob(f"{PREFIX}*.py")))
+
+
+def main(names: list[str]) -> int:
+    """Exit code 0 when every bench ran; a missed bar is a figure and no failure."""
+    unknown = [name for name in names if name not in (*BENCHES, "all")]
+    if unknown or not names:
+        sys.stderr.write(f"write one or more of: all, {', '.join(BENCHES)}\n")
+        return 2
+    chosen = BENCHES if "all" in names else tuple(names)
+    failed = []
+    for number, name in enumerate(chosen, 1):
+        say(f"bench {number} of {len(chosen)}: {name}")
+        if subprocess.run((sys.executable, "-m", f"tests.bench.{PREFIX}{name}"), check=False).returncode:
+            failed.append(name)
+    if failed:
+        say(f"did not run to their end: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
