@@ -11,6 +11,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.support.product import kstatus
 from tests.support.rollouts import CRD, ROOT, BadRollout, bad_rollouts, complete, patched
 from tests.support.waiting import wait_for
 from tools.devcluster.cluster import DevCluster
@@ -90,6 +91,12 @@ def test_the_server_fills_in_the_defaults_of_the_models(api: httpx.Client, searc
         "workers": [{"profile": "orchestrator", "replicas": {"scaling": "Fixed"}}],
     }
     assert RolloutSpec.model_validate(spec).to_api() == RolloutSpec.model_validate(small["spec"]).to_api()
+
+
+def test_a_rollout_that_no_operator_has_seen_is_not_taken_for_settled(api: httpx.Client, search: str) -> None:
+    raw = api.get(stored(api, search)).json()
+    assert raw["status"] == {"observedGeneration": -1}
+    assert kstatus(raw) == "InProgress"
 
 
 @pytest.mark.parametrize(

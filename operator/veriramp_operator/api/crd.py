@@ -82,7 +82,8 @@ def custom_resource_definition() -> Schema:
             "kind": {"type": "string", "description": KIND},
             "metadata": {"type": "object"},
             "spec": spec_schema(),
-            "status": status_schema(),
+            # A generation that no object has: kstatus takes an object without any status for a settled one.
+            "status": {**status_schema(), "default": {"observedGeneration": -1}},
         },
         "x-kubernetes-validations": [rule.to_api() for rule in RULES[KIND]],
     }
