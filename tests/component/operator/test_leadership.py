@@ -27,6 +27,7 @@ def leader_and_standby(replica: Replica) -> tuple[Operator, Operator]:
     return leader, standby
 
 
+@pytest.mark.shows("S4-SEC-03")
 def test_when_the_leader_is_killed_in_the_ramp_the_other_goes_on(
     site: Site, replica: Replica, consumer: Flags, proxy: Proxy
 ) -> None:
@@ -53,6 +54,7 @@ def test_an_abort_without_a_leader_is_answered_by_the_next(
     site.until("the latch", lambda status: status.rollback is not None)
 
 
+@pytest.mark.shows("S4-SEC-03")
 def test_a_leader_that_was_paused_beyond_its_lease_raises_nothing_and_exits(
     site: Site, replica: Replica, consumer: Flags, proxy: Proxy
 ) -> None:

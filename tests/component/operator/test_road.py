@@ -49,6 +49,7 @@ def test_a_rise_is_written_as_status_document_status(
         assert _status(writes[index + 1])["flags"]["revision"] == revision
 
 
+@pytest.mark.shows("S1-CAN-05", "S1-RBK-08")
 def test_a_regression_publishes_off_before_it_is_told(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_regression_publishes_off_before_it_is_told(
     assert Reason.REGRESSION in site.events()
 
 
+@pytest.mark.shows("S1-ROLL-04", "S1-RBK-08")
 def test_an_abort_annotation_is_answered_at_once_and_latches(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
@@ -88,11 +90,12 @@ def test_an_abort_annotation_is_answered_at_once_and_latches(
     record_property("seconds from the abort to the document", _seconds_to_document(asked, proxy))
     record_property("seconds from the abort to a client that is off", off - asked)
     documents = len(proxy.documents())
-    site.annotate(request="retry:@token-2")
+    site.annotate(request="retry:canary@token-2")
     site.until_guarding()
     assert len(rises(vectors(proxy.documents()[documents - 1 :]))) >= 3, "the way back has at least three steps"
 
 
+@pytest.mark.shows("S1-ROLL-06")
 def test_a_pushed_alert_is_answered_when_the_safe_document_is_written(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
