@@ -42,12 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="veriramp", description="Plan, watch and steer verification rollouts.")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action="version", version=f"veriramp {__version__}")
+    parser.set_defaults(run=lambda _: _help(parser))
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"veriramp_operator.cli.{name}").register(subparsers)
     version = subparsers.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser
+
+
+def _help(parser: argparse.ArgumentParser) -> int:
+    """Without a command the list of commands helps more than a complaint."""
+    parser.print_help(sys.stderr)
+    return 2
 
 
 def _version(_: argparse.Namespace) -> int:
