@@ -55,13 +55,15 @@ def measure(watcher: Watcher, installed: Installed, trigger: str, bad_at: float)
     )
     rollback, revision = status["rollback"], int(status["flags"]["revision"])
     applied = _applied(installed, revision)
+    published_at = _seconds(rollback["publishedAt"])
     return Rollback(
         trigger=trigger,
         gate=rollback["gate"],
         bad_at=bad_at,
         detected_at=_seconds(rollback["detectedAt"]),
-        published_at=_seconds(rollback["publishedAt"]),
-        applied_at=max(applied.values()),
+        published_at=published_at,
+        # Clients are often faster than the API server's answer, which is when the operator calls it published.
+        applied_at=max(published_at, *applied.values()),
         clients=len(applied),
         revision=revision,
     )
