@@ -12,6 +12,7 @@ from veriramp_operator.api.status import Phase, RolloutStatus, Severity, Verdict
 from veriramp_operator.api.vector import OFF
 
 BAR: Final = 30
+STALE_SECONDS: Final = 30.0
 DEFAULT_BAKE_SECONDS: Final = {"Live": 48 * 3600.0, "Shadow": 24 * 3600.0, "Off": 0.0}
 _MARKS: Final = {
     VerdictKind.PASS: "ok",
@@ -27,7 +28,7 @@ def render(rollout: Rollout, now: float) -> str:
     return "\n".join(_lines(rollout, now)) + "\n"
 
 
-def next_steps(rollout: Rollout) -> str:
+def next_steps(rollout: Rollout, now: float) -> str:
     """What a person can do about where the rollout is; empty when nothing is asked of them."""
     status, name = rollout.status, rollout.name
     if status.phase is Phase.ROLLED_BACK:
@@ -39,7 +40,7 @@ def next_steps(rollout: Rollout) -> str:
         return "set spec.paused to false"
     if status.phase is Phase.STALLED:
         return "correct what the reason names, then apply the rollout again"
-    if status.reason in {"NotPropagated", "NoConsumers"}:
+    if status.reason == "NoConsumers" or (status.reason == "NotPropagated" and _late(rollout, now)):
         return "look at the processes that evaluate the flags: are they running, can they reach the flag server?"
     return ""
 
@@ -48,9 +49,14 @@ def _lines(rollout: Rollout, now: float) -> Iterator[str]:
     status = rollout.status
     yield f"{rollout.namespace}/{rollout.name}   {status.phase or 'Pending'}   generation {rollout.generation}"
     yield f"  why        {status.reason or '-'}: {status.message or 'the operator has not looked at it yet'}"
-    steps = next_steps(rollout)
+    steps = next_steps(rollout, now)
     if steps:
         yield f"  to do      {steps}"
+    if status.clock is not None and now - status.clock.at > STALE_SECONDS:
+        yield (
+            f"  as of      {_short(now - status.clock.at)} ago: status is written when something changes, and every "
+            "few minutes while a clock runs"
+        )
     yield f"  in force   {status.parameters or OFF}"
     if rollout.spec is not None:
         yield from _stage(rollout.spec, status)
@@ -58,8 +64,8 @@ def _lines(rollout: Rollout, now: float) -> Iterator[str]:
     yield from _rollback(status)
     yield from _workers(status)
     yield from _gates(status, now)
-    if status.next_decision_at is not None:
-        yield f"  next look  {_in(status.next_decision_at - now)}"
+    if status.next_decision_at is not None and status.next_decision_at > now:
+        yield f"  next look  in {_short(status.next_decision_at - now)}"
     yield from _history(status)
 
 
@@ -110,16 +116,24 @@ def _workers(status: RolloutStatus) -> Iterator[str]:
         yield f"  workers    {counts} ready"
 
 
+def _late(rollout: Rollout, now: float) -> bool:
+    """The processes have had longer for the published revision than the rollout allows."""
+    flags, spec = rollout.status.flags, rollout.spec
+    return flags is not None and spec is not None and now - flags.published_at > spec.flags.propagation.timeout
+
+
 def _gates(status: RolloutStatus, now: float) -> Iterator[str]:
     if not status.gates:
         return
     yield "  gates"
     width = max(len(gate.name) for gate in status.gates)
     for gate in status.gates:
-        age = f" ({_short(now - gate.observed_at)} old)" if gate.observed_at is not None else ""
+        good = gate.verdict in {VerdictKind.PASS, VerdictKind.NOT_APPLICABLE}
+        # What is well is not written anew at every look, so its age would be that of the status.
+        age = "" if good or gate.observed_at is None else f" ({_short(now - gate.observed_at)} old)"
         value = f" value {gate.value:g}" if gate.value is not None else ""
         yield f"    {_MARKS[gate.verdict]:<4}{gate.name:<{width}}  {gate.verdict}/{gate.reason}{value}{age}"
-        if gate.verdict not in {VerdictKind.PASS, VerdictKind.NOT_APPLICABLE} and gate.message:
+        if not good and gate.message:
             yield f"        {gate.message}"
 
 
@@ -143,7 +157,3 @@ def _bar(share: float) -> str:
 
 def _short(seconds: float) -> str:
     return format_duration(round(max(0.0, seconds)))
-
-
-def _in(seconds: float) -> str:
-    return f"in {_short(seconds)}" if seconds >= 1 else "now"

@@ -60,9 +60,24 @@ def test_a_request_means_the_stage_that_the_operator_expects(status: dict[str, A
 @pytest.mark.parametrize(("severity", "lifted"), [("KillSwitch", False), ("Shadow", True), ("PreviousStage", True)])
 def test_only_a_person_lifts_a_kill_switch(severity: str, lifted: bool) -> None:
     rollout = a_rollout(phase="RolledBack", reason="RolledBack", parameters=OFF, rollback=a_rollback(severity))
-    assert "veriramp retry demo" in next_steps(rollout)
-    assert ("changed spec" in next_steps(rollout)) == lifted
+    assert "veriramp retry demo" in next_steps(rollout, NOW)
+    assert ("changed spec" in next_steps(rollout, NOW)) == lifted
     assert f"{severity} by pager in stage canary: SearchDown is firing" in render(rollout, NOW)
+
+
+def test_processes_are_suspected_only_when_they_are_late() -> None:
+    flags = {"revision": 6, "contentHash": "h", "publishedAt": "2026-11-21T11:14:07Z", "salt": "a", "sampleSalt": "b"}
+    rollout = a_rollout(phase="Progressing", reason="NotPropagated", message="3 of 4 processes run it.", flags=flags)
+    published = rollout.status.flags.published_at if rollout.status.flags else 0.0
+    assert next_steps(rollout, published + 2) == ""
+    assert "look at the processes" in next_steps(rollout, published + 121)
+
+
+def test_an_old_status_is_said_to_be_old() -> None:
+    rollout = a_rollout(phase="Waiting", reason="Paused", clock={"at": "2026-11-21T11:14:07Z"})
+    written = rollout.status.clock.at if rollout.status.clock else 0.0
+    assert "as of      9m ago" in render(rollout, written + 540)
+    assert "as of" not in render(rollout, written + 5)
 
 
 def test_the_libraries_of_kubectl_are_not_quoted() -> None:
