@@ -22,6 +22,9 @@ WAITING_SECONDS: Final = 1.0
 SETTLED_SECONDS: Final = 15.0
 PODS_SECONDS: Final = 10.0
 IN_FLIGHT: Final = 16
+WAITING_PER_SECOND: Final = 60.0
+SETTLED_PER_SECOND: Final = 20.0
+"""Asks of all rollouts together: where there are many, each is asked less often, so that passes keep their turn."""
 
 _log = logging.getLogger("veriramp.propagation")
 
@@ -41,8 +44,8 @@ class PropagationPoller:
             tasks.create_task(self._watch_pods())
             busy: set[Key] = set()
             while True:
-                for key in self._world:
-                    if key not in busy and self._is_due(key):
+                for key in self._due():
+                    if key not in busy:
                         busy.add(key)
                         task = tasks.create_task(self._ask(client, key))
                         task.add_done_callback(partial(_no_longer, busy, key))
@@ -62,11 +65,24 @@ class PropagationPoller:
         assert isinstance(status, dict)  # noqa: S101 the API's type
         return f"http://{status['podIP']}:{self._server.http_port}"
 
-    def _is_due(self, key: Key) -> bool:
-        entry = self._world.get(key)
-        if entry is None or entry.status.flags is None:
-            return False
-        return self._clock() - self._asked.get(key, 0.0) >= _period(entry, self._clock())
+    def _due(self) -> list[Key]:
+        now = self._clock()
+        periods = {
+            key: _period(entry, now)
+            for key in self._world
+            if (entry := self._world.get(key)) is not None and entry.status.flags is not None
+        }
+        settled = sum(period == SETTLED_SECONDS for period in periods.values())
+        waiting = sum(1 / period for period in periods.values() if period != SETTLED_SECONDS)
+        often = {
+            True: max(1.0, settled / SETTLED_SECONDS / SETTLED_PER_SECOND),
+            False: max(1.0, waiting / WAITING_PER_SECOND),
+        }
+        return [
+            key
+            for key, period in periods.items()
+            if now - self._asked.get(key, 0.0) >= period * often[period == SETTLED_SECONDS]
+        ]
 
     async def _ask(self, client: httpx.AsyncClient, key: Key) -> None:
         async with self._slots:
