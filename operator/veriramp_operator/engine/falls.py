@@ -73,6 +73,8 @@ def no_data_too_long(scene: Scene) -> Iterator[Finding]:
 def above_target(scene: Scene) -> Iterator[Finding]:
     """An edit, a restart or a lifted latch put the target below what is in force; makes no latch."""
     target = scene.in_force.meet(_allowed(scene))
+    if all(exposed.is_at_most(target) for exposed in scene.exposed):
+        return
     message = f"The target is now {target}, below what is published: the vector follows at once."
     yield _fall(Reason.ABOVE_TARGET, message, Landing(target, scene.stage))
 

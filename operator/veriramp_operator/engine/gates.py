@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from veriramp_operator.api.rollout import GateSpec, OnRegression
 from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
@@ -21,9 +22,8 @@ _NO_SAMPLES = Samples()
 _ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate is not asked in this stage")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A gate with its verdict. ``window``: seconds of the past that its evidence speaks about.
+class Judged(NamedTuple):
+    """A gate with its verdict (a tuple, because each pass makes one per gate). ``window``: seconds of the past that its evidence speaks about.
 
     ``since``: when the verdict last changed its kind, in seconds since the epoch.
     """

@@ -13,6 +13,7 @@ from veriramp_operator.evidence.grade import Grade, Mark, presence_problem, unkn
 from veriramp_operator.evidence.types import Failure, Reading, Series
 
 _LONGEST_LABELS: Final = 200
+_GOOD: Final = Grade(Mark.GOOD, "no alert, and the measured series is present")
 
 
 def grade_alert(alert: AlertGate, reading: Reading) -> Grade:
@@ -24,7 +25,7 @@ def grade_alert(alert: AlertGate, reading: Reading) -> Grade:
         return _breach(answer)
     if alert.presence is None:
         return unknown(NoDataReason.EMPTY, "no series, and no presence query that would make this good news")
-    return presence_problem(alert.presence, reading) or Grade(Mark.GOOD, "no alert, and the measured series is present")
+    return presence_problem(alert.presence, reading) or _GOOD
 
 
 def _breach(answer: Series) -> Grade:

@@ -6,7 +6,6 @@ Public: :class:`Grade`, :class:`Mark`, :func:`age_problem`, :func:`presence_prob
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -34,9 +33,6 @@ class Grade:
     message: str
     value: float | None = None
     reason: NoDataReason | None = None
-
-
-Grader = Callable[[Reading], Grade]
 
 
 def unknown(reason: NoDataReason, message: str) -> Grade:

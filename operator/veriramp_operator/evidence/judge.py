@@ -15,16 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import NoDataReason
-from veriramp_operator.api.rollout import GateSpec
+from veriramp_operator.api.rollout import AlertGate, GateSpec, ThresholdGate
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence.alert import grade_alert
 from veriramp_operator.evidence.firing import judge_firing
-from veriramp_operator.evidence.grade import Grade, Grader, Mark, age_problem
+from veriramp_operator.evidence.grade import Grade, Mark, age_problem
 from veriramp_operator.evidence.question import (
     DEFAULT_SCRAPE_INTERVAL,
     LEAST_MAX_AGE,
@@ -49,24 +48,24 @@ def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = No
     """
     if gate.firing is not None:
         return judge_firing(gate.firing, samples, now, since, window_of(gate))
-    grader = _grader(gate, samples.scrape_interval)
-    if grader is None:
+    kind = gate.alert or gate.threshold
+    if kind is None:
         return _no_data(VerdictReason.NOT_YET_SUPPORTED, "this kind of gate is not supported yet")
     readings = _until(samples.readings, now)
     if not readings:
         return _no_data(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
-    return _reading_problem(gate, readings[-1], now) or _judge_polls(gate, grader, readings, now, since)
+    every = every_of(gate)
+    problem = _reading_problem(readings[-1], every, now)
+    return problem or _judge_polls(_Polls(gate, kind, readings, every, samples.scrape_interval), now, since)
 
 
-def _judge_polls(
-    gate: GateSpec, grader: Grader, readings: Sequence[Reading], now: float, since: float | None
-) -> Verdict:
-    newest = readings[-1]
-    grade = grader(newest)
+def _judge_polls(polls: _Polls, now: float, since: float | None) -> Verdict:
+    gate, newest = polls.gate, polls.readings[-1]
+    grade = polls.grade(newest)
     from_ = -math.inf if since is None else since + window_of(gate)
-    breach = None if grade.mark is Mark.GOOD else _breach(readings, grader, every_of(gate), from_)
-    if breach is not None and breach.lasted >= for_of(gate) - JITTER_POLLS * every_of(gate):
-        outlives = now - breach.last.at <= GAP_POLLS * every_of(gate)
+    breach = None if grade.mark is Mark.GOOD else _breach(polls, from_)
+    if breach is not None and breach.lasted >= for_of(gate) - JITTER_POLLS * polls.every:
+        outlives = now - breach.last.at <= GAP_POLLS * polls.every
         if grade.mark is Mark.BAD or outlives:
             return _regression(breach)
     if grade.mark is Mark.UNKNOWN:
@@ -76,6 +75,19 @@ def _judge_polls(
     if grade.mark is Mark.BAD:
         return _too_young(gate, grade, newest, breach)
     return Verdict(VerdictKind.PASS, VerdictReason.HEALTHY, grade.message, grade.value, observed_at=newest.at)
+
+
+class _Polls(NamedTuple):
+    """The polls of one gate up to now; a tuple, because each pass makes one per gate."""
+
+    gate: GateSpec
+    kind: AlertGate | ThresholdGate
+    readings: Sequence[Reading]
+    every: float
+    scrape_interval: float
+
+    def grade(self, reading: Reading) -> Grade:
+        return _grade(self.gate, self.kind, reading, self.scrape_interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,23 +104,14 @@ class _Breach:
 
 def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> Mark:
     """What one poll says by itself: cheap, to tell whether a new one can have changed the verdict."""
-    grader = _grader(gate, scrape_interval)
-    return Mark.UNKNOWN if grader is None else grader(reading).mark
+    kind = gate.alert or gate.threshold
+    return Mark.UNKNOWN if kind is None else _grade(gate, kind, reading, scrape_interval).mark
 
 
-def _grader(gate: GateSpec, scrape_interval: float) -> Grader | None:
-    if gate.alert is not None:
-        kind: Grader = partial(grade_alert, gate.alert)
-    elif gate.threshold is not None:
-        kind = partial(grade_threshold, gate.threshold)
-    else:
-        return None
-
-    def with_age(reading: Reading) -> Grade:
-        grade = kind(reading)
-        return grade if grade.mark is Mark.UNKNOWN else age_problem(gate, reading, scrape_interval) or grade
-
-    return with_age
+def _grade(gate: GateSpec, kind: AlertGate | ThresholdGate, reading: Reading, scrape_interval: float) -> Grade:
+    """One poll by itself, the age of what is behind it included."""
+    grade = grade_alert(kind, reading) if isinstance(kind, AlertGate) else grade_threshold(kind, reading)
+    return grade if grade.mark is Mark.UNKNOWN else age_problem(gate, reading, scrape_interval) or grade
 
 
 def _until(readings: Sequence[Reading], now: float) -> Sequence[Reading]:
@@ -117,17 +120,17 @@ def _until(readings: Sequence[Reading], now: float) -> Sequence[Reading]:
     return [reading for reading in readings if reading.at <= now]
 
 
-def _breach(readings: Sequence[Reading], grader: Grader, every: float, from_: float) -> _Breach | None:
+def _breach(polls: _Polls, from_: float) -> _Breach | None:
     """The row of bad polls that reaches to the newest poll that says anything."""
     first: Reading | None = None
     last: Reading | None = None
     last_grade: Grade | None = None
     size = 0
-    for reading in reversed(readings):
+    for reading in reversed(polls.readings):
         if reading.at < from_:
             break
-        grade = grader(reading)
-        if grade.mark is Mark.GOOD or (first is not None and first.at - reading.at > GAP_POLLS * every):
+        grade = polls.grade(reading)
+        if grade.mark is Mark.GOOD or (first is not None and first.at - reading.at > GAP_POLLS * polls.every):
             break
         if grade.mark is Mark.BAD:
             first, size = reading, size + 1
@@ -138,9 +141,9 @@ def _breach(readings: Sequence[Reading], grader: Grader, every: float, from_: fl
     return _Breach(first, last, last_grade, size)
 
 
-def _reading_problem(gate: GateSpec, newest: Reading, now: float) -> Verdict | None:
+def _reading_problem(newest: Reading, every: float, now: float) -> Verdict | None:
     """A poll that is itself long ago says nothing about now, however fresh its samples were."""
-    age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * every_of(gate), LEAST_MAX_AGE)
+    age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * every, LEAST_MAX_AGE)
     if age <= limit:
         return None
     message = f"the last answer is {format_duration(age)} old, more than {format_duration(limit)}"
