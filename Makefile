@@ -89,8 +89,9 @@ test-cluster: tools ## The whole product on the dev cluster, with faults
 	@$(PYTEST) tests/cluster $(ARGS)
 
 .PHONY: bench
-bench: tools ## Figures for docs/benchmarks.md
-	@$(PYTEST) tests/bench -p no:randomly --timeout=1800 $(ARGS)
+bench: tools ## Figures for docs/benchmarks.md (one of them: make bench ARGS=time_to_safe)
+	@$(PY) -m tests.bench $(or $(ARGS),all)
+	@$(PY) -m tools.benchmarks_page
 
 .PHONY: soak
 soak: install ## The property tests with very many examples

@@ -22,7 +22,7 @@ from typing import Final
 from tests.bench.report import say
 from veriramp_sdk.contract import Mode
 
-SECONDS: Final = 20.0
+SECONDS: Final = 60.0
 PACKAGES: Final = ("@openfeature/server-sdk@1", "@openfeature/flagd-provider@0.16", "@grpc/grpc-js@1")
 _HERE: Final = Path(__file__).parent
 

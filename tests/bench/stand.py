@@ -146,10 +146,10 @@ class Stand:
 
 
 @contextmanager
-def stand() -> Iterator[Stand]:
+def stand(scrape_interval: str = "1s") -> Iterator[Stand]:
     """Bring everything up, and down again."""
     images = repository_images() | {_EXPORTER: ImageCommand((sys.executable, str(_PROGRAM)))}
-    options = Options(scrape_interval="1s", broker=False, owner=os.getpid())
+    options = Options(scrape_interval=scrape_interval, broker=False, owner=os.getpid())
     with tempfile.TemporaryDirectory() as folder:
         say("starting a dev cluster and installing the chart (2 operators, 2 flag servers)")
         with DevCluster.up(Path(folder) / "cluster", images=images, options=options) as cluster:
