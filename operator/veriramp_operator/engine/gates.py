@@ -23,9 +23,10 @@ _ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate 
 
 
 class Judged(NamedTuple):
-    """A gate with its verdict (a tuple, because each pass makes one per gate). ``window``: seconds of the past that its evidence speaks about.
+    """A gate with its verdict; a tuple, because each pass makes one per gate.
 
-    ``since``: when the verdict last changed its kind, in seconds since the epoch.
+    ``window``: seconds of the past that its evidence speaks about. ``since``: when the verdict last changed its kind,
+    in seconds since the epoch.
     """
 
     gate: GateSpec
