@@ -17,7 +17,8 @@ Process = Callable[[Key, str], Awaitable[float | None]]
 """One pass: (key, wake reason) -> seconds until the next look, or None. May raise: then it is tried again later."""
 
 BACKOFF_FIRST: Final = 0.2
-BACKOFF_MOST: Final = 60.0
+BACKOFF_MOST: Final = 20.0
+"""Seconds; below 30, so that everything goes on within half a minute of the end of a long outage."""
 
 _log = logging.getLogger("veriramp.queue")
 
