@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.support.builders import (
+    World,
     a_running,
+    no_data,
     regresses,
 )
 from tests.support.engine_acts import (
@@ -20,6 +22,7 @@ from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import (
     Direction,
+    PublishFlags,
 )
 from veriramp_sdk.contract import Mode
 
@@ -62,14 +65,12 @@ def test_a_planned_rise_is_decided_again_and_takes_a_new_number() -> None:
     world.tick(1)
     world.tick(1, cut=1)
     assert world.status.pending is not None
-
-    world.says["errors"] = regresses
-    held = world.tick(1)
-    world.says.clear()
-    world.tick(1)
-
-    assert held.direction is Direction.HOLD
     assert world.published is not None
+    assert world.published.revision == 1
+
+    again = world.tick(1)
+
+    assert again.direction is Direction.RISE
     assert world.published.revision == 3
 
 
@@ -194,3 +195,42 @@ def test_an_older_document_is_published_again() -> None:
 
     assert world.published.revision == number + 1
     assert world.vector().canary_percent == 50
+
+
+def given_up(world: World) -> PublishFlags:
+    """A rise whose status was written and whose document was not, and then evidence that allows no rise."""
+    decision = world.tick(5, cut=1)
+    while decision.direction is not Direction.RISE:
+        decision = world.tick(5, cut=1)
+    world.says["errors"] = no_data
+    world.tick(5)
+    return next(command for command in decision.commands if isinstance(command, PublishFlags))
+
+
+def test_a_planned_rise_is_forgotten_when_the_next_pass_holds() -> None:
+    world = a_running()
+    world.run_to("shadow")
+
+    given_up(world)
+
+    assert world.status.pending is None
+    assert world.vector().mode is Mode.SHADOW
+    world.says.clear()
+    world.run_to("half")
+
+
+def test_a_write_that_arrives_after_its_rise_was_given_up_is_lowered_again() -> None:
+    world = a_running()
+    world.run_to("canary")
+    before = world.vector()
+    late = given_up(world)
+    assert not late.vector.is_at_most(before)
+    world._write(late)
+
+    decision = world.tick(5)
+
+    assert (decision.direction, decision.reason) == (Direction.FALL, Reason.ABOVE_TARGET)
+    assert world.published is not None
+    assert (world.vector(), world.published.revision) == (before, late.revision + 1)
+    world.says.clear()
+    world.run_to("half")

@@ -2,23 +2,80 @@
 
 from __future__ import annotations
 
-from tests.support.builders import (
-    a_running,
-)
-from veriramp_operator.api.rollout import RampSpec
+import pytest
+
+from tests.support.builders import World, a_ladder, a_running
+from tests.support.engine_acts import stage_of
+from veriramp_operator.api.reasons import Reason
+from veriramp_operator.api.rollout import RampSpec, StageSpec
+from veriramp_operator.engine.stages import plan_of
+
+
+def ramping() -> World:
+    """Half way up the ramp of "canary"."""
+    world = a_running(a_ladder().with_stage("full", canary=100))
+    world.run_to("canary")
+    world.run(300)
+    return world
+
+
+def restage(world: World, *stages: StageSpec) -> None:
+    world.edit(world.spec.model_copy(update={"stages": stages}))
 
 
 def test_a_ramp_edit_does_not_jump() -> None:
-    world = a_running()
-    world.run_to("canary")
-    world.run(300)
+    world = ramping()
     before = world.vector()
-    stages = list(world.spec.stages)
-    stages[1] = stages[1].model_copy(update={"ramp": RampSpec(duration=60, interval=60)})
-    world.edit(world.spec.model_copy(update={"stages": tuple(stages)}))
+    shadow, canary, *rest = world.spec.stages
+    restage(world, shadow, canary.model_copy(update={"ramp": RampSpec(duration=60, interval=60)}), *rest)
 
     world.tick(5)
 
     assert world.vector() == before
     assert world.status.stage is not None
     assert (world.status.stage.start, world.status.stage.ramp_seconds) == (before, 0)
+
+
+@pytest.mark.parametrize(
+    ("edited", "stands_in"),
+    [
+        # A name that is gone: the highest stage whose whole vector had been reached.
+        (("shadow", "canary>renamed", "half", "full"), "shadow"),
+        (("shadow", "half", "full"), "shadow"),
+        # Stages further on do not matter yet.
+        (("shadow", "canary", "full"), "canary"),
+        (("shadow", "canary", "half>renamed", "full"), "canary"),
+        # The stages behind do not matter any more.
+        (("canary", "half", "full"), "canary"),
+        (("shadow>renamed", "canary", "half", "full"), "canary"),
+    ],
+)
+def test_an_edited_list_raises_nothing_and_comes_to_its_end(edited: tuple[str, ...], stands_in: str) -> None:
+    world = ramping()
+    before = world.vector()
+    known = {stage.name: stage for stage in world.spec.stages}
+    stages = [
+        known[old].model_copy(update={"name": new or old}) for old, _, new in (name.partition(">") for name in edited)
+    ]
+    restage(world, *stages)
+
+    world.tick(5)
+
+    assert stage_of(world) == stands_in
+    assert world.vector().is_at_most(before)
+    assert world.vector().is_at_most(next(r.vector for r in plan_of(world.spec).rungs if r.name == stands_in))
+    world.run_to("full", full=True)
+
+
+def test_stages_in_another_order_hold_until_they_climb_again() -> None:
+    world = ramping()
+    before = world.vector()
+    shadow, canary, half, full = world.spec.stages
+    restage(world, shadow, half, canary, full)
+
+    held = world.run(1000)
+
+    assert held.reason is Reason.INVALID_SPEC
+    assert world.vector().is_at_most(before)
+    restage(world, shadow, canary, half, full)
+    world.run_to("full", full=True)

@@ -16,9 +16,11 @@ from tests.support.engine_acts import (
 )
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnRegression
+from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import (
     Requests,
 )
+from veriramp_sdk.contract import Mode
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,33 @@ def test_shadow_by_request_latches_and_may_be_asked_twice() -> None:
     assert outcome(world) == "shadow:half@t2: done"
     assert world.status.rollback is not None
     assert world.status.rollback.gate == "request/shadow"
+
+
+@pytest.mark.parametrize(("verb", "stage"), [("retry", "canary"), ("restart", "shadow")])
+def test_a_shadow_latch_is_lifted_by_either_verb(verb: str, stage: str) -> None:
+    world = fallen(OnRegression.SHADOW)
+
+    ask(world, verb, "half")
+
+    assert outcome(world) == f"{verb}:half@t1: done"
+    assert world.status.rollback is None
+    assert stage_of(world) == stage
+    assert world.vector().mode is Mode.SHADOW
+    world.run_to("half", full=True)
+
+
+@pytest.mark.parametrize("verb", ["retry", "restart"])
+def test_an_abort_before_the_first_stage_is_lifted_by_either_verb(verb: str) -> None:
+    world = a_running(paused=True)
+    world.tick(1)
+    world.requests = Requests(abort="x")
+    world.run(100)
+    assert world.status.rollback is not None
+    world.edit(world.spec.model_copy(update={"paused": False}))
+    world.run(100)
+    assert world.vector() == OFF
+
+    ask(world, verb, "shadow")
+
+    assert world.status.rollback is None
+    world.run_to("half", full=True)

@@ -114,6 +114,7 @@ def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, s
         "workers": worker_statuses(scene),
         "stage": _stage(scene, finding),
         "parameters": scene.in_force,
+        "pending": None,  # a planned rise that is not out by now was decided on evidence that has passed
         "history": _history(scene, finding, publish, standing),
     }
     if finding.direction is Direction.FALL:

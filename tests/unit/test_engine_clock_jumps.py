@@ -1,0 +1,56 @@
+"""A clock that jumps: nothing is skipped, nothing rises by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.builders import World, a_ladder, a_running, no_data
+from veriramp_operator.engine.types import Direction
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def steps(world: World, *seconds: float) -> list[float]:
+    """The percents that are published, pass by pass; each of ``seconds`` is a pass."""
+    return [world.vector().canary_percent for each in seconds if world.tick(each).direction is Direction.RISE]
+
+
+def every_5_s(seconds: float) -> list[float]:
+    return [5.0] * int(seconds / 5)
+
+
+@pytest.mark.parametrize("jump", [-HOUR, DAY])
+@pytest.mark.parametrize("after", [5, 300, 620, 700, 900, 1250, 1500])
+def test_a_jump_skips_no_step_and_adds_none(after: float, jump: float) -> None:
+    undisturbed = steps(a_running(), *every_5_s(4000))
+    world = a_running()
+
+    assert steps(world, *every_5_s(after), jump, *every_5_s(8000)) == undisturbed
+    assert len(undisturbed) == 13
+
+
+@pytest.mark.parametrize("jump", [-HOUR, DAY])
+def test_a_jump_in_the_bake_adds_next_to_nothing(jump: float) -> None:
+    world = a_running()
+    world.run_to("shadow")
+    world.run(100)
+    assert world.status.stage is not None
+    before = world.status.stage.bake_seconds
+
+    world.tick(jump)
+
+    assert world.status.stage.bake_seconds <= before + 30
+
+
+@pytest.mark.parametrize("jump", [-HOUR, DAY])
+def test_a_jump_while_blind_raises_nothing(jump: float) -> None:
+    world = a_running(a_ladder())
+    world.run_to("canary")
+    world.says["errors"] = no_data
+    world.run(60)
+    before = world.vector()
+
+    world.tick(jump)
+    world.run(600)
+
+    assert world.vector().is_at_most(before)
