@@ -67,7 +67,7 @@ def take_over() -> None:
     """Keep the newest result of each bench."""
     KEPT.mkdir(parents=True, exist_ok=True)
     for path in sorted(MEASURED.glob("*.json")):
-        if path.stem in TITLES:
+        if path.stem in TITLES and "settings" in json.loads(path.read_text(encoding="utf-8")):
             shutil.copyfile(path, KEPT / path.name)
 
 
