@@ -5,9 +5,11 @@ Subclasses add one ``judge_tick`` each: what must hold for every reconcile pass.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -26,6 +28,7 @@ from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.engine.types import (
     Decision,
+    Direction,
     Latch,
     Observation,
     Problem,
@@ -37,6 +40,14 @@ from veriramp_operator.engine.types import (
 from veriramp_operator.evidence.types import Verdict
 from veriramp_sdk.contract import Mode
 
+SOAK: Final = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+PROFILE: Final = settings(
+    max_examples=int(os.environ.get("ENGINE_EXAMPLES", "2000" if SOAK else "30")),
+    stateful_step_count=60 if SOAK else 30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
 GATES: Final = ("errors", "latency", "quality")
 STAGES: Final = ("a", "b", "c", "d")
 VERBS: Final = ("promote", "skip-bake", "shadow", "retry", "restart", "nonsense")
@@ -135,9 +146,14 @@ class RolloutMachine(RuleBasedStateMachine):
         self.edited = False
         self.tokens = 0
         self.snapshot: RolloutStatus | None = None
+        self.on_its_way: tuple[Published | None, PublishFlags] | None = None
 
     def judge_tick(self, tick: Tick) -> None:
         """What must hold; overridden per invariant."""
+
+    def world_of(self, spec: RolloutSpec) -> World:
+        """The world to begin in."""
+        return World(spec)
 
     def forgotten(self) -> None:
         """Neither status nor document are left: as good as a new object."""
@@ -152,7 +168,7 @@ class RolloutMachine(RuleBasedStateMachine):
 
     @initialize(spec=specs())
     def begin(self, spec: RolloutSpec) -> None:
-        self.world = World(spec)
+        self.world = self.world_of(spec)
         self.tick(1.0, None)
         self.tick(1.0, None)
 
@@ -168,6 +184,14 @@ class RolloutMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 10.0, 61.0]), cut=st.integers(0, 2))
     def crash_between_writes(self, seconds: float, cut: int) -> None:
         self.tick(seconds, cut)
+
+    @precondition(lambda self: self.on_its_way is not None)
+    @rule()
+    def a_write_given_up_arrives_late(self) -> None:
+        """Every write names the version that it replaces, so it arrives only if nothing else was written since."""
+        if self.on_its_way is not None and self.world.published is self.on_its_way[0]:
+            self.world._write(self.on_its_way[1])
+        self.on_its_way = None
 
     @rule()
     def restart(self) -> None:
@@ -261,6 +285,9 @@ class RolloutMachine(RuleBasedStateMachine):
         seen, before, published_before = world.observe(), world.status, world.published
         decision = world.decide()
         world.apply(decision, cut)
+        publish = publication(decision)
+        if cut == 1 and publish is not None and decision.direction is Direction.RISE:
+            self.on_its_way = (world.published, publish)
         edited = self.edited
         self.edited = edited and world.status.observed_generation != world.generation
         tick = Tick(

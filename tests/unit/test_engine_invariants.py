@@ -5,31 +5,20 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.engine_machine import RolloutMachine, Tick, latch_of, publication
+from tests.support.engine_machine import PROFILE, SOAK, RolloutMachine, Tick, latch_of, publication
 from veriramp_operator.api.rollout import GateSpec, OnRegression
 from veriramp_operator.api.status import GateStatus, Severity, VerdictKind
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.stages import plan_of
 from veriramp_operator.engine.types import Direction, PublishFlags, ScaleWorkers
 from veriramp_sdk.contract import Mode
-
-SOAK: Final = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-PROFILE: Final = settings(
-    max_examples=int(os.environ.get("ENGINE_EXAMPLES", "2000" if SOAK else "30")),
-    stateful_step_count=60 if SOAK else 30,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
-)
 
 
 def required(tick: Tick) -> list[tuple[GateSpec, GateStatus]]:
