@@ -17,7 +17,7 @@ NAMESPACE_GRACE_SECONDS = 5.0
 """The namespace controller of Kubernetes waits so long before it deletes the first object."""
 
 
-@pytest.mark.shows("S1-FLAG-05")
+@pytest.mark.shows("S1-FLAG-04")
 @pytest.mark.parametrize("propagation", ["Foreground", "Background"])
 def test_a_deleted_rollout_is_off_before_it_is_gone(product: Product, place: str, propagation: str) -> None:
     with Road.start(product, place, calm()) as road:
@@ -56,7 +56,7 @@ def test_a_deleted_flag_document_is_off_at_once_and_the_way_back_is_a_normal_ram
         assert steepest(path) < 0.05
 
 
-@pytest.mark.shows("S0-02", "S1-FLAG-05")
+@pytest.mark.shows("S0-02")
 def test_without_any_operator_the_lease_ends_it_and_afterwards_the_same_vector_is_back(
     product: Product, place: str
 ) -> None:

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from tools.demo.installation import SYSTEM, helm_install, pod_ips, values
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import Options
 from tools.devcluster.images import repository_images
+from tools.devcluster.processes import Process
 
 Object = dict[str, Any]
 SECONDS: Final = 60.0
@@ -55,29 +55,22 @@ class Product:
         """The values of the installation."""
         return {**values(self.cluster, self.token), "watchNamespaces": [], "clusterWide": True}
 
-    def leader(self) -> str:
-        """Name of the leading operator pod; empty while nobody leads."""
-        answer = self.client.get(f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{OPERATOR}")
-        holder = answer.json()["spec"].get("holderIdentity") or "" if answer.is_success else ""
-        return str(holder.rpartition("_")[0])
-
     def holder(self) -> str:
         """The process (pod and pid) that holds the Lease."""
         answer = self.client.get(f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/{OPERATOR}")
         return str(answer.raise_for_status().json()["spec"].get("holderIdentity") or "")
 
-    def kill_leader(self) -> str:
-        """SIGKILL the leading process; its pod starts it again. Returns who it was."""
-        holder = self.holder()
-        assert self.cluster.container_process(SYSTEM, holder.rpartition("_")[0]).send(signal.SIGKILL)
-        return holder
+    def leading_process(self) -> Process:
+        """The process that holds the Lease."""
+        return self.cluster.container_process(SYSTEM, self.holder().rpartition("_")[0])
 
     def remove_leader(self) -> str:
         """SIGKILL the leading process and remove its pod without grace. Returns who it was."""
-        holder = self.kill_leader()
-        self.cluster.kubectl(
-            "delete", "pod", "-n", SYSTEM, holder.rpartition("_")[0], "--grace-period=0", "--force", "--wait=false"
-        )
+        holder = self.holder()
+        assert self.leading_process().send(signal.SIGKILL)
+        pod = holder.rpartition("_")[0]
+        force = ("--grace-period=0", "--force", "--wait=false")
+        self.cluster.kubectl("delete", "pod", "-n", SYSTEM, pod, *force)
         return holder
 
     def another_leads(self, former: str, seconds: float = SECONDS) -> str:
@@ -153,16 +146,6 @@ def kstatus(raw: Mapping[str, Any]) -> str:
     if conditions.get("Reconciling") == "True" or conditions.get("Ready") in {"False", "Unknown"}:
         return "InProgress"
     return "Current"
-
-
-def names(items: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The names of API objects."""
-    return {item["metadata"]["name"] for item in items}
-
-
-def listed(cluster: DevCluster, *what: str) -> list[Object]:
-    """What ``kubectl get`` lists."""
-    return list(json.loads(cluster.kubectl("get", *what, "-o", "json"))["items"])
 
 
 def _is_ready(pod: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ with Road.start(product, "road-1", ladder("road-1")) as road:
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -95,7 +96,7 @@ class Documents:
     client: httpx.Client
     namespace: str
     seen: list[Document] = field(default_factory=list)
-    on_fall: Callable[[], None] | None = None
+    on_fall: Callable[[], object] | None = None
     """Called once, in the watching thread, as soon as a falling document is seen."""
 
     def __post_init__(self) -> None:
@@ -136,7 +137,7 @@ class Documents:
         }
         with self.client.stream("GET", path, params=query) as answer:
             for line in answer.iter_lines():
-                self._take(httpx.Response(200, text=line).json())
+                self._take(json.loads(line))
                 if self._stop.is_set():
                     return
 
@@ -252,9 +253,10 @@ class Road:
         return self.until(f"weight {weight}", lambda seen: _weight(seen) >= weight, seconds)
 
     def vector(self) -> Vector:
-        """The vector published last; Off when there is no document."""
-        last = self.documents.seen[-1].published if self.documents.seen else None
-        return last.vector if last else Vector()
+        """The vector that is published now; Off when there is no document."""
+        answer = self.product.client.get(f"/api/v1/namespaces/{self.namespace}/configmaps/{NAME}-flags")
+        published = published_from(answer.json()) if answer.is_success else None
+        return published.vector if published else Vector()
 
     def modes(self) -> list[str]:
         """The mode that each search process evaluates for a user now; "gone" for one that does not answer."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from tools.demo.console import Console
 from tools.devcluster.cluster import DevCluster
 from tools.toolchain import binary
@@ -55,9 +57,12 @@ def deploy_search(cluster: DevCluster, namespace: str, rollout: str) -> None:
     manifest = (ROOT / "examples/search/search.yaml").read_text(encoding="utf-8")
     manifest = manifest.replace(f"{SEARCH}/{ROLLOUT}", rollout)
     manifest = manifest.replace(f"namespace: {SEARCH}", f"namespace: {namespace}")
-    cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=manifest)
-    settings = (f"VERIRAMP_BROKERS={cluster.broker_address}", "VERIRAMP_DEBUG=1")
-    cluster.kubectl("set", "env", "-n", namespace, "deployment/search", *settings)
+    objects = list(yaml.safe_load_all(manifest))
+    settings = {"VERIRAMP_BROKERS": cluster.broker_address, "VERIRAMP_DEBUG": "1"}
+    (container,) = objects[0]["spec"]["template"]["spec"]["containers"]
+    kept = [variable for variable in container["env"] if variable["name"] not in settings]
+    container["env"] = [*kept, *({"name": name, "value": value} for name, value in settings.items())]
+    cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all(objects))
     cluster.kubectl("rollout", "status", "-n", namespace, "deployment/search", "--timeout=60s")
 
 
