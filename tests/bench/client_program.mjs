@@ -17,5 +17,6 @@ async function tell () {
 
 client.addHandler(ProviderEvents.Ready, tell)
 client.addHandler(ProviderEvents.ConfigurationChanged, tell)
-OpenFeature.setProvider(new FlagdProvider({ host, port: Number(port), resolverType: 'in-process', selector }))
+// A first connection that takes longer than the deadline leaves the provider without change events for good.
+OpenFeature.setProvider(new FlagdProvider({ host, port: Number(port), resolverType: 'in-process', selector, deadlineMs: 30000 }))
 process.stdin.on('end', () => process.exit(0)).resume()
