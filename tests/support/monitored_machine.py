@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from tests.support.builders import World, inconclusive, no_data, passes, regresses
 from tests.support.engine_machine import RolloutMachine, Tick, leans_bad
-from veriramp_operator import evidence
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import AlertGate, FiringGate, GateSpec, PresenceSpec, RolloutSpec, ThresholdGate
 from veriramp_operator.api.status import VerdictKind
-from veriramp_operator.engine.types import Observation
+from veriramp_operator.engine import decide
+from veriramp_operator.engine.types import Decision, Observation
 from veriramp_operator.evidence import Mark
 from veriramp_operator.evidence.types import Answer, Failure, PushedAlert, Reading, Samples, Series, Verdict
 
@@ -58,9 +58,9 @@ class MonitoredWorld(World):
 
     polls: dict[str, list[Poll]] = field(default_factory=dict)
 
-    def judge(self, gate: GateSpec, samples: Samples, now: float, since: float | None) -> Verdict:
-        """What the evidence says."""
-        return evidence.judge(gate, samples, now, since)
+    def decide_from(self, seen: Observation, now: float) -> Decision:
+        """Decide as the operator does."""
+        return decide(self.spec, self.status, seen, now)
 
     def observe(self) -> Observation:
         """One snapshot, with the polls that were due by now; asking twice at the same moment changes nothing."""

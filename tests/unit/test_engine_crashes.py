@@ -234,3 +234,27 @@ def test_a_write_that_arrives_after_its_rise_was_given_up_is_lowered_again() -> 
     assert (world.vector(), world.published.revision) == (before, late.revision + 1)
     world.says.clear()
     world.run_to("half")
+
+
+def test_a_status_without_parameters_takes_those_of_the_document() -> None:
+    world = a_running()
+    world.run_to("canary")
+    before = world.vector()
+    world.status = world.status.model_copy(update={"parameters": None})
+
+    world.tick(1)
+
+    assert world.status.parameters == world.vector() == before
+
+
+def test_lost_status_of_a_latched_rollout_whose_stage_is_gone_stays_where_it_fell_to() -> None:
+    world = fallen(OnRegression.SHADOW)
+    before = world.vector()
+    world.status = RolloutStatus()
+    stages = tuple(stage.model_copy(update={"name": f"new-{number}"}) for number, stage in enumerate(world.spec.stages))
+    world.spec = world.spec.model_copy(update={"stages": stages})
+
+    world.run(1000)
+
+    assert (world.vector(), stage_of(world)) == (before, "")
+    assert world.status.rollback is not None

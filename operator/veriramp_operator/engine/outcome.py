@@ -95,13 +95,9 @@ def _publish(scene: Scene, finding: Finding, standing: Standing, before: Rollout
 
 
 def _salts(scene: Scene) -> tuple[str, str]:
-    """The salts never change: from status, else from the document, and only a new rollout takes fresh ones."""
-    flags, published = scene.status.flags, scene.seen.published
-    if flags is not None:
-        return flags.salt, flags.sample_salt
-    if published is not None:
-        return published.salt, published.sample_salt
-    return scene.seen.salts
+    """The salts never change: only a rollout that has never published takes fresh ones."""
+    flags = scene.status.flags
+    return scene.seen.salts if flags is None else (flags.salt, flags.sample_salt)
 
 
 def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, standing: Standing) -> RolloutStatus:

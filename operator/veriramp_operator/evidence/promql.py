@@ -106,10 +106,7 @@ _UNIT_SECONDS: Final = {
 def _tokens(query: str) -> tuple[_Token, ...]:
     tokens = []
     position = 0
-    while position < len(query):
-        match = _PATTERNS.match(query, position)
-        if match is None:
-            break
+    while match := _PATTERNS.match(query, position):
         name, text = match.lastgroup, match.group()
         if name == "BRACKET":
             text = _bracketed(query, position)
@@ -124,10 +121,7 @@ def _bracketed(query: str, start: int) -> str:
     """The text from an opening bracket to its partner (or the end), comments and strings inside respected."""
     closing = _CLOSING[query[start]]
     position = start + 1
-    while position < len(query):
-        match = _PATTERNS.match(query, position)
-        if match is None:
-            break
+    while match := _PATTERNS.match(query, position):
         position = match.end()
         if match.group() == closing:
             break

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.evidence import NOW, alert_gate, numbers, polls, reading, threshold_gate
+from tests.support.evidence import NOW, alert_gate, firing_gate, numbers, polls, reading, threshold_gate
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import VerdictKind
-from veriramp_operator.evidence import VerdictReason, judge
-from veriramp_operator.evidence.types import Answer, Failure, Reading, Samples
+from veriramp_operator.evidence import Mark, VerdictReason, judge, mark_of
+from veriramp_operator.evidence.types import Answer, Failure, Reading, Samples, Series
 
 EMPTY = numbers()
 BAD, GOOD = numbers(0.5), numbers()
@@ -195,3 +195,22 @@ def test_the_message_names_the_series_and_stays_short() -> None:
     assert len(judge(alert_gate(), polls(long), NOW).message) < 400
     unlabelled = replace(numbers(0.5), labels=())
     assert "{" not in judge(alert_gate(), polls(unlabelled), NOW).message
+
+
+@pytest.mark.parametrize(
+    ("gate", "answer", "mark"),
+    [
+        (alert_gate(), BAD, Mark.BAD),
+        (alert_gate(), GOOD, Mark.GOOD),
+        (threshold_gate(), LOST, Mark.UNKNOWN),
+        (firing_gate(), BAD, Mark.UNKNOWN),
+    ],
+)
+def test_a_poll_by_itself(gate: GateSpec, answer: Answer, mark: Mark) -> None:
+    assert mark_of(gate, reading(NOW, answer)) is mark
+
+
+def test_a_series_without_labels_is_told_without_braces() -> None:
+    verdict = judge(alert_gate(), polls(Series((3.0,), ({},))), NOW)
+
+    assert verdict.message == "the alert query returned a series, value 3"
