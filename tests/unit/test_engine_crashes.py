@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.builders import (
     World,
+    a_rollout,
     a_running,
     no_data,
     regresses,
@@ -257,4 +258,31 @@ def test_lost_status_of_a_latched_rollout_whose_stage_is_gone_stays_where_it_fel
     world.run(1000)
 
     assert (world.vector(), stage_of(world)) == (before, "")
+    assert world.status.rollback is not None
+
+
+def test_lost_status_before_the_first_stage_starts_there() -> None:
+    world = a_running(paused=True)
+    world.run(20)
+    world.status = RolloutStatus()
+
+    world.run(20)
+
+    assert (world.vector(), stage_of(world)) == (OFF, "")
+    world.edit(world.spec.model_copy(update={"paused": False}))
+    world.run_to("half")
+
+
+def test_a_document_that_somebody_lowered_counts_in_no_stage_too() -> None:
+    world = a_running(a_rollout().with_stage("canary", rate=0.2, canary=5).with_gate("errors"))
+    world.run_to("canary")
+    world.says["errors"] = regresses
+    world.tick(5)
+    assert world.status.stage is None
+    assert world.published is not None
+    world.published = replace(world.published, vector=OFF, content_hash="x")
+
+    world.run(100)
+
+    assert world.vector() == OFF
     assert world.status.rollback is not None
