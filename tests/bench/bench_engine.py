@@ -1,7 +1,7 @@
 """How long one decision takes, evidence and judge included, and how long a simulated rollout.
 
 The decision: a rollout with 20 alert gates in the middle of a ramp, CPU time of each pass. The simulation: 14 days of a
-rollout with six stages and three gates as ``veriramp simulate --noise iid`` runs it, in a process of its own.
+rollout with six stages and three gates as ``veriramp simulate`` with ``--noise iid`` runs it, in a process of its own.
 """
 
 from __future__ import annotations
