@@ -31,6 +31,7 @@ class Watch:
     key: Key
     gate: GateSpec
     scrape_interval: float
+    endpoint: str = ""
     readings: deque[Reading] = field(default_factory=deque)
     pushes: dict[Fingerprint, PushedAlert] = field(default_factory=dict)
     mark: Mark | None = None
@@ -79,13 +80,20 @@ class EvidenceCache:
         self._names: dict[str, set[str]] = {}
 
     def replace(self, key: Key, spec: RolloutSpec, scrape_interval: float) -> tuple[list[Watch], list[Watch]]:
-        """Watch exactly the gates of a spec; what is known of an unchanged gate stays. Returns (added, removed)."""
+        """Watch exactly the gates of a spec. Returns (added, removed).
+
+        What is known of an unchanged gate at an unchanged endpoint stays. Pushed alerts stay wherever the gate still
+        names them: nobody can be asked for them again.
+        """
         known = self._watches.get(key, {})
         watches: dict[str, Watch] = {}
         for gate in spec.gates:
             watch = known.get(gate.name)
-            if watch is None or watch.gate != gate or watch.scrape_interval != scrape_interval:
-                watch = Watch(key, gate, scrape_interval)
+            asked = (gate, scrape_interval, spec.prometheus)
+            if watch is None or (watch.gate, watch.scrape_interval, watch.endpoint) != asked:
+                pushes = {} if watch is None else watch.pushes
+                watch = Watch(key, gate, scrape_interval, spec.prometheus)
+                watch.pushes = {name: alert for name, alert in pushes.items() if _names(gate, alert.alertname)}
             watches[gate.name] = watch
         added = [watch for name, watch in watches.items() if known.get(name) is not watch]
         removed = [watch for name, watch in known.items() if watches.get(name) is not watch]

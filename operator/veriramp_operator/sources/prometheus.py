@@ -123,10 +123,10 @@ class PrometheusEndpoint:
 
 
 def parse_answer(status: int, body: bytes) -> Answer:
-    """Read the answer of ``/api/v1/query`` (prometheus.io/docs, "HTTP API")."""
+    """Read the answer of ``/api/v1/query`` (prometheus.io/docs, "HTTP API"); total: any body makes an answer."""
     try:
         content = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
         content = {}
@@ -134,19 +134,20 @@ def parse_answer(status: int, body: bytes) -> Answer:
         return _refusal(status, content)
     warnings = content.get("warnings")
     if warnings:
-        return Failure(NoDataReason.PARTIAL_RESPONSE, f"answered with a warning: {_short(str(warnings[0]))}")
+        first = warnings[0] if isinstance(warnings, list) else warnings
+        return Failure(NoDataReason.PARTIAL_RESPONSE, f"answered with a warning: {_short(str(first))}")
     data = content.get("data")
     kind = data.get("resultType") if isinstance(data, dict) else None
     if not isinstance(data, dict) or kind != "vector":
         return Failure(NoDataReason.WRONG_TYPE, f"the query returns a {kind}, not an instant vector")
     try:
         return _series(data["result"])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         return Failure(NoDataReason.WRONG_TYPE, "the query returns something else than numbers (a histogram?)")
 
 
 def _refusal(status: int, content: dict[str, Any]) -> Failure:
-    kind, text = content.get("errorType"), _short(str(content.get("error") or ""))
+    kind, text = str(content.get("errorType") or ""), _short(str(content.get("error") or ""))
     said = f"HTTP {status}" + (f" {kind}: {text}" if text else "")
     if kind in {"bad_data", "execution"}:
         return Failure(NoDataReason.BAD_QUERY, f"the query is refused: {said}")

@@ -160,3 +160,38 @@ def test_a_clock_that_went_back_drops_what_came_after() -> None:
     for at in (100.0, 105.0, 110.0, 103.0):
         watch.add(reading(at, numbers()))
     assert [known.at for known in watch.samples().readings] == [100.0, 103.0]
+
+
+async def test_another_endpoint_is_asked_as_soon_as_the_spec_names_it() -> None:
+    old, new = Counting(), Counting()
+    samplers, woken = bench(old=old, new=new)
+    gate = threshold_gate(every="60s")
+    samplers.watch(("ns", "r"), spec(gate, endpoint="old"))
+    async with running(samplers):
+        await until(lambda: len(woken) == 1)
+        samplers.watch(("ns", "r"), spec(gate, endpoint="new"))
+        assert samplers.samples(("ns", "r"))[gate.name].readings == (), "what another Prometheus said counts no more"
+        await until(lambda: new.asked["sum(latency)"] == 1)
+        assert len(samplers.samples(("ns", "r"))[gate.name].readings) == 1
+
+
+async def test_an_endpoint_that_was_unknown_is_asked_once_the_spec_names_one_that_is_known() -> None:
+    known = Counting()
+    samplers, _ = bench(known=known)
+    samplers.watch(("ns", "r"), spec(threshold_gate(every="60s"), endpoint="misspelt"))
+    samplers.watch(("ns", "r"), spec(threshold_gate(every="60s"), endpoint="known"))
+    async with running(samplers):
+        await until(lambda: known.asked["sum(latency)"] == 1)
+
+
+def test_a_firing_alert_outlives_an_edit_of_its_gate_and_of_the_endpoint() -> None:
+    samplers, _ = bench(default=Counting(), other=Counting())
+    samplers.watch(("ns", "r"), spec(firing_gate("Slow")))
+    now = time.time()
+    samplers.push([PushedAlert("Slow", True, now, now, now + 300, {"alertname": "Slow", "namespace": "ns"})])
+    edited = firing_gate("Slow", "Wrong")
+    samplers.watch(("ns", "r"), spec(edited, endpoint="other"))
+    assert [alert.alertname for alert in samplers.samples(("ns", "r"))[edited.name].pushes] == ["Slow"]
+    narrowed = firing_gate("Wrong")
+    samplers.watch(("ns", "r"), spec(narrowed, endpoint="other"))
+    assert samplers.samples(("ns", "r"))[narrowed.name].pushes == (), "it asks for another alert now"
