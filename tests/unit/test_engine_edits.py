@@ -9,6 +9,7 @@ from tests.support.engine_acts import stage_of
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import RampSpec, StageSpec
 from veriramp_operator.engine.stages import plan_of
+from veriramp_operator.engine.types import Direction
 
 
 def ramping() -> World:
@@ -79,3 +80,16 @@ def test_stages_in_another_order_hold_until_they_climb_again() -> None:
     assert world.vector().is_at_most(before)
     restage(world, shadow, canary, half, full)
     world.run_to("full", full=True)
+
+
+def test_the_pass_that_first_sees_an_edit_raises_nothing() -> None:
+    world = a_running(a_ladder())
+    world.run_to("shadow")
+    for _ in range(2000):
+        if world.decide_from(world.observe(), world.now + 1).direction is Direction.RISE:
+            break
+        world.tick(1)
+    world.edit(world.spec)
+
+    assert world.tick(1).direction is Direction.HOLD
+    assert world.tick(1).direction is Direction.RISE
