@@ -55,6 +55,7 @@ def test_the_api_server_accepts_every_object(
     assert len(printed.splitlines()) == len(objects)
 
 
+@pytest.mark.shows("S1-SEC-01")
 def test_pods_are_admitted_where_pod_security_is_restricted(client: httpx.Client, restricted: str) -> None:
     deployments = of_kind([*render(), *yaml.safe_load_all(SEARCH.read_text(encoding="utf-8"))], "Deployment")
     assert len(deployments) == 3

@@ -38,6 +38,7 @@ def test_helm_lint_finds_nothing() -> None:
     assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART))
 
 
+@pytest.mark.shows("S4-SEC-03", "S1-OBS-02")
 def test_two_of_each_and_the_probes_and_ports_of_the_contract() -> None:
     objects = render()
     for part, port, extra in (("operator", 8080, 8081), ("flagserver", 8016, 8015)):
@@ -55,6 +56,7 @@ def test_two_of_each_and_the_probes_and_ports_of_the_contract() -> None:
         assert {item["port"] for item in service["spec"]["ports"]} == {port, extra}
 
 
+@pytest.mark.shows("S1-DEP-02")
 def test_the_processes_read_what_the_chart_writes(tmp_path: Path) -> None:
     objects = render({"watchNamespaces": ["search", "shop"]})
     config = one(objects, "ConfigMap", "veriramp-operator")["data"]["config.yaml"]
@@ -133,6 +135,7 @@ def test_rights_are_few_and_per_namespace_by_default() -> None:
         assert rules["veriramp-flagserver-rollouts"] == reads
 
 
+@pytest.mark.shows("S1-RBK-08", "S1-SEC-01")
 @pytest.mark.parametrize("values", [{}, {"clusterWide": True}, {"watchNamespaces": ["a", "b"]}])
 def test_no_role_reads_secrets_deletes_or_says_everything(values: dict[str, Any]) -> None:
     for role in of_kind(render(values), "Role", "ClusterRole"):
@@ -179,6 +182,7 @@ def test_the_crd_can_be_left_out_or_left_unprotected() -> None:
     assert kept == loose == yaml.safe_load(CRD.read_text(encoding="utf-8"))
 
 
+@pytest.mark.shows("S4-SEC-03")
 def test_optional_objects() -> None:
     kinds = {item["kind"] for item in render()}
     assert "PodDisruptionBudget" in kinds
@@ -194,6 +198,7 @@ def test_optional_objects() -> None:
     assert not of_kind(objects, "PodDisruptionBudget")
 
 
+@pytest.mark.shows("S1-SEC-01")
 def test_the_alert_token_is_made_given_or_somebody_elses() -> None:
     first, second = (one(render(), "Secret", "veriramp-alerts")["data"]["token"] for _ in range(2))
     assert first != second  # without a cluster helm cannot know the one that is there

@@ -56,7 +56,7 @@ def test_a_deleted_flag_document_is_off_at_once_and_the_way_back_is_a_normal_ram
         assert steepest(path) < 0.05
 
 
-@pytest.mark.shows("S0-02")
+@pytest.mark.shows("S0-02", "S4-SEC-03")
 def test_without_any_operator_the_lease_ends_it_and_afterwards_the_same_vector_is_back(
     product: Product, place: str
 ) -> None:

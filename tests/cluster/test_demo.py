@@ -19,7 +19,7 @@ PROCESSES = 3
 
 
 @pytest.mark.timeout(SECONDS + 60)
-@pytest.mark.shows("S1-ROLL-06")
+@pytest.mark.shows("S1-ROLL-06", "S1-ROLL-05", "S1-RBK-01", "S2-CAN-02", "S2-CAN-05")
 def test_the_demo_rolls_back_by_pull_and_by_push_and_reports(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools.demo", "--build", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS)

@@ -64,7 +64,7 @@ def test_upgrade_and_rollback_of_the_release_leave_the_flags_in_force(product: P
         assert len(road.documents.seen) == documents, "nothing was published anew"
 
 
-@pytest.mark.shows("S0-02")
+@pytest.mark.shows("S0-02", "S2-OBS-04")
 def test_uninstalled_under_a_live_rollout_the_lease_ends_it_and_the_one_liner_lets_it_go(
     product: Product, place: str
 ) -> None:

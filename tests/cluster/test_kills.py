@@ -55,6 +55,7 @@ def test_killed_in_the_ramp_and_again_in_the_rollback(product: Product, place: s
         assert set(road.modes()) == {"Shadow"}
 
 
+@pytest.mark.shows("S4-SEC-03")
 def test_when_the_leader_is_removed_in_the_ramp_the_standby_goes_on(
     product: Product, place: str, tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ OUTAGE_SECONDS = 120.0 if os.environ.get("VERIRAMP_LONG") == "1" else 25.0
 """Either is many gate intervals (1 s) and several times the age (5 s) at which the gates' evidence is too old."""
 
 
-@pytest.mark.shows("S1-ROLL-07")
+@pytest.mark.shows("S1-ROLL-07", "S0-03", "S1-RAMP-02")
 def test_without_prometheus_a_healthy_ramp_waits_and_goes_on_by_itself(
     product: Product, place: str, tmp_path: Path
 ) -> None:

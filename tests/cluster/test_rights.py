@@ -47,6 +47,7 @@ def installed(devcluster: DevCluster, namespace: str) -> Iterator[str]:
     helm("uninstall", "veriramp", *place)
 
 
+@pytest.mark.shows("S1-DEP-01")
 def test_a_whole_life_of_a_rollout_needs_each_granted_right_and_no_other(
     devcluster: DevCluster, installed: str
 ) -> None:

@@ -58,12 +58,14 @@ def stored(api: httpx.Client, namespace: str, patch: Sequence[dict[str, Any]] = 
 # Accepted
 
 
+@pytest.mark.shows("S1-FLAG-01")
 def test_the_complete_example_is_accepted_and_reads_back_as_the_same_plan(api: httpx.Client, search: str) -> None:
     path = stored(api, search)
     spec = api.get(path).json()["spec"]
     assert RolloutSpec.model_validate(spec) == RolloutSpec.model_validate(complete()["spec"])
 
 
+@pytest.mark.shows("S1-CAN-01", "S4-DEP-03")
 @pytest.mark.parametrize("file", sorted((ROOT / "examples" / "rollouts").glob("*.yaml")), ids=lambda file: file.name)
 def test_each_example_is_accepted_and_can_run_today(api: httpx.Client, search: str, file: Path) -> None:
     spec = create(api, search, yaml.safe_load(file.read_text(encoding="utf-8"))).raise_for_status().json()["spec"]
@@ -71,6 +73,7 @@ def test_each_example_is_accepted_and_can_run_today(api: httpx.Client, search: s
     assert not_yet_supported(RolloutSpec.model_validate(spec)) == ()
 
 
+@pytest.mark.shows("S1-FLAG-01")
 def test_the_server_fills_in_the_defaults_of_the_models(api: httpx.Client, search: str) -> None:
     small = {
         "apiVersion": "veriramp.dev/v1alpha1",
@@ -118,6 +121,7 @@ def test_a_bare_query_is_its_own_selector(api: httpx.Client, search: str, expres
     assert response.is_success, response.text
 
 
+@pytest.mark.shows("S1-FLAG-02")
 def test_settings_keep_their_type(api: httpx.Client, search: str) -> None:
     settings = {"maxConcurrentVerifications": 10, "timeout": 1.5, "enrich": False, "model": "small"}
     path = stored(api, search, [{"op": "replace", "path": "/spec/workers/0/settings", "value": settings}])
@@ -141,7 +145,7 @@ def test_fields_that_come_later_are_accepted_and_named(api: httpx.Client, search
 
 
 @pytest.mark.parametrize("bad", bad_rollouts(), ids=lambda bad: bad.name.replace(" ", "-"))
-@pytest.mark.shows("S1-FLAG-07")
+@pytest.mark.shows("S1-FLAG-07", "S1-SEC-03")
 def test_refused_with_a_sentence_that_says_what_to_write(api: httpx.Client, search: str, bad: BadRollout) -> None:
     response = create(api, search, bad.manifest(), dryRun="All")
     assert response.status_code in {400, 422}, response.text

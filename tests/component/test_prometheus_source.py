@@ -267,6 +267,7 @@ def test_a_url_that_is_none_is_told_at_once(url: str) -> None:
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.shows("S1-SEC-01")
 async def test_credentials_of_the_url_go_into_a_header_and_into_no_message() -> None:
     seen: list[bytes] = []
 

@@ -142,11 +142,13 @@ def test_status_refuses_nothing_but_wrong_types() -> None:
         assert set(node.get("required", [])) <= {"name", "profile", "type"}, path
 
 
+@pytest.mark.shows("S4-DEP-04")
 def test_every_field_of_the_spec_is_explained() -> None:
     bare = [path for path, node in nodes(spec_schema()) if not path.endswith("[]") and "description" not in node]
     assert bare == []
 
 
+@pytest.mark.shows("S1-FLAG-01")
 def test_defaults_are_those_of_the_models() -> None:
     small = RolloutSpec.model_validate({"stages": [{"name": "s", "mode": "Off"}]})
     for name, node in spec_schema()["properties"].items():
@@ -304,6 +306,7 @@ def test_values_of_a_model_are_checked_like_the_operator_does() -> None:
         values_schema("# @models Other\ne: {}\n")
 
 
+@pytest.mark.shows("S4-DEP-04")
 def test_every_value_of_the_chart_is_commented() -> None:
     schema = values_schema((ROOT / "charts" / "veriramp" / "values.yaml").read_text(encoding="utf-8"))
     bare = [

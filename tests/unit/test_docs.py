@@ -99,6 +99,7 @@ def commands(path: Path, program: str) -> Iterator[list[str]]:
             yield shlex.split(line.removeprefix(".venv/bin/").removeprefix(program))
 
 
+@pytest.mark.shows("S2-OBS-04")
 @each_document
 def test_commands_of_ours_are_understood(path: Path) -> None:
     for words in commands(path, "veriramp"):
@@ -164,6 +165,7 @@ def test_python_compiles_and_its_names_can_be_imported(block: Block) -> None:
                     importlib.import_module(f"{node.module}.{alias.name}")
 
 
+@pytest.mark.shows("S2-OBS-04", "S4-DEP-04")
 def test_every_reason_is_explained_to_people_on_call() -> None:
     assert sorted(first_column(ON_CALL, "Reasons")) == sorted(Reason)
     verdicts = {*NoDataReason, *VerdictReason, "AnotherStage"}
@@ -176,6 +178,7 @@ def test_every_phase_and_condition_is_explained_to_people_on_call() -> None:
     assert set(first_column(ON_CALL, "Why")) == conditions
 
 
+@pytest.mark.shows("S4-DEP-04")
 def test_the_metrics_of_the_sdk_are_those_of_its_guide() -> None:
     registry = CollectorRegistry()
     FlagMetrics(registry)

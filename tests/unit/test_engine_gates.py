@@ -27,6 +27,7 @@ from veriramp_operator.engine.types import (
 from veriramp_sdk.contract import Mode
 
 
+@pytest.mark.shows("S0-10")
 def test_a_regression_with_nothing_to_lower_only_holds() -> None:
     world = a_running()
     world.run_to("shadow")
@@ -51,6 +52,7 @@ def test_several_regressing_gates_take_the_lowest_vector_and_the_worst_latch() -
     assert (world.status.rollback.severity, world.status.rollback.gate) == (Severity.KILL_SWITCH, "fatal")
 
 
+@pytest.mark.shows("S2-CAN-02")
 def test_a_report_gate_tells_and_never_acts() -> None:
     world = a_running(a_ladder().with_gate("cost", OnRegression.REPORT))
     world.run_to("half")
@@ -65,6 +67,7 @@ def test_a_report_gate_tells_and_never_acts() -> None:
     assert world.vector().mode is Mode.LIVE
 
 
+@pytest.mark.shows("S0-10", "S2-CAN-03")
 def test_a_gate_is_not_asked_outside_its_stages() -> None:
     world = a_running(a_ladder().with_gate("late", OnRegression.KILL_SWITCH, stages=("half",)))
     world.says["late"] = regresses
@@ -101,7 +104,7 @@ def test_no_data_too_long_may_go_to_shadow() -> None:
     assert world.vector().mode is Mode.SHADOW
 
 
-@pytest.mark.shows("S1-ROLL-07")
+@pytest.mark.shows("S1-ROLL-07", "S0-03", "S1-RAMP-02")
 def test_missing_metrics_hold_for_as_long_as_they_are_missing_then_it_goes_on() -> None:
     world = a_running()
     world.run_to("canary")

@@ -10,6 +10,7 @@ from veriramp_operator.engine.types import Direction
 from veriramp_sdk.contract import Mode
 
 
+@pytest.mark.shows("S1-FLAG-01")
 def test_the_first_document_is_off_so_that_processes_can_connect() -> None:
     world = a_running()
 
@@ -18,6 +19,13 @@ def test_the_first_document_is_off_so_that_processes_can_connect() -> None:
     assert decision.reason is Reason.PENDING
     assert world.published is not None
     assert (world.published.revision, world.published.vector) == (1, OFF)
+    assert OFF.model_dump(mode="json", by_alias=True) == {
+        "mode": "Off",
+        "samplingRate": 0,
+        "canaryPercent": 0,
+        "rankingWeight": 0,
+        "topK": 10,
+    }
     assert (world.published.salt, world.published.sample_salt) == ("5a", "a5")
     assert world.status.phase is Phase.PENDING
 
@@ -34,6 +42,7 @@ def test_a_healthy_rollout_climbs_every_stage_then_guards() -> None:
     assert world.status.stage.bake_seconds >= 600
 
 
+@pytest.mark.shows("S1-RAMP-01")
 def test_the_ramp_rises_in_steps_of_its_interval() -> None:
     world = a_running()
     world.run_to("canary")

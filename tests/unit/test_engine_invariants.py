@@ -195,6 +195,7 @@ INVARIANTS: Final[dict[str, type[RolloutMachine]]] = {
 }
 
 
+@pytest.mark.shows("S1-RAMP-01", "S1-ROLL-07", "S1-RBK-08")
 @pytest.mark.timeout(36000 if SOAK else 120)
 @pytest.mark.parametrize("name", INVARIANTS)
 def test_invariant(name: str) -> None:

@@ -43,7 +43,7 @@ from veriramp_sdk.contract import Mode
         ),
     ],
 )
-@pytest.mark.shows("S1-RBK-07")
+@pytest.mark.shows("S1-RBK-07", "S1-RBK-02")
 def test_where_a_fall_lands(action: OnRegression, vector: Vector, stage: str) -> None:
     world = fallen(action)
 
@@ -72,6 +72,7 @@ def test_shadow_of_a_ladder_without_shadow_stage_keeps_the_sampling() -> None:
     assert world.status.stage is None
 
 
+@pytest.mark.shows("S1-RBK-02")
 def test_the_same_gate_walks_on_only_on_evidence_from_after_the_fall() -> None:
     world = a_running(a_rollout_of(OnRegression.PREVIOUS_STAGE))
     world.run_to("half")

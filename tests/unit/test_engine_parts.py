@@ -38,6 +38,7 @@ def test_healthy_time_counts_at_most_twice_the_expected_interval(after: float, e
     assert elapsed(None, START) == Elapsed()
 
 
+@pytest.mark.shows("S1-RAMP-01")
 @given(duration=st.floats(0, 1e6), interval=st.floats(0, 1e5), seconds=st.floats(0, 2e6), more=st.floats(0, 1e5))
 def test_a_ramp_never_goes_back_or_beyond_its_end(
     duration: float, interval: float, seconds: float, more: float
@@ -73,6 +74,7 @@ def test_fourteen_days_to_full_weight_in_a_step_a_day_through_a_restart() -> Non
     assert sorted(weights.values()) == list(weights.values())
 
 
+@pytest.mark.shows("S0-01")
 def test_a_stage_inherits_what_it_leaves_out() -> None:
     builder = a_ladder().with_stage("last", weight=0.15)
 

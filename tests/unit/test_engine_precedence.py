@@ -148,6 +148,7 @@ def test_precedence(case: Case) -> None:
     assert decision.next_decision_at > world.now
 
 
+@pytest.mark.shows("S1-RAMP-02")
 def test_ramp_clock_runs_only_while_ramping() -> None:
     world = a_running()
     world.run_to("canary")
@@ -203,6 +204,7 @@ def test_a_ramp_below_the_grid_moves_on_without_publishing() -> None:
     assert world.published.revision <= revision + 1
 
 
+@pytest.mark.shows("S1-FLAG-07")
 def test_problems_of_the_spec_stall_and_name_what_to_write() -> None:
     builder = a_ladder().with_stage("too-much", weight=0.9)
     world = a_running(builder)

@@ -90,6 +90,7 @@ def test_each_kind_of_gate_falls_when_it_is_due(gate: str, until_it_trips: float
     assert world.status.rollback.at == began + 5
 
 
+@pytest.mark.shows("S1-ROLL-07")
 @pytest.mark.parametrize("saying", [no_data, inconclusive])
 @pytest.mark.parametrize("gate", ["errors", "latency"])
 def test_evidence_that_stays_away_or_stale_holds_and_goes_on_afterwards(gate: str, saying: object) -> None:
@@ -118,6 +119,7 @@ def test_a_breach_shorter_than_its_for_leans_bad_and_falls_nowhere() -> None:
     assert world.status.rollback is None
 
 
+@pytest.mark.shows("S1-RBK-02")
 def test_one_bad_window_walks_one_stage_down_and_no_further() -> None:
     world = ladder("errors", OnRegression.PREVIOUS_STAGE)
     world.says["errors"] = regresses

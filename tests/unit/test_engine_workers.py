@@ -31,6 +31,7 @@ def test_workers_that_never_come_stall_after_ten_minutes() -> None:
     assert world.tick(2).status.phase is Phase.STALLED
 
 
+@pytest.mark.shows("S2-OPS-01")
 @pytest.mark.parametrize(
     ("replicas", "expected"),
     [
@@ -67,6 +68,7 @@ def test_workers_stop_only_after_off_is_applied() -> None:
     assert [each for each in then.commands if isinstance(each, ScaleWorkers)] == [ScaleWorkers("orchestrator", 0)]
 
 
+@pytest.mark.shows("S2-OPS-01")
 def test_an_external_worker_needs_its_first_replica() -> None:
     builder = a_rollout().with_stage("shadow", Mode.SHADOW, rate=0.5)
     world = a_running(builder.with_worker("hpa", ReplicasSpec(scaling=Scaling.EXTERNAL)))

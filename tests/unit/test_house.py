@@ -125,6 +125,7 @@ def test_the_project_stands_alone() -> None:
     assert [name for name, text in texts() if SHARED in text and not name.startswith("tests/bench/")] == []
 
 
+@pytest.mark.shows("S4-SEC-01")
 @pytest.mark.parametrize("lock", ["dev", "operator", "workers", "search"])
 def test_locked_requirements_are_names_versions_and_hashes(lock: str) -> None:
     lines = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8").splitlines()

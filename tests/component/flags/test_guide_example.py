@@ -7,6 +7,8 @@ import json
 import os
 import sys
 
+import pytest
+
 from tests.support.documents import GUIDE, blocks
 from tests.support.flags import ROLLOUT, Operator, a_document, free_ports
 from veriramp_operator.api.vector import Vector
@@ -31,6 +33,7 @@ print(json.dumps({{"first": first, "metrics": generate_latest().decode()}}))
 """
 
 
+@pytest.mark.shows("S1-CAN-04")
 async def test_the_example_of_the_guide_runs() -> None:
     (example,) = [block for block in blocks("python", of=GUIDE / "search-integration.md") if block.mark == "runs"]
     document = a_document(key="demo", vector=FULL_WEIGHT, include=(), exclude=())

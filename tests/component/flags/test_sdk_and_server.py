@@ -59,6 +59,7 @@ async def test_a_published_document_reaches_the_process(operator: Operator, flag
     assert flags.decide("user-1", "q").revision == 7
 
 
+@pytest.mark.shows("S1-FLAG-01", "S1-DEP-01")
 async def test_everything_is_off_before_the_first_document(flags: Flags) -> None:
     decision = flags.decide("user-1", "q", {"group": "staff"})
     assert (decision.mode, decision.arm, decision.verify, decision.weight) == (Mode.OFF, Arm.OFF, False, 0.0)
@@ -98,6 +99,7 @@ async def test_a_deleted_document_is_all_off_at_the_next_revision(operator: Oper
     await until(lambda: flags.state().mode is Mode.SHADOW)
 
 
+@pytest.mark.shows("S1-ROLL-07")
 async def test_the_end_of_the_lease_turns_off_and_is_told(operator: Operator, server: FlagServer) -> None:
     told: list[tuple[int, Mode]] = []
     operator.publish(a_document(lease_seconds=2))
@@ -224,6 +226,7 @@ async def test_streams_close_when_documents_are_not_confirmed_any_more() -> None
             assert await stub.SyncFlags(sync_pb2.SyncFlagsRequest(selector=ROLLOUT)).read()
 
 
+@pytest.mark.shows("S1-OBS-01")
 async def test_metrics_count_requests_by_arm(server: FlagServer, operator: Operator) -> None:
     registry = CollectorRegistry()
     operator.publish(a_document(vector=LIVE, include=(), exclude=()))
@@ -269,6 +272,7 @@ async def test_five_hundred_streams_hear_of_an_update(server: FlagServer, operat
     await until(lambda: server.hub.count() == 0)
 
 
+@pytest.mark.shows("S0-02")
 async def test_a_black_hole_between_us_ends_at_the_lease(server: FlagServer, operator: Operator) -> None:
     """The connection stays open and nothing comes through, while the operator goes on renewing."""
     hole = asyncio.Event()
@@ -340,6 +344,7 @@ async def test_a_document_in_doubt_is_off_until_a_good_one_comes(server: FlagSer
             await until(lambda: flags.state().mode is Mode.LIVE)
 
 
+@pytest.mark.shows("S1-FLAG-02")
 async def test_worker_settings_arrive_with_the_flags(operator: Operator, flags: Flags) -> None:
     operator.publish(a_document(revision=1))
     operator.renew()

@@ -21,6 +21,7 @@ def _no_provider_stays() -> Iterator[None]:
     api.clear_providers()
 
 
+@pytest.mark.shows("S1-FLAG-03")
 async def test_the_stock_python_provider_follows_the_rollout() -> None:
     async with FlagServer(free_ports()) as server:
         operator = Operator(server)

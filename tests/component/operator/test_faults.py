@@ -23,7 +23,7 @@ SAMPLE = [Answer(409), Drop(after=True)]
 EVERY = [*SAMPLE, Answer(409, after=True), Answer(503), Answer(429), Answer(500, after=True), Answer(422), Drop()]
 
 
-@pytest.mark.shows("S1-ROLL-07")
+@pytest.mark.shows("S1-ROLL-07", "S0-03", "S1-RAMP-02")
 def test_without_prometheus_nothing_is_promoted_and_nothing_aborted(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:

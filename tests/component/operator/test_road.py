@@ -49,7 +49,7 @@ def test_a_rise_is_written_as_status_document_status(
         assert _status(writes[index + 1])["flags"]["revision"] == revision
 
 
-@pytest.mark.shows("S1-CAN-05", "S1-RBK-08")
+@pytest.mark.shows("S1-CAN-05", "S1-ROLL-05")
 def test_a_regression_publishes_off_before_it_is_told(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy
 ) -> None:
@@ -77,7 +77,7 @@ def test_a_regression_publishes_off_before_it_is_told(
     assert Reason.REGRESSION in site.events()
 
 
-@pytest.mark.shows("S1-ROLL-04", "S1-RBK-08")
+@pytest.mark.shows("S1-ROLL-04", "S1-RBK-08", "S1-RBK-01", "S1-RBK-07")
 def test_an_abort_annotation_is_answered_at_once_and_latches(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
@@ -95,7 +95,7 @@ def test_an_abort_annotation_is_answered_at_once_and_latches(
     assert len(rises(vectors(proxy.documents()[documents - 1 :]))) >= 3, "the way back has at least three steps"
 
 
-@pytest.mark.shows("S1-ROLL-06")
+@pytest.mark.shows("S1-ROLL-06", "S1-ROLL-04")
 def test_a_pushed_alert_is_answered_when_the_safe_document_is_written(
     site: Site, operator: Operator, consumer: Flags, proxy: Proxy, record_property: Property
 ) -> None:
@@ -116,6 +116,7 @@ def test_a_pushed_alert_is_answered_when_the_safe_document_is_written(
     assert (status.rollback.gate, status.rollback.severity) == ("pager", Severity.SHADOW)
 
 
+@pytest.mark.shows("S1-RBK-07")
 def test_a_lowered_stage_is_followed_at_once(site: Site, operator: Operator, consumer: Flags) -> None:
     site.apply(canary(site.namespace))
     site.until_guarding()

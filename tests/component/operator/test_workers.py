@@ -21,6 +21,7 @@ def deployments(site: Site) -> list[dict[str, Any]]:
     return list(site.client.get(path).raise_for_status().json()["items"])
 
 
+@pytest.mark.shows("S1-RBK-01", "S1-DEP-01")
 def test_workers_follow_the_rollout_up_and_down(site: Site, operator: Operator, consumer: Flags, proxy: Proxy) -> None:
     site.apply(canary(site.namespace, workers=[{"profile": "orchestrator", "replicas": {"min": 2}}]))
     status = site.until_guarding()
@@ -40,6 +41,7 @@ def test_workers_follow_the_rollout_up_and_down(site: Site, operator: Operator, 
     assert kinds.index("configmaps") < kinds.index("deployments"), "off first, then down"
 
 
+@pytest.mark.shows("S1-RBK-05", "S1-DEP-01")
 def test_a_worker_taken_out_of_the_spec_is_scaled_down_and_one_scaled_by_hand_is_put_right(
     site: Site, operator: Operator, consumer: Flags
 ) -> None:

@@ -70,6 +70,7 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
             assert await program.stop() == 0
 
 
+@pytest.mark.shows("S1-VER-08")
 async def test_without_a_broker_it_is_alive_not_ready_and_leaves_when_told(tmp_path: Path, env: dict[str, str]) -> None:
     async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program:
         await wait_until(program.alive, 20, "the worker to be alive")

@@ -38,7 +38,7 @@ def numbered(count: int) -> list[str]:
     return [f"The tower {number} is {number} metres tall." for number in range(count)]
 
 
-@pytest.mark.shows("S1-ORCH-01")
+@pytest.mark.shows("S1-ORCH-01", "S1-FAIL-01", "S1-FAIL-03", "S1-FAIL-05", "S1-OBS-01", "S4-IDX-04")
 @pytest.mark.usefixtures("live")
 async def test_requests_are_answered_with_verdicts(tmp_path: Path, env: dict[str, str], topics: Topics) -> None:
     premise = "The height of the Orlin tower is 40 metres."
@@ -69,7 +69,7 @@ async def test_requests_are_answered_with_verdicts(tmp_path: Path, env: dict[str
     assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
 
 
-@pytest.mark.shows("S1-ORCH-01")
+@pytest.mark.shows("S1-ORCH-01", "S1-KAFKA-06")
 @pytest.mark.usefixtures("live")
 async def test_kill_between_work_and_commit_loses_nothing_and_counts_nothing_twice(
     tmp_path: Path, env: dict[str, str], topics: Topics
@@ -91,6 +91,7 @@ async def test_kill_between_work_and_commit_loses_nothing_and_counts_nothing_twi
     assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
 
 
+@pytest.mark.shows("S1-ORCH-01", "S1-KAFKA-06")
 @pytest.mark.usefixtures("live")
 async def test_killed_in_the_middle_of_a_backlog(tmp_path: Path, env: dict[str, str], topics: Topics) -> None:
     requests = [a_request(text, document=str(number)) for number, text in enumerate(numbered(300))]
@@ -109,6 +110,7 @@ async def test_killed_in_the_middle_of_a_backlog(tmp_path: Path, env: dict[str, 
     assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
 
 
+@pytest.mark.shows("S1-EVT-01", "S1-EVT-03", "S1-ORCH-04")
 @pytest.mark.usefixtures("live")
 async def test_poison_goes_to_the_dead_letters_and_the_next_one_is_judged(
     tmp_path: Path, env: dict[str, str], topics: Topics
@@ -127,6 +129,7 @@ async def test_poison_goes_to_the_dead_letters_and_the_next_one_is_judged(
     assert "'9.0' is not supported" in reasons[1]
 
 
+@pytest.mark.shows("S1-FLAG-05", "S1-RBK-03", "S1-OBS-01")
 async def test_mode_off_pauses_and_loses_nothing(
     tmp_path: Path, env: dict[str, str], topics: Topics, live: Operator
 ) -> None:
@@ -159,6 +162,7 @@ async def test_mode_off_pauses_and_loses_nothing(
         assert {record.key for record in found} >= {request.key() for request in later}
 
 
+@pytest.mark.shows("S1-KAFKA-06", "S1-ORCH-05")
 @pytest.mark.usefixtures("live")
 async def test_two_processes_share_the_work_and_hand_it_over(
     tmp_path: Path, env: dict[str, str], topics: Topics

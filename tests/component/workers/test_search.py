@@ -65,7 +65,9 @@ def ids(answer: dict[str, Any]) -> list[str]:
     return [result["id"] for result in answer["results"]]
 
 
-@pytest.mark.shows("S1-RANK-04", "S1-CAN-04")
+@pytest.mark.shows(
+    "S1-RANK-04", "S1-CAN-04", "S0-04", "S1-FLAG-05", "S1-RBK-01", "S1-EVT-02", "S1-RANK-05", "S1-TRIG-06"
+)
 async def test_the_ranking_weight_changes_the_order_of_the_treatment_only(
     tmp_path: Path, env: dict[str, str], operator: Operator, client: httpx.AsyncClient
 ) -> None:
@@ -74,6 +76,8 @@ async def test_the_ranking_weight_changes_the_order_of_the_treatment_only(
     operator.renew()
     await follows(client, 1)
     users = await users_by_arm(client)
+    unverified = (await ask(client, users["control"]))["results"]
+    assert {result["verification"]["state"] for result in unverified} == {"pending"}
     async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env):
 
         async def verified() -> bool:
@@ -141,12 +145,13 @@ async def test_wrong_requests_are_told_what_to_write(client: httpx.AsyncClient) 
     assert "errorRate" in refused.json()["error"]
 
 
+@pytest.mark.shows("S1-SEC-02")
 async def test_without_the_debug_setting_there_is_no_switch(tmp_path: Path, env: dict[str, str]) -> None:
     async with a_search(tmp_path, env) as program, httpx.AsyncClient(base_url=program.url) as plain:
         assert (await plain.post("/debug/regression", json={"arm": "treatment"})).status_code == 404
 
 
-@pytest.mark.shows("S1-TRIG-01")
+@pytest.mark.shows("S1-TRIG-01", "S0-04", "S1-PERF-07")
 async def test_searches_go_on_without_a_broker(tmp_path: Path, env: dict[str, str], operator: Operator) -> None:
     operator.publish(a_document(revision=1, vector=FULL))
     operator.renew()

@@ -7,6 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Question
@@ -27,6 +29,7 @@ def children() -> set[int]:
     return {int(number) for number in text.split()}
 
 
+@pytest.mark.shows("S1-ORCH-02")
 async def test_questions_are_judged_concurrently_and_in_their_own_processes() -> None:
     before = children()
     async with VerifierPool(2) as pool:
@@ -36,6 +39,7 @@ async def test_questions_are_judged_concurrently_and_in_their_own_processes() ->
     assert children() <= before
 
 
+@pytest.mark.shows("S1-FAIL-04")
 async def test_a_judgement_beyond_the_deadline_is_too_hard_and_the_next_one_is_judged() -> None:
     async with VerifierPool(1, limits=ENDLESS, deadline=3.0) as pool:
         assert (await pool.judge(HARD)).verdict is Verdict.TOO_HARD

@@ -33,6 +33,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> 
     return err if code else out
 
 
+@pytest.mark.shows("S4-DEP-02")
 def test_a_plan_shows_stages_times_and_steps(capsys: pytest.CaptureFixture[str]) -> None:
     text = said(capsys, "plan", QUICKSTART, "--start", "2026-12-01")
     assert "3 stages, 1 gate, 2d 12h at the earliest" in text
@@ -50,6 +51,7 @@ def test_a_plan_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0.05 < plan["stages"][2]["detectableEffect"] < 0.07
 
 
+@pytest.mark.shows("S2-CAN-04")
 def test_a_plan_warns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "rollout.yaml"
     path.write_text(RAISES_TWO)
@@ -71,6 +73,7 @@ def test_the_effect_that_can_be_detected() -> None:
     assert smallest_detectable_effect(0, 0.5, 0.01) is None
 
 
+@pytest.mark.shows("S2-CAN-05", "S4-DEP-02")
 def test_a_simulated_rollback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     plot = tmp_path / "out.png"
     text = said(capsys, "simulate", QUICKSTART, "--inject", "p95-latency x4 at weight+1h", "--plot", str(plot))

@@ -57,6 +57,7 @@ def rises(run: Run) -> list[str]:
     return list(dict.fromkeys(entered))
 
 
+@pytest.mark.shows("S1-CAN-01")
 @pytest.mark.parametrize("name", ["quickstart", "demo"])
 def test_the_examples_come_to_their_end_on_good_evidence(name: str) -> None:
     spec = load_rollout(str(EXAMPLES / f"{name}.yaml")).spec
@@ -79,6 +80,7 @@ def test_a_run_takes_as_long_as_the_plan_says() -> None:
     assert guarding - run.options.start == pytest.approx(336 * 3600, abs=120)
 
 
+@pytest.mark.shows("S1-RAMP-02")
 @pytest.mark.parametrize(
     ("injection", "mode", "least", "most"),
     [
@@ -111,6 +113,7 @@ def test_a_regression_too_small_for_its_gate_is_let_through() -> None:
     assert run.detected_at is None
 
 
+@pytest.mark.shows("S1-CAN-05")
 def test_a_regression_after_the_last_stage_is_caught_by_the_guard() -> None:
     run = ran(fortnight(), "latency x3 at full+90h")
     assert run.rollback_gate == "latency"

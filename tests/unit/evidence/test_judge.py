@@ -90,7 +90,7 @@ SINGLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.shows("S1-ROLL-07")
+@pytest.mark.shows("S1-ROLL-07", "S0-03")
 @pytest.mark.parametrize("case", SINGLE, ids=lambda case: case.name)
 def test_one_poll(case: Case) -> None:
     verdict = judge(case.gate, Samples((case.reading,)), NOW)

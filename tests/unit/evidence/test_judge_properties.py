@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_judging_is_total_and_repeatable(gate: GateSpec, samples: Samples, since
     assert first.value is None or math.isfinite(first.value)
 
 
+@pytest.mark.shows("S0-03", "S1-ROLL-07")
 @given(gates, rows(), faults, st.none() | st.floats(NOW - 600, NOW))
 def test_a_poll_without_data_never_makes_a_pass_or_a_regression(
     gate: GateSpec, samples: Samples, fault: Failure, since: float | None

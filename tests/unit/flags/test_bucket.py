@@ -53,6 +53,7 @@ def test_a_bucket_is_in_range_and_stays(salt: str, user: str) -> None:
     assert bucket(salt, user) == first
 
 
+@pytest.mark.shows("S1-AB-01")
 def test_users_are_dealt_evenly_though_their_ids_are_sequential() -> None:
     counts = [0] * 100
     for number in range(100_000):
@@ -61,6 +62,7 @@ def test_users_are_dealt_evenly_though_their_ids_are_sequential() -> None:
     assert 50 < chi_square < 160, "99 degrees of freedom; round-robin dealing would give nearly 0"
 
 
+@pytest.mark.shows("S1-AB-01")
 def test_two_rollouts_are_independent() -> None:
     users = [f"user-{number}" for number in range(40_000)]
     first = {user for user in users if bucket("salt-a", user) < 2_500}
@@ -68,6 +70,7 @@ def test_two_rollouts_are_independent() -> None:
     assert len(both) / len(first) == pytest.approx(0.25, abs=0.02)
 
 
+@pytest.mark.shows("S1-TRIG-02")
 @given(st.text(min_size=1), st.lists(st.floats(0, 1), min_size=2, max_size=6))
 def test_a_sampled_query_stays_sampled_while_the_rate_grows(query: str, rates: list[float]) -> None:
     asked = [sampled("salt", query, rate) for rate in sorted(rates)]

@@ -63,6 +63,7 @@ requests = st.builds(
 )
 
 
+@pytest.mark.shows("S1-FLAG-01")
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
@@ -104,6 +105,7 @@ def test_cohorts_only_grow_while_the_percent_grows(first: float, second: float, 
         assert arm_at(after, {"bucket": number}) is Arm.TREATMENT
 
 
+@pytest.mark.shows("S1-FLAG-06", "S1-CAN-04", "S1-TRIG-02")
 @given(vectors, st.text(min_size=1), st.text(min_size=1))
 def test_ranking_changes_for_treatment_in_live_mode_only(vector: Vector, user: str, query: str) -> None:
     """Weight reaches nobody in Off and Shadow, nobody in control, and is never above the vector's."""

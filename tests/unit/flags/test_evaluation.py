@@ -51,6 +51,7 @@ def test_the_answer_is_the_documents_also_the_second_time(user: str, query: str)
     assert evaluator.decide(user, query) == first
 
 
+@pytest.mark.shows("S1-AB-01")
 def test_without_a_user_it_is_off() -> None:
     assert an_evaluator().decide("", "q", {"group": "staff"}).mode is Mode.OFF
 
@@ -154,6 +155,7 @@ def test_a_document_in_doubt_is_refused(text: str, words: str) -> None:
         {"mode": "Everything"},
         {"arm": "somebody"},
         {"topK": "many"},
+@pytest.mark.shows("S1-FLAG-07")
     ],
 )
 def test_a_value_out_of_range_is_never_used(value: dict[str, Any]) -> None:

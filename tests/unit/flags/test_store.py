@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,7 @@ def test_a_document_without_a_lease_is_never_stamped() -> None:
     assert store.payload(ROLLOUT).text == a_document(lease_seconds=0).text
 
 
+@pytest.mark.shows("S0-02")
 @given(st.lists(st.tuples(st.floats(0.1, 90), st.booleans(), st.booleans()), max_size=40))
 def test_no_document_may_be_on_longer_than_the_lease_after_the_last_renewal(
     steps: list[tuple[float, bool, bool]],

@@ -36,6 +36,7 @@ def rendered(rollout: Rollout | None = None, profile: Profile = PROFILE, replica
     return worker_deployment(rollout or a_rollout(), "orchestrator", profile, FlagServer(), replicas)
 
 
+@pytest.mark.shows("S1-DEP-01", "S1-OBS-02")
 def test_golden() -> None:
     """To accept a change: write ``rendered()`` into the file, and read the difference."""
     assert rendered() == json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -52,6 +53,7 @@ def test_the_hash_follows_the_profile_and_nothing_that_a_ramp_moves() -> None:
     assert digest(rendered(profile=PROFILE.model_copy(update={"image": "veriramp/workers:0.2"}))) != same
 
 
+@pytest.mark.shows("S2-OPS-01")
 def test_a_count_of_somebody_else_is_not_applied() -> None:
     assert "replicas" not in rendered(replicas=None)["spec"]
     assert rendered(replicas=0)["spec"]["replicas"] == 0

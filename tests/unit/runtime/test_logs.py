@@ -30,6 +30,7 @@ def test_a_request_that_kopf_repeats_is_a_warning(record: logging.LogRecord, lev
     assert record.levelname == level
 
 
+@pytest.mark.shows("S1-OBS-14")
 def test_a_record_is_one_json_line_with_its_traceback() -> None:
     record = a_record('it "broke"')
     error = ValueError("two\nlines")

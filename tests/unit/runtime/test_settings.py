@@ -91,6 +91,7 @@ def test_an_empty_config_file_is_the_default(tmp_path: Path) -> None:
     assert Settings.from_environment({"VERIRAMP_CONFIG": str(path)}).config == OperatorConfig()
 
 
+@pytest.mark.shows("S1-SEC-01")
 def test_an_alert_token_that_is_missing_or_empty_is_told(tmp_path: Path) -> None:
     path = tmp_path / "token"
     with pytest.raises(ConfigurationError, match="No such file or directory; mount the token there"):

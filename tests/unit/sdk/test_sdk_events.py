@@ -45,6 +45,7 @@ def a_verdict() -> VerificationComplete:
     )
 
 
+@pytest.mark.shows("S1-EVT-01", "S1-SEC-03")
 def test_the_chunk_key_is_what_the_specification_says() -> None:
     inner = hashlib.sha256(b"text").hexdigest()
     assert (
@@ -52,6 +53,7 @@ def test_the_chunk_key_is_what_the_specification_says() -> None:
     )
 
 
+@pytest.mark.shows("S1-EVT-02")
 def test_the_event_id_is_a_uuid5_that_redelivery_repeats() -> None:
     first = event_id("a" * 64, "1", "b" * 64)
     assert first == event_id("a" * 64, "1", "b" * 64)
@@ -59,6 +61,7 @@ def test_the_event_id_is_a_uuid5_that_redelivery_repeats() -> None:
     assert len({first, event_id("a" * 64, "2", "b" * 64), event_id("c" * 64, "1", "b" * 64)}) == 3
 
 
+@pytest.mark.shows("S1-EVT-01", "S1-EVT-05")
 @given(content=texts, premises=st.lists(texts, max_size=3))
 def test_a_request_survives_the_wire(content: str, premises: list[str]) -> None:
     request = a_request(content, *premises)
@@ -66,6 +69,7 @@ def test_a_request_survives_the_wire(content: str, premises: list[str]) -> None:
     assert request.key() == request.chunk_key.encode()
 
 
+@pytest.mark.shows("S1-EVT-02", "S1-EVT-03", "S1-EVT-05")
 def test_a_verdict_and_a_failure_survive_the_wire() -> None:
     verdict = a_verdict()
     assert parse_event(VerificationComplete, verdict.to_bytes()) == verdict
@@ -81,6 +85,7 @@ def test_unknown_fields_and_newer_minor_versions_are_ignored() -> None:
     assert parse_event(VerifyChunk, json.dumps(newer).encode()).content == "text"
 
 
+@pytest.mark.shows("S1-EVT-01")
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -104,6 +109,7 @@ def test_bytes_that_are_no_event_are_refused(value: bytes) -> None:
         parse_event(VerifyChunk, value)
 
 
+@pytest.mark.shows("S1-FAIL-01", "S1-FAIL-02", "S1-FAIL-04", "S1-FAIL-05")
 def test_only_decisive_verdicts_have_a_signal() -> None:
     assert {verdict: verdict.signal for verdict in Verdict if verdict.signal} == {
         Verdict.ENTAILED: 1.0,

@@ -52,7 +52,7 @@ without_influence = (
 )
 
 
-@pytest.mark.shows("S1-FLAG-06", "S1-RBK-06")
+@pytest.mark.shows("S1-FLAG-06", "S1-RBK-06", "S0-04", "S1-FLAG-05", "S1-CAN-04")
 @given(candidates(), without_influence)
 def test_without_influence_the_order_is_exactly_the_original(results: list[Candidate], decision: Decided) -> None:
     ranked = RANKER.rank(results, decision, NOW)
@@ -61,6 +61,7 @@ def test_without_influence_the_order_is_exactly_the_original(results: list[Candi
     assert all(one.breakdown.final == one.breakdown.original for one in ranked)
 
 
+@pytest.mark.shows("S0-04", "S1-RANK-05")
 @given(candidates(), weights)
 def test_nothing_is_added_and_nothing_is_lost(results: list[Candidate], weight: float) -> None:
     ranked = RANKER.rank(results, Decided(weight=weight), NOW)
@@ -68,6 +69,7 @@ def test_nothing_is_added_and_nothing_is_lost(results: list[Candidate], weight: 
     assert all(results[new + one.moved] is one.candidate for new, one in enumerate(ranked))
 
 
+@pytest.mark.shows("S1-RANK-02")
 @given(candidates(), st.floats(0.001, FULL_WEIGHT * 0.99))
 def test_no_pair_changes_order_across_a_gap_above_the_bound(results: list[Candidate], weight: float) -> None:
     ranked = RANKER.rank(results, Decided(weight=weight), NOW)
@@ -85,6 +87,7 @@ def test_without_any_signal_the_order_stays(results: list[Candidate], weight: fl
     assert [one.candidate for one in RANKER.rank(plain, Decided(weight=weight), NOW)] == plain
 
 
+@pytest.mark.shows("S1-RANK-02", "S1-RANK-03", "S1-RBK-08", "S1-FAIL-02")
 @given(candidates(), weights)
 def test_neutral_verdicts_count_like_none(results: list[Candidate], weight: float) -> None:
     """Coverage-neutral: verifying more chunks without a decisive verdict changes nothing."""
@@ -96,6 +99,7 @@ def test_neutral_verdicts_count_like_none(results: list[Candidate], weight: floa
     assert [one.candidate.id for one in first] == [one.candidate.id for one in second]
 
 
+@pytest.mark.shows("S1-RANK-01")
 @given(candidates(), weights)
 def test_all_numbers_are_bounded_and_the_weights_sum_to_one(results: list[Candidate], weight: float) -> None:
     for one in RANKER.rank(results, Decided(weight=weight), NOW):
@@ -121,7 +125,7 @@ def test_equal_scores_are_told_apart_by_the_verdict_at_any_weight() -> None:
     assert [one.candidate.id for one in RANKER.rank(results, Decided(weight=0.001), NOW)] == ["right", "wrong"]
 
 
-@pytest.mark.shows("S1-RANK-01")
+@pytest.mark.shows("S1-RANK-01", "S1-RANK-03", "S1-RANK-07")
 @pytest.mark.parametrize(
     ("candidate", "expected"),
     [
@@ -139,6 +143,7 @@ def test_the_weights_of_absent_signals_are_shared_out(candidate: dict[str, float
     assert dict(ranked[0].breakdown.weights) == pytest.approx(expected)
 
 
+@pytest.mark.shows("S1-VEC-06")
 def test_a_verdict_fades_with_a_half_life_of_69_days() -> None:
     fresh = Candidate("a", 1.0, verification=1.0, verified_at=NOW)
     old = Candidate("b", 1.0, verification=1.0, verified_at=NOW - DAY * 100 * math.log(2))

@@ -55,6 +55,7 @@ def a_trigger(wire: Wire, clock: Clock | None = None, capacity: int = 100) -> Ve
     )
 
 
+@pytest.mark.shows("S1-TRIG-02", "S1-TRIG-03")
 async def test_it_asks_for_the_first_top_k() -> None:
     wire, clock = Wire(), Clock()
     trigger = a_trigger(wire, clock)
@@ -75,6 +76,7 @@ async def test_it_asks_for_the_first_top_k() -> None:
     assert request.enqueued_at_ms == int(clock.now * 1000)
 
 
+@pytest.mark.shows("S1-FLAG-05")
 @pytest.mark.parametrize(
     "decision", [Decided(verify=False), Decided(mode=Mode.OFF), Decided(top_k=0), Decided(top_k=-1)]
 )
@@ -82,6 +84,7 @@ def test_it_asks_for_nothing_when_the_decision_does_not_verify(decision: Decided
     assert a_trigger(Wire()).offer(decision, chunks(5)) == 0
 
 
+@pytest.mark.shows("S1-TRIG-04")
 def test_fresh_verdicts_are_not_asked_for_again() -> None:
     clock = Clock()
     trigger = a_trigger(Wire(), clock)
@@ -98,6 +101,7 @@ def test_a_request_under_way_is_not_repeated_for_a_minute() -> None:
     assert trigger.offer(Decided(), chunks(2)) == 2
 
 
+@pytest.mark.shows("S1-TRIG-01")
 def test_a_full_queue_drops_and_counts() -> None:
     trigger = a_trigger(Wire(), capacity=4)
     assert trigger.offer(Decided(), chunks(10)) == 4
@@ -106,6 +110,7 @@ def test_a_full_queue_drops_and_counts() -> None:
         a_trigger(Wire(), capacity=0)
 
 
+@pytest.mark.shows("S1-TRIG-01")
 async def test_a_failing_transport_is_logged_and_the_next_request_is_sent(caplog: pytest.LogCaptureFixture) -> None:
     wire = Wire(failures=2)
     trigger = a_trigger(wire)

@@ -47,6 +47,7 @@ def test_an_offset_that_came_before_is_refused() -> None:
         window.started(3)
 
 
+@pytest.mark.shows("S1-ORCH-01", "S1-KAFKA-06")
 @given(st.sets(st.integers(0, 60), min_size=1), st.randoms(use_true_random=False), st.data())
 def test_nothing_that_is_not_done_is_ever_committed(
     offsets: set[int], chance: random.Random, data: st.DataObject
@@ -66,6 +67,7 @@ def test_nothing_that_is_not_done_is_ever_committed(
     assert committable == min(offsets - done, default=max(offsets) + 1)
 
 
+@pytest.mark.shows("S1-ORCH-02")
 async def test_slots_bound_the_work_and_follow_a_change() -> None:
     slots, inside, most = Slots(2), 0, 0
     gate = asyncio.Event()

@@ -39,6 +39,7 @@ def test_the_guide_shows_only_sentences_that_are_understood() -> None:
         formalise(sentence)
 
 
+@pytest.mark.shows("S1-DEP-02")
 def test_the_guide_names_every_variable() -> None:
     seen: set[str] = set()
     good = {"VERIRAMP_BROKERS": "a:1", "VERIRAMP_FLAGS_URL": "a:1", "VERIRAMP_ROLLOUT": "a/b"}

@@ -75,6 +75,7 @@ CASES = [
 ]
 
 
+@pytest.mark.shows("S1-VER-10", "S1-FAIL-01", "S1-FAIL-02", "S1-FAIL-05")
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_verdict(case: Case) -> None:
     judgement = judge(Question(case.text, case.premises))
@@ -105,12 +106,14 @@ def test_the_formal_text_can_be_judged_again() -> None:
     assert judge(Question(judgement.smt_lib)).verdict is Verdict.INCONSISTENT
 
 
+@pytest.mark.shows("S1-FAIL-04")
 def test_a_problem_beyond_the_limits_is_too_hard() -> None:
     declared = "".join(f"(declare-const {name} Int)(assert (> {name} 1))" for name in "xyz")
     hard = f"{declared}(assert (= (+ (* x x x) (* y y y)) (* z z z)))"
     assert judge(Question(hard), Limits(steps=5_000)).verdict is Verdict.TOO_HARD
 
 
+@pytest.mark.shows("S1-FAIL-06", "S1-VER-10")
 def test_every_document_of_the_shipped_corpus_gets_the_verdict_that_it_was_made_for() -> None:
     expected = {
         "agrees": Verdict.ENTAILED,

@@ -38,6 +38,7 @@ def a_record(value: bytes) -> Record:
     return Record(Topic.INTERACTIVE, 0, 0, b"key", value, (("traceparent", b"00-1"), ("other", b"x")))
 
 
+@pytest.mark.shows("S1-EVT-02", "S1-FAIL-03", "S2-OBS-05")
 async def test_a_verdict_answers_its_request() -> None:
     request = a_request("Anne is not old.", "Anne is old.")
     registry = CollectorRegistry()
@@ -52,6 +53,7 @@ async def test_a_verdict_answers_its_request() -> None:
     assert registry.get_sample_value("verification_verdicts_total", {"verdict": "contradicted"}) == 1
 
 
+@pytest.mark.shows("S1-EVT-03")
 async def test_an_absent_verifier_is_a_failure_that_may_be_retried() -> None:
     request = a_request("Anne is old.")
     (message,) = await an_orchestrator(Away())(a_record(request.to_bytes()))
@@ -73,6 +75,7 @@ def test_settings_have_defaults() -> None:
     assert settings_from({**GOOD, "POD_IP": "127.10.0.1", "VERIRAMP_HOST": "h"}, profile="x").host == "h"
 
 
+@pytest.mark.shows("S1-DEP-02")
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
