@@ -67,7 +67,7 @@ def wire(process: OperatorProcess) -> kopf.OperatorRegistry:
     async def rollout_seen(event: kopf.RawEvent, **_: Any) -> None:
         raw = event["object"]
         if event["type"] == "DELETED":
-            world.gone((raw["metadata"]["namespace"], raw["metadata"]["name"]))
+            world.gone((raw["metadata"]["namespace"], raw["metadata"]["name"]), raw["metadata"]["uid"])
         else:
             world.rollout(raw)
 

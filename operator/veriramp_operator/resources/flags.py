@@ -19,6 +19,7 @@ from veriramp_operator.resources.flags_document import (
     canary_buckets,
     parse,
     stamp,
+    whole,
 )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "safe_document",
     "self_check",
     "stamp",
+    "whole",
 ]
 
 

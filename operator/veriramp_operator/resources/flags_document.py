@@ -1,7 +1,7 @@
 """The text of a rollout's flag document: one flagd definition in which every parameter switches at the same instant.
 
 Public: :class:`DocumentRequest`, :class:`FlagDocument`, :func:`build`, :func:`all_off`, :func:`all_off_after`,
-:func:`parse`, :func:`stamp`, :func:`canary_buckets`.
+:func:`parse`, :func:`stamp`, :func:`canary_buckets`, :func:`whole`.
 
 A document with a lease is *unstamped* as published: its lease rule compares with 0, so it is off. Only a flag server
 that hears the operator stamps the time until which it may be on. The content hash is that of the unstamped text.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,6 +26,12 @@ DATA_KEY: Final = "flags.json"
 """Key of the document in the ConfigMap's data."""
 
 SCHEMA: Final = "https://flagd.dev/schema/v0/flags.json"
+
+MOST_LEVELS: Final = 32
+"""Nesting of a document; ours need about a dozen."""
+
+MOST_REVISIONS: Final = 2**53
+MOST_LEASE_SECONDS: Final = 24 * 3600
 
 Setting = str | int | float | bool
 Settings = Mapping[str, Mapping[str, Setting]]
@@ -142,8 +148,15 @@ def parse(data: Mapping[str, str]) -> FlagDocument:
         raise ConfigurationError(f'the ConfigMap has no key "{DATA_KEY}"; keys: {", ".join(data) or "none"}')
     try:
         return _read(text)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigurationError(f'"{DATA_KEY}" is not a flag document of ours: {error!r}') from error
+
+
+def whole(value: object, name: str, most: int = MOST_REVISIONS) -> int:
+    """A whole number from 0 to ``most``, as read from what anybody may have written; raise ValueError for others."""
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError(f"{name} is not a whole number from 0 to {most}")
+    return value
 
 
 def canary_buckets(vector: Vector) -> int:
@@ -240,6 +253,8 @@ def _read(text: str) -> FlagDocument:
     key = _key_of(raw["flags"])
     variants = raw["flags"][settings_key(key)]["variants"]
     settings = variants.get("on", variants["off"])
+    # Whoever may write ConfigMaps may write anything; it must not reach arithmetic or recursion of ours.
+    _check_depth(raw)
     return FlagDocument(
         text=text,
         content_hash=hashlib.sha256(text.encode()).hexdigest(),
@@ -247,13 +262,36 @@ def _read(text: str) -> FlagDocument:
         rollout=str(metadata["rollout"]),
         key=key,
         uid=str(metadata["uid"]),
-        revision=int(metadata["revision"]),
-        generation=int(metadata["generation"]),
-        vector=Vector.model_validate(settings),
+        revision=whole(metadata["revision"], "revision"),
+        generation=whole(metadata["generation"], "generation"),
+        vector=_vector(settings),
         salt=str(settings["salt"]),
         sample_salt=str(settings["sampleSalt"]),
-        lease_seconds=int(metadata["leaseSeconds"]),
+        lease_seconds=whole(metadata["leaseSeconds"], "leaseSeconds", MOST_LEASE_SECONDS),
     )
+
+
+def _check_depth(raw: object) -> None:
+    level: list[object] = [raw]
+    for _ in range(MOST_LEVELS):
+        level = [child for node in level for child in _children(node)]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {MOST_LEVELS} levels")
+
+
+def _children(node: object) -> Iterable[object]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+def _vector(settings: Mapping[str, Any]) -> Vector:
+    vector = Vector.model_validate(settings)
+    shares = (vector.sampling_rate, vector.canary_percent / 100, vector.ranking_weight)
+    if not all(0 <= share <= 1 for share in shares) or vector.top_k < 0:
+        raise ValueError(f"{vector} is out of range (rate and weight 0..1, percent 0..100, topK from 0)")
+    return vector
 
 
 def _key_of(flags: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def published_from(raw: Mapping[str, Any]) -> Published | None:
         document = flags.parse(raw.get("data") or {})
         return Published(
             uid=document.uid,
-            revision=max(document.revision, int(notes[REVISION])),
+            revision=max(document.revision, flags.whole(int(notes[REVISION]), REVISION)),
             content_hash=document.content_hash,
             vector=document.vector,
             direction=Direction(notes[DIRECTION]),

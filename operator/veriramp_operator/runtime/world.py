@@ -11,6 +11,7 @@ from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.engine.types import PropagationSeen, Published
 from veriramp_operator.resources.deployments import PROFILE_LABEL, ROLLOUT_LABEL, SPEC_HASH
 from veriramp_operator.resources.flags import FlagDocument
+from veriramp_operator.resources.flags_configmap import UID
 from veriramp_operator.resources.published import FLAGS_SUFFIX, document_from, published_from
 from veriramp_operator.runtime.queue import Key
 
@@ -97,21 +98,23 @@ class World:
         """A rollout as listed, watched or answered by the API server; older ones than known are ignored."""
         seen = parse_rollout(raw)
         entry = self._entries.get(seen.key)
+        if entry is not None and not _is_newer(seen.resource_version, entry.rollout.resource_version):
+            return
         if entry is None or entry.rollout.uid != seen.uid:
             self._entries[seen.key] = Entry(
                 seen, seen.status, seen.status, self._clock(), config_map=self._orphans.pop(seen.key, None)
             )
             self._wake(seen.key, "new")
             return
-        if not _is_newer(seen.resource_version, entry.rollout.resource_version):
-            return
         before, entry.rollout = entry.rollout, seen
         if _changed(before, seen):
             self._wake(seen.key, _reason(before, seen))
 
-    def gone(self, key: Key) -> None:
-        """The rollout exists no more."""
-        if self._entries.pop(key, None) is not None:
+    def gone(self, key: Key, uid: str = "") -> None:
+        """The rollout exists no more; with a ``uid`` only that very object, as late news of a namesake's end means."""
+        entry = self._entries.get(key)
+        if entry is not None and uid in {"", entry.rollout.uid}:
+            del self._entries[key]
             self._wake(key, "gone")
 
     def config_map(self, raw: Mapping[str, Any], *, deleted: bool = False) -> None:
@@ -181,7 +184,8 @@ def _config_map(raw: Mapping[str, Any]) -> ConfigMapSeen:
     return ConfigMapSeen(
         uid=metadata["uid"],
         resource_version=str(metadata["resourceVersion"]),
-        owner_uid=_controller(metadata),
+        # Our own document stays ours when somebody (a backup restored, an edit) dropped its owner: it still is in force.
+        owner_uid=_controller(metadata) or (metadata.get("annotations") or {}).get(UID, ""),
         published=published_from(raw),
         document=document_from(raw),
     )

@@ -236,3 +236,30 @@ def test_the_config_map() -> None:
 def test_what_is_not_ours_is_refused_with_a_reason(data: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"flags\.json"):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "words"),
+    [
+        ("revision", 1e400, "revision"),
+        ("revision", 10**300, "revision"),
+        ("revision", -1, "revision"),
+        ("leaseSeconds", 10**400, "leaseSeconds"),
+        ("rankingWeight", float("nan"), "out of range"),
+        ("canaryPercent", 1e308, "out of range"),
+        ("topK", -1, "out of range"),
+    ],
+)
+def test_numbers_that_somebody_else_wrote_never_reach_our_arithmetic(part: str, value: float, words: str) -> None:
+    raw = json.loads(a_document(vector=LIVE).text)
+    place = raw["metadata"] if part in raw["metadata"] else raw["flags"]["verification-settings"]["variants"]["on"]
+    place[part] = value
+    with pytest.raises(ConfigurationError, match=words):
+        parse({"flags.json": json.dumps(raw)})
+
+
+@pytest.mark.parametrize("levels", [40, 400, 100_000])
+def test_a_document_nested_without_end_is_refused(levels: int) -> None:
+    text = a_document(vector=LIVE).text.removesuffix("}") + f',"deep":{"[" * levels}{"]" * levels}}}'
+    with pytest.raises(ConfigurationError, match=r"nested|recursion"):
+        parse({"flags.json": text})

@@ -107,6 +107,33 @@ def test_our_own_status_is_no_news_and_does_not_replace_what_memory_knows(seen: 
     assert seen.reasons() == []
 
 
+def test_late_news_of_a_deleted_namesake_do_not_touch_the_new_rollout(seen: Seen) -> None:
+    seen.world.rollout(a_raw(20, uid="new"))
+    seen.reasons()
+    seen.world.rollout(a_raw(12, uid=UID, deletionTimestamp="2026-11-21T10:00:00Z"))
+    seen.world.gone(KEY, UID)
+    entry = seen.world.get(KEY)
+    assert entry is not None
+    assert (entry.rollout.uid, seen.reasons()) == ("new", [])
+    seen.world.gone(KEY, "new")
+    assert (seen.world.get(KEY), seen.reasons()) == (None, ["gone"])
+
+
+def test_a_document_that_lost_its_owner_stays_ours_and_a_foreign_one_does_not_become_it(seen: Seen) -> None:
+    seen.world.rollout(a_raw())
+    orphaned = a_config_map()
+    del orphaned["metadata"]["ownerReferences"]
+    seen.world.config_map(orphaned)
+    entry = seen.world.get(KEY)
+    assert entry is not None
+    assert entry.config_map is not None
+    assert entry.config_map.owner_uid == UID, "a fall must be able to overwrite what clients still obey"
+    taken = a_config_map(11)
+    taken["metadata"]["ownerReferences"][0]["uid"] = "somebody"
+    seen.world.config_map(taken)
+    assert entry.config_map.owner_uid == "somebody"
+
+
 @pytest.mark.parametrize("version", [9, 10])
 def test_older_events_are_ignored(seen: Seen, version: int) -> None:
     seen.world.rollout(a_raw())
