@@ -32,6 +32,12 @@ class Evaluator:
         self._key = key
         self._clock = clock
         self._held: _Held | None = None
+        self._highest: tuple[str, int] = ("", 0)
+
+    @property
+    def highest(self) -> int:
+        """The highest revision known of the present rollout, also when its document is forgotten."""
+        return self._highest[1]
 
     @property
     def document(self) -> Document | None:
@@ -42,8 +48,10 @@ class Evaluator:
     def apply(self, document: Document) -> bool:
         """Use a document from now on; False when it is refused: a lower revision of the same object."""
         held = self._held
-        if held and held.document.uid == document.uid and document.revision < held.document.revision:
+        uid, revision = self._highest
+        if uid == document.uid and document.revision < revision:
             return False
+        self._highest = (document.uid, document.revision)
         same_cohorts = (
             held is not None and held.document.uid == document.uid and (held.document.cohorts == document.cohorts)
         )
@@ -52,7 +60,7 @@ class Evaluator:
         return True
 
     def forget(self) -> None:
-        """Hold no document any more: everything is off."""
+        """Hold no document any more: everything is off. What was refused before stays refused."""
         self._held = None
 
     def decide(

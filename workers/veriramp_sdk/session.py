@@ -109,9 +109,9 @@ class Session:
         held = self.evaluator.document
         if not self.evaluator.apply(document):
             _log.warning(
-                "refused revision %s: this process already uses %s of the same rollout",
+                "refused revision %s: this process has had %s of the same rollout",
                 document.revision,
-                held.revision if held else None,
+                self.evaluator.highest,
             )
             return
         if held is None or (held.uid, held.revision) != (document.uid, document.revision):

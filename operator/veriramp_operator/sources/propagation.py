@@ -78,7 +78,7 @@ def merge(answers: Iterable[PodAnswer], *, published_at: float, now: float) -> P
     uid = max(uids, key=uids.count)
     revision = max(pod.revision for pod in pods if pod.uid in {uid, ""})
     alive = _alive(pods)
-    expected = [process for process in alive if process.first_seen_at <= published_at or _runs(process, uid, revision)]
+    expected = [process for process in alive if _was_alive(process, published_at) or _runs(process, uid, revision)]
     applied = [process for process in expected if _runs(process, uid, revision)]
     lags = sorted(
         max(0.0, process.applied_at - published_at) for process in applied if process.first_seen_at <= published_at
@@ -140,6 +140,12 @@ def _alive(pods: Sequence[PodAnswer]) -> list[Process]:
             first = min(process.first_seen_at, other.first_seen_at)
             known[process.name] = replace(newer, first_seen_at=first)
     return list(known.values())
+
+
+def _was_alive(process: Process, published_at: float) -> bool:
+    """Alive when the revision was published: a server had heard of it, or it had applied another one by then."""
+    # A flag server that restarted sees everybody for the first time; that must not excuse those who lag.
+    return min(process.first_seen_at, process.applied_at) <= published_at
 
 
 def _runs(process: Process, uid: str, revision: int) -> bool:

@@ -103,6 +103,14 @@ def test_a_lower_revision_is_refused_unless_the_rollout_is_another() -> None:
     assert evaluator.apply(read_document(stamp(a_document(revision=1, uid="other"), FAR), "verification"))
 
 
+def test_a_lower_revision_stays_refused_after_a_document_in_doubt() -> None:
+    evaluator = an_evaluator(revision=5)
+    evaluator.forget()
+    assert not evaluator.apply(read_document(stamp(a_document(revision=4), FAR), "verification"))
+    assert evaluator.decide("user-1", "q").mode is Mode.OFF
+    assert evaluator.apply(read_document(stamp(a_document(revision=5), FAR), "verification"))
+
+
 def test_occupied_buckets_follow_the_cohorts() -> None:
     evaluator = an_evaluator()
     for number in range(300):
@@ -147,6 +155,7 @@ def test_a_document_in_doubt_is_refused(text: str, words: str) -> None:
         read_document(text, "verification")
 
 
+@pytest.mark.shows("S1-FLAG-07")
 @pytest.mark.parametrize(
     "value",
     [
@@ -155,7 +164,6 @@ def test_a_document_in_doubt_is_refused(text: str, words: str) -> None:
         {"mode": "Everything"},
         {"arm": "somebody"},
         {"topK": "many"},
-@pytest.mark.shows("S1-FLAG-07")
     ],
 )
 def test_a_value_out_of_range_is_never_used(value: dict[str, Any]) -> None:

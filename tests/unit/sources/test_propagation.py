@@ -43,6 +43,7 @@ def test_roles_are_counted_apart_and_laggards_named() -> None:
         (process(first_seen_at=PUBLISHED + 1), 1),  # came later, but runs it
         (process(revision=2, first_seen_at=PUBLISHED + 1), 0),  # came later: not waited for
         (process(revision=2), 1),
+        (process(revision=2, first_seen_at=PUBLISHED + 1, applied_at=PUBLISHED - 60), 1),  # the server restarted
         (process(uid="old"), 1),
     ],
 )
