@@ -103,9 +103,10 @@ class Reconciler:
                 return None
             if self._leadership.remaining <= 0:
                 return None
-            if entry.conflicts:
-                # What is not ours is not watched: whether the name is free now must be asked.
+            if entry.conflicts or entry.unsure:
+                # What is not ours is not watched, and a write without an answer may have landed: both must be asked.
                 await self.refresh(key)
+                entry.unsure = False
             try:
                 return await self._pass(entry, reason)
             except (Conflict, NotFound) as error:
@@ -148,6 +149,9 @@ class Reconciler:
             # Between its writes too, a rise ends when the right to write does: a paused process must not go on with it.
             async with asyncio.timeout(self._leadership.remaining):
                 await self._applier.apply(entry, decision)
+        except Unavailable:
+            entry.unsure = True
+            raise
         except TimeoutError as error:
             raise Unavailable("the Lease ended during a rise; it is left to the next leader") from error
 

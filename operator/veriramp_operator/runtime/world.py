@@ -56,6 +56,7 @@ class Entry:
 
     ``status``: the newest status, ahead of ``written`` by volatile fields only. ``flushed_at``: when ``written`` was
     written (seconds since the epoch). ``conflicts``: names of ours that others hold. ``unready_since``: by profile.
+    ``unsure``: a write got no answer, so it may have landed unseen.
     """
 
     rollout: Rollout
@@ -67,6 +68,7 @@ class Entry:
     propagation: PropagationSeen = field(default_factory=PropagationSeen)
     conflicts: dict[str, str] = field(default_factory=dict)
     refused: RefusedDocument | None = None
+    unsure: bool = False
     unready_since: dict[str, float] = field(default_factory=dict)
 
 
@@ -184,7 +186,7 @@ def _config_map(raw: Mapping[str, Any]) -> ConfigMapSeen:
     return ConfigMapSeen(
         uid=metadata["uid"],
         resource_version=str(metadata["resourceVersion"]),
-        # Our own document stays ours when somebody (a backup restored, an edit) dropped its owner: it still is in force.
+        # A document of ours whose owner was dropped (restored from a backup, edited) is still what clients obey.
         owner_uid=_controller(metadata) or (metadata.get("annotations") or {}).get(UID, ""),
         published=published_from(raw),
         document=document_from(raw),
