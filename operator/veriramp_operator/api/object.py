@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import reprlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
 
-from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.api.rollout import FlagsSpec, GateSpec, Name, OnNoData, RolloutSpec, WorkerSpec
 from veriramp_operator.api.status import RolloutStatus
 
 FINALIZER: Final = "veriramp.dev/safe-off"
@@ -20,7 +22,8 @@ REQUEST: Final = "veriramp.dev/request"
 class Rollout:
     """Identity, requests, spec and remembered status of one rollout.
 
-    ``spec`` is None when the stored object cannot be read by this version; ``spec_error`` then says why.
+    ``spec`` is None when the stored object cannot be read by this version; ``spec_error`` then says why, and
+    ``readable`` holds those of its fields (by Python name) that can be read, list items that cannot left out.
     """
 
     namespace: str
@@ -34,6 +37,7 @@ class Rollout:
     spec: RolloutSpec | None
     spec_error: str
     status: RolloutStatus
+    readable: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -57,6 +61,7 @@ def parse_rollout(raw: Mapping[str, Any]) -> Rollout:
         spec=spec,
         spec_error=problem,
         status=_status(raw.get("status") or {}),
+        readable={} if spec else dict(_readable(raw.get("spec") or {})),
     )
 
 
@@ -65,7 +70,36 @@ def _spec(raw: Mapping[str, Any]) -> tuple[RolloutSpec | None, str]:
         return RolloutSpec.model_validate(raw), ""
     except ValidationError as error:
         first = error.errors()[0]
-        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']} (found {first['input']!r})"
+        place = ".".join(str(part) for part in first["loc"])
+        return None, f"spec.{place}: {first['msg']} (found {reprlib.repr(first['input'])})"
+
+
+def _readable(raw: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What brings a rollout down must work although a newer version's field stands beside it."""
+    for name, each in _KEPT.items():
+        value = raw.get(to_camel(name))
+        if isinstance(value, list):
+            yield name, tuple(item for part in value for item in _read(each, part))
+        else:
+            yield from ((name, item) for item in _read(each, value))
+
+
+def _read(each: TypeAdapter[Any], value: object) -> list[Any]:
+    try:
+        return [] if value is None else [each.validate_python(value)]
+    except ValidationError:
+        return []
+
+
+_KEPT: Final[Mapping[str, TypeAdapter[Any]]] = {
+    "prometheus": TypeAdapter(Name),
+    "flags": TypeAdapter(FlagsSpec),
+    "workers": TypeAdapter(WorkerSpec),
+    "gates": TypeAdapter(GateSpec),
+    "on_no_data": TypeAdapter(OnNoData),
+    "kill_switch": TypeAdapter(bool),
+}
+"""Fields of a spec that are kept when the whole cannot be read; of a list, the type of one item."""
 
 
 def _status(raw: Mapping[str, Any]) -> RolloutStatus:

@@ -9,7 +9,7 @@ from typing import Final
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.object import ABORT, REQUEST
 from veriramp_operator.api.reasons import NoDataReason, Reason
-from veriramp_operator.api.rollout import RolloutSpec, StageSpec
+from veriramp_operator.api.rollout import FlagsSpec, RolloutSpec, StageSpec
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Observation, Problem, Requests, WorkerSeen
 from veriramp_operator.evidence.types import Failure, Samples
@@ -21,12 +21,16 @@ REFUSED_SECONDS: Final = 60.0
 
 
 def spec_of(entry: Entry) -> RolloutSpec:
-    """The spec, or where it cannot be read one that asks for exactly what is in force."""
+    """The spec, or where it cannot be read one that asks for exactly what is in force.
+
+    What of it can be read still counts: its kill switch and its gates go on bringing the rollout down.
+    """
     if entry.rollout.spec is not None:
         return entry.rollout.spec
     published = entry.config_map.published if entry.config_map else None
     vector = entry.status.parameters or (published.vector if published else OFF)
-    return RolloutSpec(stages=(_stage_at(vector, entry),), allow_unguarded=True)
+    readable = {"flags": _published_flags(entry), **entry.rollout.readable}
+    return RolloutSpec(stages=(_stage_at(vector, entry),), allow_unguarded=True, **readable)
 
 
 def observe(entry: Entry, samples: Mapping[str, Samples], config: OperatorConfig, now: float) -> Observation:
@@ -100,6 +104,14 @@ def _refused_queries(spec: RolloutSpec, samples: Mapping[str, Samples]) -> Itera
                     f"spec.gates[{index}] {gate.name!r}: Prometheus refuses its query: {answer.message}",
                 )
                 break
+
+
+def _published_flags(entry: Entry) -> FlagsSpec:
+    """The key and lease that clients know: another key would be no flag at all to them."""
+    document = entry.config_map.document if entry.config_map else None
+    if document is None:
+        return FlagsSpec()
+    return FlagsSpec().model_copy(update={"key": document.key, "lease_seconds": document.lease_seconds})
 
 
 def _stage_at(vector: Vector, entry: Entry) -> StageSpec:

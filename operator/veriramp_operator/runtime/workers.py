@@ -28,6 +28,8 @@ class Workers:
             profile = self._config.profiles.get(worker.profile)
             if profile is not None:
                 await self._one(entry, worker, profile, decided)
+        if entry.rollout.spec is None:
+            return  # a worker that cannot be read in the spec is no worker that left it
         wanted = {worker.profile for worker in spec.workers}
         for seen in tuple(entry.deployments.values()):
             if seen.profile not in wanted and seen.owner_uid == entry.rollout.uid and seen.desired:

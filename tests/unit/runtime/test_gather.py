@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.support.flags import a_document
 from veriramp_operator.api.config import Endpoint, OperatorConfig, Profile
 from veriramp_operator.api.object import parse_rollout
 from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine import decide
 from veriramp_operator.engine.types import Direction, Published
-from veriramp_operator.evidence.types import Failure, Reading, Samples
+from veriramp_operator.evidence.types import Failure, Reading, Samples, Series
 from veriramp_operator.resources.deployments import deployment_name
 from veriramp_operator.runtime.gather import observe, spec_of
 from veriramp_operator.runtime.world import ConfigMapSeen, DeploymentSeen, Entry, RefusedDocument
@@ -110,6 +112,37 @@ def test_a_spec_that_cannot_be_read_asks_for_what_is_in_force() -> None:
     assert (stage.mode, stage.canary_percent, stage.ranking_weight) == (Mode.LIVE, 5, 0.05)
     entry.status = entry.status.model_copy(update={"parameters": OFF})
     assert spec_of(entry).stages[0].mode is Mode.OFF
+
+
+UNREADABLE = {"stages": [{"name": "canary", "mode": "Later"}]}
+
+
+def test_what_brings_a_rollout_down_counts_although_the_spec_cannot_be_read() -> None:
+    novel = {"name": "novel", "onRegression": "KillSwitch", "selector": ["of", "another", "version"]}
+    entry = an_entry(**UNREADABLE, gates=[novel, GATE], workers=[{"profile": "orchestrator"}, {"novel": 1}])
+    entry.config_map = ConfigMapSeen("cm", "1", "5f0c", PUBLISHED, a_document(vector=LIVE, lease_seconds=90))
+    assert reasons(entry) == [Reason.INVALID_SPEC]
+    spec = spec_of(entry)
+    assert ([gate.name for gate in spec.gates], spec.kill_switch) == (["errors"], False)
+    assert [worker.profile for worker in spec.workers] == ["orchestrator"]
+    assert (spec.flags.key, spec.flags.lease_seconds) == ("verification", 90), "clients know no other"
+
+    bad = Samples((Reading(NOW, Series((2.0,)), Series((5.0,)), Series((NOW,))),))
+    fall = decide(spec, entry.status, observe(entry, {"errors": bad}, CONFIG, NOW), NOW)
+    assert (fall.direction, fall.reason, fall.vector.mode) == (Direction.FALL, Reason.REGRESSION, Mode.OFF)
+
+
+def test_the_kill_switch_of_a_spec_that_cannot_be_read_is_obeyed() -> None:
+    entry = an_entry(**UNREADABLE, killSwitch=True)
+    entry.config_map = ConfigMapSeen("cm", "1", "5f0c", PUBLISHED, a_document(vector=LIVE))
+    fall = decide(spec_of(entry), entry.status, observe(entry, {}, CONFIG, NOW), NOW)
+    assert (fall.direction, fall.reason, fall.vector.mode) == (Direction.FALL, Reason.KILL_SWITCH, Mode.OFF)
+
+
+def test_what_is_told_of_a_spec_that_cannot_be_read_is_short() -> None:
+    [problem] = observe(an_entry(stages={"a": "b" * 100_000}), {}, CONFIG, NOW).problems
+    assert problem.message.startswith("spec.stages: ")
+    assert len(problem.message) < 300
 
 
 def test_workers_remember_since_when_they_are_not_ready() -> None:
