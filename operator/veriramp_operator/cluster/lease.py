@@ -77,7 +77,7 @@ class LeaderElection:
             await asyncio.sleep(RETRY_SECONDS)
             if self._healthy():
                 await self._attempt()
-        _log.warning("leadership lost: the Lease was not renewed in %.0f s", RENEW_DEADLINE)
+        _log.warning("leadership lost: the Lease was not renewed in %.0f s, or another holds it", RENEW_DEADLINE)
 
     async def release(self) -> None:
         """Give the Lease up, so that a standby need not wait for it to run out."""
@@ -100,8 +100,8 @@ class LeaderElection:
         except (Unavailable, Conflict, NotFound, Refused, TimeoutError) as error:
             _log.info("Lease not renewed: %s", error)
             return
-        if won:
-            self._leads_until = started + RENEW_DEADLINE
+        # A Lease that somebody else holds (it was deleted or edited by hand) ends our rights before their time.
+        self._leads_until = started + RENEW_DEADLINE if won else 0.0
 
     async def _try_once(self) -> bool:
         try:

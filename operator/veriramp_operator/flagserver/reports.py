@@ -31,7 +31,7 @@ class Applied(Frozen):
     revision: Annotated[int, Field(ge=0)]
     namespace: Annotated[_Name, Field(exclude=True)]
     rollout: Annotated[_Name, Field(exclude=True)]
-    applied_at: float
+    applied_at: Annotated[float, Field(allow_inf_nan=False)]
     """The process's own clock at the application, seconds since 1970."""
     reported_at: float = 0.0
     first_seen_at: float = 0.0
@@ -49,7 +49,7 @@ class Reports:
             raise Refused(f"a report has at most {MAX_REPORT_BYTES} bytes, this one {len(body)}")
         try:
             report = Applied.model_validate(json.loads(body))
-        except (ValidationError, ValueError) as error:
+        except (ValidationError, ValueError, RecursionError) as error:
             raise Refused(f"not a report: {error}") from error
         where = (selector(report.namespace, report.rollout), report.process)
         known = self._latest.get(where)

@@ -27,6 +27,9 @@ old, and its author dead since."""
 
 RESTAMP_FRACTION: Final = 0.25
 
+TOMBSTONE_SECONDS: Final = 3600.0
+"""How long the all-off document of a deleted rollout is served; after that its clients have no flag, which is off."""
+
 EVERYWHERE: Final = ""
 """The scope of a server that watches all namespaces."""
 
@@ -57,6 +60,8 @@ class _Entry:
     tombstone: bool
     stamped: int
     payload: Payload
+    gone_since: float | None = None
+    """When a complete list first showed that the ConfigMap is gone."""
 
 
 class Store:
@@ -79,6 +84,7 @@ class Store:
         missing = [selector for selector in self._entries if _within(selector, scope) and selector not in found]
         for selector in missing:
             changed |= self.remove(selector)
+            self._bury(selector, now)
         self.confirm(scope, now)
         return changed
 
@@ -92,7 +98,7 @@ class Store:
                 self.refused += 1
                 return set()
             if document == held.document:
-                held.tombstone = False
+                held.tombstone, held.gone_since = False, None
                 return set()
         return self._hold(selector, document, tombstone=False)
 
@@ -128,7 +134,7 @@ class Store:
         self._lease_changed = now
         stale = {selector: entry for selector, entry in self._entries.items() if self._wants_stamp(entry)}
         for selector, entry in stale.items():
-            self._hold(selector, entry.document, tombstone=entry.tombstone)
+            self._hold(selector, entry.document, tombstone=False)
         return set(stale)
 
     @property
@@ -154,7 +160,17 @@ class Store:
         self._entries[selector] = _Entry(document, tombstone, until, payload(stamp(document, until)))
         return {selector}
 
+    def _bury(self, selector: str, now: float) -> None:
+        """Forget a rollout long gone: else every one that ever was would be kept and stamped for ever."""
+        entry = self._entries[selector]
+        if entry.gone_since is None:
+            entry.gone_since = now
+        elif now - entry.gone_since > TOMBSTONE_SECONDS:
+            del self._entries[selector]
+
     def _wants_stamp(self, entry: _Entry) -> bool:
+        if entry.tombstone:
+            return False
         seconds = entry.document.lease_seconds
         gained = self._lease_until(entry.document) - entry.stamped
         return seconds > 0 and gained >= RESTAMP_FRACTION * seconds

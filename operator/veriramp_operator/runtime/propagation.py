@@ -63,7 +63,9 @@ class PropagationPoller:
     def _url(self, pod: dict[str, object]) -> str:
         status = pod["status"]
         assert isinstance(status, dict)  # noqa: S101 the API's type
-        return f"http://{status['podIP']}:{self._server.http_port}"
+        address = str(status["podIP"])
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{self._server.http_port}"
 
     def _due(self) -> list[Key]:
         now = self._clock()

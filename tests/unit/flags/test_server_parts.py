@@ -95,7 +95,20 @@ def test_a_process_is_known_by_its_latest_report() -> None:
     assert [report.process for report in reports.of(ROLLOUT)] == ["p1"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"\xff", a_report(revision=-1), a_report(role="cat"), b"x" * 5000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"\xff",
+        b"[" * 4000,
+        a_report(revision=-1),
+        a_report(role="cat"),
+        a_report(appliedAt=float("nan")),
+        a_report(appliedAt=float("inf")),
+        b"x" * 5000,
+    ],
+)
 def test_what_is_no_report_is_refused(body: bytes) -> None:
     with pytest.raises(Refused):
         Reports().record(body, 1000.0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.flags import LIVE, OFF, ROLLOUT, SHADOW, a_document
-from veriramp_operator.flagserver.store import EVERYWHERE, UNKNOWN, Store
+from veriramp_operator.flagserver.store import EVERYWHERE, TOMBSTONE_SECONDS, UNKNOWN, Store
 from veriramp_operator.resources.flags import FlagDocument
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.document import read_document
@@ -171,3 +171,14 @@ def test_the_same_document_again_is_not_pushed() -> None:
     store = a_store(a_document())
     assert store.put(ROLLOUT, a_document()) == set()
     assert store.replace(EVERYWHERE, {ROLLOUT: a_document()}, 1030.0) == set()
+
+
+def test_a_rollout_long_gone_is_forgotten_and_until_then_not_stamped_anew() -> None:
+    store = a_store(a_document(revision=4))
+    for second in range(0, int(TOMBSTONE_SECONDS) + 1, 30):
+        store.replace(EVERYWHERE, {}, 1000.0 + second)
+        assert store.lease_seen(f"t{second}", 1000.0 + second) == set()
+        assert revision(store) == (5, Mode.OFF)
+    store.replace(EVERYWHERE, {}, 1001.0 + TOMBSTONE_SECONDS)
+    assert len(store) == 0
+    assert store.payload(ROLLOUT) is UNKNOWN

@@ -186,3 +186,11 @@ async def test_a_restarted_pod_of_the_same_identity_goes_on_at_once(store: Lease
     await a_replica(store, "first").attempt(0)
     again = a_replica(store, "first", clock=50.0)
     assert await again.attempt(50)
+
+
+async def test_a_lease_deleted_by_hand_and_taken_by_another_ends_leadership_at_once(store: LeaseStore) -> None:
+    first, second = a_replica(store, "first"), a_replica(store, "second")
+    assert await first.attempt(0)
+    store.lease = None
+    assert await second.attempt(1)
+    assert not await first.attempt(2), "it would go on writing beside the new leader until its own deadline"

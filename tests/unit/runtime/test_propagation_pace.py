@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import httpx
 import pytest
 
 from veriramp_operator.api.config import FlagServer
@@ -82,3 +83,12 @@ def test_many_at_rest_are_asked_less_often_each() -> None:
     assert rest > SETTLED_SECONDS
     assert asks_in(poller, clock, rest - 1) == 0
     assert asks_in(poller, clock, 2) == 900
+
+
+@pytest.mark.parametrize(
+    ("address", "url"), [("10.0.0.7", "http://10.0.0.7:8016"), ("fd00::7", "http://[fd00::7]:8016")]
+)
+def test_a_flag_server_pod_is_asked_at_its_address(address: str, url: str) -> None:
+    poller, _ = a_poller(0, 0)
+    assert poller._url({"status": {"podIP": address}}) == url
+    assert str(httpx.URL(url)) == url
