@@ -105,7 +105,9 @@ async def run(settings: Settings) -> int:
         results = await asyncio.gather(work, return_exceptions=True)
         await process.stop()
         stop_events.set()
-        await asyncio.gather(events, return_exceptions=True)
+        [events_end] = await asyncio.gather(events, return_exceptions=True)
+        if isinstance(events_end, Exception):
+            _log.error("the event source ended: %r", events_end, exc_info=events_end)
     finally:
         await api.close()
     for error in results:

@@ -137,7 +137,8 @@ class WorkQueue:
         try:
             delay = await self._process(key, reason)
         except Exception as error:  # noqa: BLE001 one broken rollout must not stop the others
-            self._waiting.setdefault(key, []).extend(waiting)
+            # Who gave up is not kept: during a long outage Alertmanager comes again and again.
+            self._waiting.setdefault(key, []).extend(future for future in waiting if not future.done())
             delay = self._backoff(key)
             # What the API server may answer on a bad day is told without a traceback.
             expected = isinstance(error, (Unavailable, Conflict, NotFound, Refused))

@@ -95,6 +95,7 @@ class Reconciler:
             self._world.config_map_missing(key)
 
     async def _until_written(self, key: Key, reason: str) -> float | None:
+        last: Exception | None = None
         for _ in range(TRIES):
             entry = self._world.get(key)
             if entry is None:
@@ -111,8 +112,9 @@ class Reconciler:
                 return await self._pass(entry, reason)
             except (Conflict, NotFound) as error:
                 _log.info("%s/%s: read again: %s", *key, error)
+                last = error
                 await self.refresh(key)
-        raise Conflict(f"{key[0]}/{key[1]}: {TRIES} conflicts in a row")
+        raise Conflict(f"{TRIES} conflicts in a row, the last: {last}") from last
 
     async def _pass(self, entry: Entry, reason: str) -> float | None:
         self._samplers.watch(entry.rollout.key, spec_of(entry))

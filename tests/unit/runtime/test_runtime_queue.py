@@ -145,6 +145,21 @@ async def test_a_given_up_future_does_not_break_the_pass() -> None:
         await wait_until(done(passes, 1), SECONDS, "the pass")
 
 
+async def test_who_gave_up_is_not_kept_through_an_outage() -> None:
+    passes = Passes(Unavailable("down"), Unavailable("down"))
+    queue = WorkQueue(passes)
+    for _ in range(100):
+        queue.next_pass(A).cancel()
+    waits = queue.next_pass(A)
+    queue.wake(A, "push")
+    kept = []
+    async with running(queue):
+        while not waits.done():
+            kept.append(len(queue._waiting.get(A, ())))
+            await asyncio.wait([waits], timeout=0.05)
+    assert max(kept[1:], default=1) == 1
+
+
 async def test_the_heap_keeps_the_earliest_look_and_passes_plan_the_next() -> None:
     passes = Passes(delay=0.01)
     queue = WorkQueue(passes)
