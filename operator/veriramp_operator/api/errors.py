@@ -37,7 +37,11 @@ class NotFound(VeriRampError):  # noqa: N818
 
 
 class Refused(VeriRampError):  # noqa: N818
-    """The API server refuses the request as it stands."""
+    """The API server refuses the request as it stands; ``status`` is its HTTP status, 0 where there was none."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Bug(VeriRampError):  # noqa: N818

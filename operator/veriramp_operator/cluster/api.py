@@ -139,7 +139,7 @@ def _ours(error: DynamicApiError, method: str, path: str) -> Exception:
         return NotFound(message)
     if error.status == 429 or error.status >= 500:  # noqa: PLR2004 HTTP statuses
         return Unavailable(message)
-    return Refused(message)
+    return Refused(message, int(error.status))
 
 
 def _summary(error: DynamicApiError) -> str:

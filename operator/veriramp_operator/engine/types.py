@@ -42,7 +42,8 @@ class Latch:
 class Published:
     """The flag ConfigMap as last read: the record that survives a crash between two writes.
 
-    ``published_at`` is in seconds since the epoch; ``stage`` is the name of the stage it was published for.
+    ``published_at`` is in seconds since the epoch; ``stage`` is the name of the stage it was published for; ``include``
+    and ``exclude`` are the (attribute, value) pairs that it lists.
     """
 
     uid: str
@@ -56,6 +57,8 @@ class Published:
     published_at: float
     latch: Latch | None = None
     generation: int = 0
+    include: tuple[tuple[str, str], ...] = ()
+    exclude: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

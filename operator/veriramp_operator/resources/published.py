@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from veriramp_operator.api.base import format_instant, parse_instant
@@ -20,6 +20,7 @@ from veriramp_operator.resources.flags_configmap import CONTENT_HASH, DIRECTION,
 FLAGS_SUFFIX: Final = "-flags"
 STAGE: Final = "veriramp.dev/stage"
 PUBLISHED_AT: Final = "veriramp.dev/published-at"
+USERS: Final = "veriramp.dev/users"
 
 
 def document_request(rollout: Rollout, spec: RolloutSpec, command: PublishFlags) -> flags.DocumentRequest:
@@ -41,16 +42,30 @@ def document_request(rollout: Rollout, spec: RolloutSpec, command: PublishFlags)
     )
 
 
+def narrowed(request: flags.DocumentRequest, published: Published | None) -> flags.DocumentRequest:
+    """The same request exposing nobody whom the published document does not: an edit of the lists waits for a rise."""
+    known_include, known_exclude = (published.include, published.exclude) if published else ((), ())
+    include = tuple(match for match in request.include if match in known_include)
+    exclude = (*request.exclude, *(match for match in known_exclude if match not in request.exclude))
+    return replace(request, include=include, exclude=exclude)
+
+
 def config_map_of(
-    rollout: Rollout, document: flags.FlagDocument, command: PublishFlags, now: float, precondition: Mapping[str, str]
+    rollout: Rollout,
+    document: flags.FlagDocument,
+    command: PublishFlags,
+    now: float,
+    precondition: Mapping[str, str],
+    request: flags.DocumentRequest | None = None,
 ) -> dict[str, Any]:
     """The ConfigMap to apply; ``precondition`` holds the uid and resourceVersion it must still have."""
+    users = {"include": request.include, "exclude": request.exclude} if request else {}
     body = flags.config_map(
         document,
         flags.Owner(f"{GROUP}/{VERSION}", KIND, rollout.name, rollout.uid),
         command.direction.value,
         _latch_text(command.latch),
-        {STAGE: command.stage, PUBLISHED_AT: format_instant(now)},
+        {STAGE: command.stage, PUBLISHED_AT: format_instant(now), USERS: json.dumps(users, sort_keys=True)},
     )
     body["metadata"].update(precondition)
     return body
@@ -61,6 +76,7 @@ def published_from(raw: Mapping[str, Any]) -> Published | None:
     notes = raw["metadata"].get("annotations") or {}
     try:
         document = flags.parse(raw.get("data") or {})
+        users = json.loads(notes.get(USERS, "{}"))
         return Published(
             uid=document.uid,
             revision=max(document.revision, flags.whole(int(notes[REVISION]), REVISION)),
@@ -73,8 +89,10 @@ def published_from(raw: Mapping[str, Any]) -> Published | None:
             published_at=parse_instant(notes[PUBLISHED_AT]),
             latch=_latch(notes.get(LATCH)),
             generation=document.generation,
+            include=_matches(users.get("include", ())),
+            exclude=_matches(users.get("exclude", ())),
         )
-    except (ConfigurationError, KeyError, ValueError, TypeError):
+    except (ConfigurationError, KeyError, ValueError, TypeError, AttributeError):
         return None
 
 
@@ -86,6 +104,10 @@ def document_from(raw: Mapping[str, Any]) -> flags.FlagDocument | None:
     except ConfigurationError:
         return None
     return document if document.content_hash == notes.get(CONTENT_HASH) else None
+
+
+def _matches(raw: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((str(attribute), str(value)) for attribute, value in raw)
 
 
 def _latch_text(latch: Latch | None) -> str | None:

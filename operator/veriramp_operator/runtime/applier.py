@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.errors import Conflict, NotFound, Refused, Unavailable
@@ -19,11 +20,13 @@ from veriramp_operator.engine import after_publish, needs_write
 from veriramp_operator.engine.types import Announce, Decision, Direction, PublishFlags, ReleaseFinalizer
 from veriramp_operator.resources import flags
 from veriramp_operator.resources.events import event
-from veriramp_operator.resources.published import config_map_of, document_request
+from veriramp_operator.resources.published import config_map_of, document_request, narrowed
 from veriramp_operator.runtime.gather import spec_of
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.runtime.workers import Workers
 from veriramp_operator.runtime.world import Entry, RefusedDocument, World
+
+UNPROCESSABLE: Final = 422
 
 _log = logging.getLogger("veriramp.applier")
 
@@ -54,6 +57,9 @@ class Applier:
         for command in decision.commands:
             if isinstance(command, Announce):
                 await self._announce(entry, command)
+        if decision.direction is not Direction.RISE:
+            # Last, and only once people were told: nothing about the workers makes a fall less safe.
+            await self._workers.apply(entry, spec_of(entry), decision.commands)
         if any(isinstance(command, ReleaseFinalizer) for command in decision.commands):
             await self.release(entry)
 
@@ -74,25 +80,24 @@ class Applier:
         if entry.status != entry.written:
             await self._write_status(entry, entry.status)
 
-    async def republish(self, entry: Entry, command: PublishFlags) -> None:
+    async def republish(self, entry: Entry, command: PublishFlags, request: flags.DocumentRequest) -> None:
         """Publish the same vector again, because what surrounds it (keys, lists, settings) was edited."""
-        spec = spec_of(entry)
-        document = flags.build(document_request(entry.rollout, spec, command))
+        document = flags.build(request)
         if self._accepted(entry, document, command):
-            await self._finish(entry, spec, entry.status, command, document)
+            await self._finish(entry, entry.status, command, request, document)
 
     async def _fall_or_hold(self, entry: Entry, decision: Decision, publish: PublishFlags | None) -> None:
-        spec, status = spec_of(entry), decision.status
-        if publish is not None:
-            document = flags.safe_document(document_request(entry.rollout, spec, publish))
-            await self._finish(entry, spec, status, publish, document)
-        else:
-            await self._remember(entry, spec, status)
-        await self._workers.apply(entry, spec, decision.commands)
+        if publish is None:
+            await self._remember(entry, decision.status)
+            return
+        published = entry.config_map.published if entry.config_map else None
+        request = narrowed(document_request(entry.rollout, spec_of(entry), publish), published)
+        await self._finish(entry, decision.status, publish, request, flags.safe_document(request))
 
     async def _rise(self, entry: Entry, decision: Decision, publish: PublishFlags) -> None:
         spec = spec_of(entry)
-        document = flags.build(document_request(entry.rollout, spec, publish))
+        request = document_request(entry.rollout, spec, publish)
+        document = flags.build(request)
         if not self._accepted(entry, document, publish):
             return
         status = decision.status
@@ -101,7 +106,9 @@ class Applier:
             status = status.model_copy(update={"pending": pending})
         await self._write_status(entry, status)
         await self._workers.apply(entry, spec, decision.commands)
-        await self._finish(entry, spec, status, publish, document)
+        if entry.refused_workers:
+            return
+        await self._finish(entry, status, publish, request, document)
 
     def _accepted(self, entry: Entry, document: flags.FlagDocument, command: PublishFlags) -> bool:
         previous = entry.config_map.document if entry.config_map else None
@@ -113,18 +120,19 @@ class Applier:
     async def _finish(
         self,
         entry: Entry,
-        spec: RolloutSpec,
         status: RolloutStatus,
         command: PublishFlags,
+        request: flags.DocumentRequest,
         document: flags.FlagDocument,
     ) -> None:
-        if not await self._publish(entry, command, document):
-            await self._remember(entry, spec, status)
+        if not await self._publish(entry, command, request, document):
+            await self._remember(entry, status)
             return
-        published = after_publish(status, command, document.content_hash, self._clock())
-        await self._remember(entry, spec, published)
+        await self._remember(entry, after_publish(status, command, document.content_hash, self._clock()))
 
-    async def _publish(self, entry: Entry, command: PublishFlags, document: flags.FlagDocument) -> bool:
+    async def _publish(
+        self, entry: Entry, command: PublishFlags, request: flags.DocumentRequest, document: flags.FlagDocument
+    ) -> bool:
         """False when the name is somebody else's, and that is known already: nothing was written."""
         rollout, seen = entry.rollout, entry.config_map
         name = flags.config_map_name(rollout.name)
@@ -135,7 +143,7 @@ class Applier:
             raise Conflict(f"ConfigMap {rollout.namespace}/{name} is not ours")
         entry.conflicts.pop(f"ConfigMap {name}", None)
         precondition = {"uid": seen.uid, "resourceVersion": seen.resource_version} if seen else {}
-        body = config_map_of(rollout, document, command, self._clock(), precondition)
+        body = config_map_of(rollout, document, command, self._clock(), precondition, request)
         if seen is None:
             answer = await self._api.create(CONFIG_MAPS, rollout.namespace, body)
         else:
@@ -144,9 +152,9 @@ class Applier:
         _log.info("%s/%s: revision %d published: %s", *rollout.key, command.revision, command.vector)
         return True
 
-    async def _remember(self, entry: Entry, spec: RolloutSpec, status: RolloutStatus) -> None:
+    async def _remember(self, entry: Entry, status: RolloutStatus) -> None:
         self._metrics.rollback(entry.rollout, entry.status, status)
-        bake = _bake_of(spec, status)
+        bake = _bake_of(spec_of(entry), status)
         if needs_write(entry.written, status, self._clock(), entry.flushed_at, bake):
             await self._write_status(entry, status)
         else:
@@ -180,6 +188,8 @@ class Applier:
         try:
             answer = await self._api.json_patch(ROLLOUTS, rollout.namespace, rollout.name, patch)
         except Refused as error:
+            if error.status != UNPROCESSABLE:
+                raise
             # A failed "test" is answered with 422: somebody wrote in between.
             raise Conflict(str(error)) from error
         self._world.rollout(answer)

@@ -87,6 +87,8 @@ def _problems(entry: Entry, samples: Mapping[str, Samples], config: OperatorConf
             )
     for name, holder in sorted(entry.conflicts.items()):
         yield Problem(Reason.NAME_CONFLICT, f"{name} exists and belongs to {holder}; rename the rollout or delete it")
+    for profile, why in sorted(entry.refused_workers.items()):
+        yield Problem(Reason.WORKERS_NOT_READY, f'Worker "{profile}": the API server refuses its Deployment: {why}')
     refused = entry.refused
     if refused and refused.generation == entry.rollout.generation and now < refused.at + REFUSED_SECONDS:
         yield Problem(Reason.DOCUMENT_REFUSED, refused.problem)

@@ -16,7 +16,7 @@ from veriramp_operator.cluster.api import CONFIG_MAPS, ROLLOUTS, Api
 from veriramp_operator.engine import decide
 from veriramp_operator.engine.types import Decision, Direction, PublishFlags
 from veriramp_operator.resources import flags
-from veriramp_operator.resources.published import document_request
+from veriramp_operator.resources.published import document_request, narrowed
 from veriramp_operator.runtime.applier import Applier
 from veriramp_operator.runtime.gather import observe, spec_of
 from veriramp_operator.runtime.metrics import Metrics
@@ -104,10 +104,6 @@ class Reconciler:
                 return None
             if self._leadership.remaining <= 0:
                 return None
-            if entry.conflicts or entry.unsure:
-                # What is not ours is not watched, and a write without an answer may have landed: both must be asked.
-                await self.refresh(key)
-                entry.unsure = False
             try:
                 return await self._pass(entry, reason)
             except (Conflict, NotFound) as error:
@@ -121,6 +117,11 @@ class Reconciler:
         before, decision = entry.status, self._decide(entry)
         if decision.direction is not Direction.FALL:
             # A fall waits for nothing; whatever rises was held before.
+            if entry.conflicts or entry.unsure:
+                # What is not ours is not watched, and a write without an answer may have landed: both must be asked.
+                await self.refresh(entry.rollout.key)
+                entry.unsure = False
+                decision = self._decide(entry)
             await self._applier.hold_finalizer(entry)
         if decision.direction is Direction.RISE:
             await self.refresh(entry.rollout.key)
@@ -170,9 +171,6 @@ class Reconciler:
             return
         if any(isinstance(command, PublishFlags) for command in decision.commands) or entry.rollout.deleting:
             return
-        if decision.vector.mode is Mode.LIVE and decision.reason not in _SETTLED:
-            # An edited list of users may widen who is exposed: that waits until a rise could happen too.
-            return
         command = PublishFlags(
             vector=decision.vector,
             revision=max(published.revision, status.flags.revision),
@@ -183,6 +181,12 @@ class Reconciler:
             latch=published.latch,
         )
         wanted = document_request(entry.rollout, spec_of(entry), command)
+        if decision.vector.mode is Mode.LIVE and decision.reason not in _SETTLED:
+            # An edited list of users may widen who is exposed: that part waits until a rise could happen too.
+            wanted = narrowed(wanted, published)
         same_generation = flags.build(replace(wanted, generation=published.generation))
         if same_generation.content_hash != published.content_hash:
-            await self._applier.republish(entry, replace(command, revision=command.revision + 1))
+            revision = command.revision + 1
+            await self._applier.republish(
+                entry, replace(command, revision=revision), replace(wanted, revision=revision)
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from veriramp_operator.api.config import OperatorConfig, Profile
-from veriramp_operator.api.errors import Conflict
+from veriramp_operator.api.errors import Conflict, Refused
 from veriramp_operator.api.rollout import RolloutSpec, Scaling, WorkerSpec
 from veriramp_operator.cluster.api import DEPLOYMENTS, Api, Json
 from veriramp_operator.engine.types import Command, ScaleWorkers
@@ -27,13 +27,24 @@ class Workers:
         for worker in spec.workers:
             profile = self._config.profiles.get(worker.profile)
             if profile is not None:
-                await self._one(entry, worker, profile, decided)
+                await self._one_or_why_not(entry, worker, profile, decided)
         if entry.rollout.spec is None:
             return  # a worker that cannot be read in the spec is no worker that left it
         wanted = {worker.profile for worker in spec.workers}
         for seen in tuple(entry.deployments.values()):
             if seen.profile not in wanted and seen.owner_uid == entry.rollout.uid and seen.desired:
                 await self._stop(entry, seen)
+
+    async def _one_or_why_not(
+        self, entry: Entry, worker: WorkerSpec, profile: Profile, decided: dict[str, int | None]
+    ) -> None:
+        try:
+            await self._one(entry, worker, profile, decided)
+        except Refused as error:
+            # A quota or an admission rule says no for as long as nobody changes it: told in status, asked again later.
+            entry.refused_workers[worker.profile] = str(error)
+        else:
+            entry.refused_workers.pop(worker.profile, None)
 
     async def _one(self, entry: Entry, worker: WorkerSpec, profile: Profile, decided: dict[str, int | None]) -> None:
         rollout = entry.rollout

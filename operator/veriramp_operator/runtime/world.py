@@ -56,7 +56,8 @@ class Entry:
 
     ``status``: the newest status, ahead of ``written`` by volatile fields only. ``flushed_at``: when ``written`` was
     written (seconds since the epoch). ``conflicts``: names of ours that others hold. ``unready_since``: by profile.
-    ``unsure``: a write got no answer, so it may have landed unseen.
+    ``unsure``: a write got no answer, so it may have landed unseen. ``refused_workers``: by profile, why the API server
+    refuses its Deployment.
     """
 
     rollout: Rollout
@@ -69,6 +70,7 @@ class Entry:
     conflicts: dict[str, str] = field(default_factory=dict)
     refused: RefusedDocument | None = None
     unsure: bool = False
+    refused_workers: dict[str, str] = field(default_factory=dict)
     unready_since: dict[str, float] = field(default_factory=dict)
 
 

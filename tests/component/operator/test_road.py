@@ -160,6 +160,28 @@ def test_an_edited_list_of_users_is_published_with_the_same_vector(
     site.until("its revision confirmed", lambda status: bool(status.flags and status.flags.revision == after.revision))
 
 
+def test_while_paused_an_exclusion_counts_at_once_and_an_inclusion_waits(
+    site: Site, operator: Operator, consumer: Flags
+) -> None:
+    site.apply(canary(site.namespace))
+    site.until_guarding()
+    spec = canary(site.namespace, paused=True)
+    spec["flags"]["include"] = [{"attribute": "group", "equals": "staff"}]
+    spec["flags"]["exclude"] = [{"attribute": "tenant", "equals": "regulated"}]
+    site.apply(spec)
+    wait_for(
+        lambda: consumer.decide("anybody", "query", {"tenant": "regulated"}).arm is Arm.EXCLUDED,
+        SECONDS,
+        "the tenant to be excluded",
+    )
+    assert consumer.decide("anybody", "query", {"group": "staff"}).arm is not Arm.FORCED
+    spec["paused"] = False
+    site.apply(spec)
+    wait_for(
+        lambda: consumer.decide("anybody", "query", {"group": "staff"}).arm is Arm.FORCED, SECONDS, "staff to be forced"
+    )
+
+
 def test_bad_alert_bodies_are_refused_with_a_sentence(operator: Operator) -> None:
     wait_for(lambda: operator.leads, SECONDS, "the operator to lead")
     answer = operator.push({"version": "3"})

@@ -94,6 +94,14 @@ def test_conflicts_and_refusals_stall() -> None:
     assert reasons(entry) == [Reason.NAME_CONFLICT, Reason.DOCUMENT_REFUSED]
 
 
+def test_a_worker_that_the_api_server_refuses_stalls_with_its_sentence() -> None:
+    entry = an_entry(workers=[{"profile": "orchestrator"}])
+    entry.refused_workers["orchestrator"] = "exceeded quota"
+    [problem] = observe(entry, {}, CONFIG, NOW).problems
+    assert problem.reason is Reason.WORKERS_NOT_READY
+    assert problem.message == 'Worker "orchestrator": the API server refuses its Deployment: exceeded quota'
+
+
 def test_a_query_that_prometheus_refuses_stalls_until_it_is_answered() -> None:
     bad = Reading(NOW, Failure(NoDataReason.BAD_QUERY, "parse error"), None, None)
     slow = Reading(NOW + 1, Failure(NoDataReason.TIMEOUT, "too slow"), None, None)

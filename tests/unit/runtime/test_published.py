@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,13 @@ from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Direction, Latch, PublishFlags
 from veriramp_operator.resources import flags
-from veriramp_operator.resources.published import config_map_of, document_from, document_request, published_from
+from veriramp_operator.resources.published import (
+    config_map_of,
+    document_from,
+    document_request,
+    narrowed,
+    published_from,
+)
 from veriramp_sdk.contract import Mode
 
 LIVE = Vector(mode=Mode.LIVE, sampling_rate=0.5, canary_percent=5, ranking_weight=0.05)
@@ -43,8 +50,8 @@ def a_command(vector: Vector = LIVE, latch: Latch | None = None) -> PublishFlags
 def written(command: PublishFlags, now: float = 1_800_000_000.5, **precondition: str) -> dict[str, Any]:
     rollout = a_rollout()
     assert rollout.spec is not None
-    document = flags.build(document_request(rollout, rollout.spec, command))
-    return config_map_of(rollout, document, command, now, precondition)
+    request = document_request(rollout, rollout.spec, command)
+    return config_map_of(rollout, flags.build(request), command, now, precondition, request)
 
 
 def test_what_was_published_is_read_back() -> None:
@@ -54,6 +61,7 @@ def test_what_was_published_is_read_back() -> None:
     assert (seen.uid, seen.revision, seen.generation) == ("5f0c", 7, 3)
     assert (seen.vector, seen.direction, seen.stage, seen.latch) == (LIVE, Direction.RISE, "canary", LATCH)
     assert (seen.salt, seen.sample_salt, seen.published_at) == ("a" * 32, "b" * 32, 1_800_000_000.5)
+    assert (seen.include, seen.exclude) == ((("group", "staff"),), ())
 
 
 @given(
@@ -130,6 +138,23 @@ def test_a_request_takes_lists_and_settings_from_the_spec() -> None:
     request = document_request(rollout, rollout.spec, a_command())
     assert (request.key, request.include, request.exclude) == ("verification", (("group", "staff"),), ())
     assert request.worker_settings == {"orchestrator": {"maxConcurrent": 10}}
+
+
+def test_a_narrowed_request_exposes_nobody_new_and_forgets_no_exclusion() -> None:
+    published = published_from(written(a_command()))
+    assert published is not None
+    published = replace(published, exclude=(("tenant", "regulated"),))
+    rollout = a_rollout(
+        flags={
+            "include": [{"attribute": "group", "equals": "staff"}, {"attribute": "team", "equals": "all"}],
+            "exclude": [{"attribute": "tenant", "equals": "new"}],
+        }
+    )
+    assert rollout.spec is not None
+    request = narrowed(document_request(rollout, rollout.spec, a_command()), published)
+    assert request.include == (("group", "staff"),)
+    assert request.exclude == (("tenant", "new"), ("tenant", "regulated"))
+    assert narrowed(request, None).include == ()
 
 
 def test_the_key_defaults_to_the_name() -> None:
