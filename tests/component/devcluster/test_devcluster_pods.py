@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 READY: dict[str, Any] = {"readinessProbe": {"httpGet": {"path": "/name", "port": 8080}, "periodSeconds": 1}}
 
+ELSEWHERE = "/media"
+"""A folder that every machine has; what a pod mounts there hides neither this tree nor its Python."""
+
 
 def test_a_deployment_becomes_available_with_an_address_for_each_pod(workloads: Workloads) -> None:
     workloads.deployment("web", 2, {"containers": [container(**READY)]})
@@ -79,7 +82,7 @@ def test_volumes_are_at_their_paths_and_follow_their_config_map(workloads: Workl
     mounts = [
         {"name": "content", "mountPath": "/run/veriramp/content"},
         {"name": "content", "mountPath": "/var/run/one/file", "subPath": "greeting"},
-        {"name": "scratch", "mountPath": "/tmp"},
+        {"name": "scratch", "mountPath": ELSEWHERE},
         {"name": "about", "mountPath": "/run/about"},
     ]
     volumes = [
@@ -87,7 +90,7 @@ def test_volumes_are_at_their_paths_and_follow_their_config_map(workloads: Workl
         {"name": "scratch", "emptyDir": {}},
         {"name": "about", "downwardAPI": {"items": [{"path": "me", "fieldRef": {"fieldPath": "metadata.name"}}]}},
     ]
-    writer = container("append", "/tmp/note", "from the first", name="writer", volumeMounts=mounts)
+    writer = container("append", f"{ELSEWHERE}/note", "from the first", name="writer", volumeMounts=mounts)
     spec = {"initContainers": [writer], "containers": [container(volumeMounts=mounts, **READY)], "volumes": volumes}
     workloads.pod("mounts", spec)
     address = workloads.ready_pod("mounts")
@@ -96,7 +99,7 @@ def test_volumes_are_at_their_paths_and_follow_their_config_map(workloads: Workl
         return ask(address, "/file", of=path).text
 
     assert content("/run/veriramp/content/greeting") == content("/run/one/file") == "one"
-    assert (content("/tmp/note"), content("/run/about/me")) == ("from the first", "mounts")
+    assert (content(f"{ELSEWHERE}/note"), content("/run/about/me")) == ("from the first", "mounts")
     workloads.config_map("content", greeting="two")
     wait_for(lambda: content("/run/veriramp/content/greeting") == "two", SECONDS, "the new content in the pod")
     assert content("/run/one/file") == "one", "a subPath is not updated, as in Kubernetes"
