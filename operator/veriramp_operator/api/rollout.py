@@ -165,6 +165,10 @@ class RampSpec(Frozen):
     """Rising fractions (0..1] of the way, with shape: Steps."""
 
 
+DEFAULT_BAKE: Final = {Mode.OFF: 0.0, Mode.SHADOW: 24 * 3600.0, Mode.LIVE: 48 * 3600.0}
+"""Seconds of bake of a stage that names none."""
+
+
 class StageSpec(Frozen):
     """A target vector with its ramp, bake and promotion rule."""
 
@@ -189,6 +193,11 @@ class StageSpec(Frozen):
     """When a stage without a decision is handled by onInconclusive; default 2 x bake."""
     promotion: Promotion = Promotion.AUTO
     """Auto goes on by itself; Manual waits for "kubectl veriramp promote"."""
+
+    @property
+    def bake_seconds(self) -> float:
+        """Healthy seconds to observe at the full vector: ``bake``, or the default of the mode."""
+        return DEFAULT_BAKE[self.mode] if self.bake is None else self.bake
 
 
 class PresenceSpec(Frozen):

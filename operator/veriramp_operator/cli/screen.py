@@ -7,13 +7,12 @@ from typing import Final
 
 from veriramp_operator.api.base import format_duration, format_instant
 from veriramp_operator.api.object import Rollout
-from veriramp_operator.api.rollout import RolloutSpec, StageSpec
+from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.status import Phase, RolloutStatus, Severity, VerdictKind
 from veriramp_operator.api.vector import OFF
 
 BAR: Final = 30
 STALE_SECONDS: Final = 30.0
-DEFAULT_BAKE_SECONDS: Final = {"Live": 48 * 3600.0, "Shadow": 24 * 3600.0, "Off": 0.0}
 _MARKS: Final = {
     VerdictKind.PASS: "ok",
     VerdictKind.REGRESSION: "BAD",
@@ -82,7 +81,7 @@ def _stage(spec: RolloutSpec, status: RolloutStatus) -> Iterator[str]:
     if stage.ramp is not None:
         done = f"{_short(status.stage.ramp_seconds)} of {_short(stage.ramp.duration)} healthy"
         yield f"  ramp       {_bar(status.stage.ramp_fraction)} {status.stage.ramp_fraction:>4.0%}  {done}"
-    bake = _bake(stage)
+    bake = stage.bake_seconds
     share = min(1.0, status.stage.bake_seconds / bake) if bake else 1.0
     yield f"  bake       {_bar(share)} {share:>4.0%}  {_short(status.stage.bake_seconds)} of {_short(bake)} healthy"
 
@@ -144,10 +143,6 @@ def _history(status: RolloutStatus) -> Iterator[str]:
     for line in status.history[-6:]:
         at = format_instant(line.at)[:19]
         yield f"    {at}Z  {line.direction:<4} {line.stage:<12} r{line.revision:<4} {line.reason}: {line.vector}"
-
-
-def _bake(stage: StageSpec) -> float:
-    return stage.bake if stage.bake is not None else DEFAULT_BAKE_SECONDS[stage.mode.value]
 
 
 def _bar(share: float) -> str:

@@ -20,7 +20,6 @@ from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.evidence import window_of
 from veriramp_sdk.contract import Mode
 
-DEFAULT_BAKE: Final = {Mode.OFF: 0.0, Mode.SHADOW: 24 * 3600.0, Mode.LIVE: 48 * 3600.0}
 MAX_BAKE_FACTOR: Final = 2.0
 
 
@@ -179,7 +178,7 @@ def _plan(same: _Same) -> Plan:
 
 
 def _rung(index: int, stage: StageSpec, vector: Vector, whole: str) -> Rung:
-    bake = DEFAULT_BAKE[stage.mode] if stage.bake is None else stage.bake
+    bake = stage.bake_seconds
     path = [stage.name, vector.to_api(), stage.ramp.to_api() if stage.ramp else None]
     return Rung(
         index,
