@@ -37,7 +37,7 @@ from veriramp_operator.engine.types import (
     ScaleWorkers,
     WorkerSeen,
 )
-from veriramp_operator.evidence.types import Samples, Verdict
+from veriramp_operator.evidence.types import Samples, Trial, Verdict
 from veriramp_sdk.contract import Mode, Role
 
 START = 1_800_000_000.0
@@ -168,7 +168,7 @@ class World:
     events: list[Announce] = field(default_factory=list)
     last: Decision | None = None
 
-    def judge(self, gate: GateSpec, _samples: Samples, now: float, since: float | None) -> Verdict:
+    def judge(self, gate: GateSpec, _samples: Samples, now: float, since: float | None, _trial: Trial) -> Verdict:
         """What the gate says now."""
         verdict: Verdict = self.says.get(gate.name, passes)(now)
         counts_from = 0.0 if since is None else since + (gate.window or 0.0)

@@ -246,6 +246,10 @@ class BaselineGate(Frozen):
     """PromQL of the stored baseline."""
     max_drop: Annotated[float, Field(gt=0, lt=1)]
     """Relative drop below the baseline that is a regression (0..1)."""
+    lower_query: Query | None = None
+    """PromQL of the lower end of the present value's confidence interval; only together with upperQuery."""
+    upper_query: Query | None = None
+    """PromQL of the upper end of the present value's confidence interval."""
 
 
 class BurnWindow(Frozen):
@@ -270,6 +274,8 @@ class BurnRateGate(Frozen):
     """Share of good events that is promised (0..1), for example 0.99."""
     windows: Annotated[tuple[BurnWindow, ...], Field(min_length=1, max_length=4)]
     """Pairs of windows; one pair above its rate in both is a breach."""
+    min_requests: Annotated[int, Field(ge=0)] = 100
+    """Fewest requests in a window for it to count: below, a few errors are no burn rate."""
 
 
 class FiringGate(Frozen):

@@ -61,6 +61,10 @@ class StageStatus(Frozen):
     bake_seconds: float = 0.0
     """Healthy seconds at the full vector."""
     start: Vector = OFF
+    began_at: Instant | None = None
+    """When the first revision of this stage was confirmed by the quorum."""
+    full_at: Instant | None = None
+    """When the stage's full vector was confirmed by the quorum."""
     reentry: bool = False
     approved: bool = False
     time_skipped: bool = False

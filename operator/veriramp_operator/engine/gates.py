@@ -13,10 +13,11 @@ from veriramp_operator.api.rollout import GateSpec, OnRegression
 from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
 from veriramp_operator.engine.stages import Plan
 from veriramp_operator.engine.types import Observation
-from veriramp_operator.evidence.types import Samples, Verdict
+from veriramp_operator.evidence.types import NO_TRIAL, Samples, Trial, Verdict
+from veriramp_sdk.contract import Mode
 
-Judge = Callable[[GateSpec, Samples, float, float | None], Verdict]
-"""``evidence.judge``: gate, samples, now, since (evidence about the time before it may neither pass nor trip)."""
+Judge = Callable[[GateSpec, Samples, float, float | None, Trial], Verdict]
+"""``evidence.judge``: gate, samples, now, since (evidence from before it neither passes nor trips), trial."""
 
 _NO_SAMPLES = Samples()
 _ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate is not asked in this stage")
@@ -66,6 +67,7 @@ def judge_all(
     """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
     known = {gate.name: gate for gate in status.gates}
     confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
+    trial = _trial(status)
     every = []
     for asking in plan.gates:
         gate = asking.gate
@@ -73,7 +75,7 @@ def judge_all(
             verdict = _ANOTHER_STAGE
         else:
             since = _since(gate, status, confirmed_at)
-            verdict = judge(gate, seen.samples.get(gate.name, _NO_SAMPLES), now, since)
+            verdict = judge(gate, seen.samples.get(gate.name, _NO_SAMPLES), now, since, trial)
         every.append(Judged(gate, verdict, asking.window, _kind_since(known.get(gate.name), verdict, now)))
     return _bench(plan, every)
 
@@ -99,6 +101,13 @@ def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]
     """The verdicts as status shows them; the same objects where nothing changed."""
     known = {gate.name: gate for gate in status.gates}
     return tuple(_gate_status(judged, known.get(judged.gate.name)) for judged in bench.all)
+
+
+def _trial(status: RolloutStatus) -> Trial:
+    stage, vector = status.stage, status.parameters
+    if stage is None or vector is None or vector.mode is not Mode.LIVE:
+        return NO_TRIAL
+    return Trial(vector.canary_percent, stage.began_at, stage.full_at)
 
 
 def _since(gate: GateSpec, status: RolloutStatus, confirmed_at: float) -> float | None:

@@ -22,6 +22,7 @@ from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import AlertGate, GateSpec, ThresholdGate
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence.alert import grade_alert
+from veriramp_operator.evidence.comparison import judge_comparison
 from veriramp_operator.evidence.firing import judge_firing
 from veriramp_operator.evidence.grade import Grade, Mark, age_problem
 from veriramp_operator.evidence.question import (
@@ -34,20 +35,23 @@ from veriramp_operator.evidence.question import (
 )
 from veriramp_operator.evidence.reasons import VerdictReason
 from veriramp_operator.evidence.threshold import grade_threshold
-from veriramp_operator.evidence.types import Reading, Samples, Verdict
+from veriramp_operator.evidence.types import NO_TRIAL, Reading, Samples, Trial, Verdict
 
 GAP_POLLS: Final = 2.5
 JITTER_POLLS: Final = 0.1
 
 
-def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = None) -> Verdict:
+def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = None, trial: Trial = NO_TRIAL) -> Verdict:
     """What the evidence says about one gate; pure and total.
 
     ``now`` in seconds since the epoch; readings from after it (a clock that went back) are ignored. ``since``: evidence
     that may speak about the time before it (evaluated before ``since`` + window) neither passes nor trips the gate.
+    ``trial``: the comparison of arms that the present stage makes; only ``comparison`` gates look at it.
     """
     if gate.firing is not None:
         return judge_firing(gate.firing, samples, now, since, window_of(gate))
+    if gate.comparison is not None:
+        return judge_comparison(gate, samples, now, since, trial)
     kind = gate.alert or gate.threshold
     if kind is None:
         return _no_data(VerdictReason.NOT_YET_SUPPORTED, "this kind of gate is not supported yet")

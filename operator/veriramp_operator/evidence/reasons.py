@@ -14,4 +14,5 @@ class VerdictReason(StrEnum):
     WARMING_UP = "WarmingUp"
     FIRING = "Firing"
     NOT_FIRING = "NotFiring"
+    NO_ARMS = "NoArms"
     NOT_YET_SUPPORTED = "NotYetSupported"

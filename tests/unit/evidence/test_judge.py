@@ -127,7 +127,6 @@ def test_the_default_age_follows_the_scrape_interval_of_the_endpoint() -> None:
         {"baseline": {"query": "a", "baselineQuery": "b", "maxDrop": 0.05}},
         {"burnRate": {"errors": "e", "total": "t", "objective": 0.99,
                       "windows": [{"long": "1h", "short": "5m", "rate": 14.4}]}},
-        {"comparison": {"events": "e_total", "total": "r_total"}},
         {},
     ],
 )  # fmt: skip
