@@ -57,12 +57,13 @@ def _scene(
     status = asked.status
     if _readable(seen):
         status = rollback.lift_by_generation(plan, status, seen.generation, now)
-    stage = None if spec.kill_switch else reanchor(plan, status.stage, standing.in_force, now)
     update: dict[str, Any] = {}
-    if stage is not status.stage:
-        update["stage"] = stage
     if (seen_by := propagation.propagated(spec, status, seen, now)) is not status.propagation:
         update["propagation"] = seen_by
+    stage = None if spec.kill_switch else reanchor(plan, status.stage, standing.in_force, now)
+    full = stage is not None and plan.at(stage).vector == standing.in_force
+    if (stage := propagation.confirmed_stage(stage, full, seen_by)) is not status.stage:
+        update["stage"] = stage
     if (applied := propagation.fall_applied(spec, status, seen, now)) is not status.rollback:
         update["rollback"] = applied
     if update:

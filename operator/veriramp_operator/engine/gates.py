@@ -1,6 +1,6 @@
 """Put every gate's question to its evidence, and keep the verdicts of one pass.
 
-Public: :class:`Judged`, :class:`Bench`, :func:`judge_all`.
+Public: :class:`Judged`, :class:`Bench`, :func:`judge_all`, :func:`gate_statuses`, :func:`trial_of`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def judge_all(
     """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
     known = {gate.name: gate for gate in status.gates}
     confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
-    trial = _trial(status)
+    trial = trial_of(status)
     every = []
     for asking in plan.gates:
         gate = asking.gate
@@ -103,7 +103,8 @@ def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]
     return tuple(_gate_status(judged, known.get(judged.gate.name)) for judged in bench.all)
 
 
-def _trial(status: RolloutStatus) -> Trial:
+def trial_of(status: RolloutStatus) -> Trial:
+    """The comparison of two arms that the present stage makes; no trial while nothing is Live."""
     stage, vector = status.stage, status.parameters
     if stage is None or vector is None or vector.mode is not Mode.LIVE:
         return NO_TRIAL

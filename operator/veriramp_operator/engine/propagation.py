@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from veriramp_operator.api.rollout import RolloutSpec
-from veriramp_operator.api.status import PropagationStatus, RollbackStatus, RolloutStatus
+from veriramp_operator.api.status import PropagationStatus, RollbackStatus, RolloutStatus, StageStatus
 from veriramp_operator.engine.types import Observation, PropagationSeen
 
 MOST_LAGGARDS = 10
@@ -61,6 +61,23 @@ def propagated(spec: RolloutSpec, status: RolloutStatus, seen: Observation, now:
         laggards=view.laggards[:MOST_LAGGARDS],
     )
     return old if new == old else new
+
+
+def confirmed_stage(stage: StageStatus | None, full: bool, propagation: PropagationStatus | None) -> StageStatus | None:
+    """The stage with the first confirmation of a revision in it, and of its full vector; both are sticky.
+
+    ``full``: the stage's full vector is in force. The same object when nothing changed.
+    """
+    if stage is None:
+        return None
+    began_at, full_at = stage.began_at, stage.full_at if full else None
+    confirmed_at = propagation.confirmed_at if propagation else None
+    if confirmed_at is not None:
+        began_at = max(confirmed_at, stage.entered_at) if began_at is None else began_at
+        full_at = max(confirmed_at, began_at) if full and full_at is None else full_at
+    if (began_at, full_at) == (stage.began_at, stage.full_at):
+        return stage
+    return stage.model_copy(update={"began_at": began_at, "full_at": full_at})
 
 
 def fall_applied(spec: RolloutSpec, status: RolloutStatus, seen: Observation, now: float) -> RollbackStatus | None:
