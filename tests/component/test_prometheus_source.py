@@ -185,7 +185,7 @@ async def test_what_prometheus_refuses_or_answers_in_another_type(
 @pytest.mark.shows("S1-ROLL-07")
 async def test_a_real_answer_becomes_a_verdict(monitoring: Monitoring) -> None:
     gate = alert_gate(expr="answer > 100", presence={"query": "sum(answer)", "min": 1}, selector="answer")
-    asked, now = questions(gate), time.time()
+    asked, now = questions(gate, "ns", "demo"), time.time()
     async with endpoint(monitoring.url) as source:
         assert asked.query
         assert asked.presence

@@ -21,16 +21,22 @@ class Questions:
     """The PromQL strings to ask as instant queries; None where the gate needs none.
 
     ``query``: the gate's own. ``presence``: proves that an empty answer is good news. ``newest``: the time of the
-    newest sample behind the answer, in seconds since the epoch.
+    newest sample behind the answer, in seconds since the epoch. ``baseline``, ``lower``, ``upper``: of a ``baseline``
+    gate. ``alertnames``: the alerting rules whose state is asked beside the query.
     """
 
     query: str | None = None
     presence: str | None = None
     newest: str | None = None
+    baseline: str | None = None
+    lower: str | None = None
+    upper: str | None = None
+    alertnames: tuple[str, ...] = ()
 
 
-def questions(gate: GateSpec) -> Questions:
-    """The queries that a sampler must ask for this gate; none at all for kinds that are not polled (yet)."""
+def questions(gate: GateSpec, namespace: str, name: str) -> Questions:
+    """The queries that a sampler must ask for this gate of the rollout; none for kinds that are not polled (yet)."""
+    del namespace, name
     query = query_of(gate)
     if query is None:
         return Questions()

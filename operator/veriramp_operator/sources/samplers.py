@@ -101,7 +101,7 @@ class Samplers:
         added, removed = self._cache.replace(key, spec, scrape_interval)
         self._drop(removed)
         for watch in added:
-            asked = questions(watch.gate)
+            asked = questions(watch.gate, *key)
             if endpoint is not None and asked.query is not None:
                 self._join((spec.prometheus, asked), endpoint, watch)
 

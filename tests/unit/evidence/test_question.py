@@ -10,18 +10,18 @@ from veriramp_operator.evidence import Questions, every_of, max_age_of, question
 
 
 def test_an_alert_asks_for_its_expression_its_presence_and_the_age_of_its_selector() -> None:
-    assert questions(alert_gate()) == Questions(
+    assert questions(alert_gate(), "ns", "demo") == Questions(
         "rate(errors_total[1m]) > 0.01", "rate(requests_total[1m])", "max(timestamp(requests_total))"
     )
 
 
 def test_a_bare_query_tells_its_own_age() -> None:
     gate = threshold_gate(query='latency{a="b"}', selector=None)
-    assert questions(gate) == Questions('latency{a="b"}', None, 'max(timestamp(latency{a="b"}))')
+    assert questions(gate, "ns", "demo") == Questions('latency{a="b"}', None, 'max(timestamp(latency{a="b"}))')
 
 
 def test_without_a_selector_no_age_is_asked() -> None:
-    assert questions(alert_gate(selector=None)).newest is None
+    assert questions(alert_gate(selector=None), "ns", "demo").newest is None
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_without_a_selector_no_age_is_asked() -> None:
     ],
 )
 def test_kinds_that_are_not_polled_ask_nothing(gate: GateSpec) -> None:
-    assert questions(gate) == Questions()
+    assert questions(gate, "ns", "demo") == Questions()
 
 
 @pytest.mark.parametrize(

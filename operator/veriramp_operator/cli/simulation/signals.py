@@ -94,7 +94,7 @@ class Signal:
 
     def __post_init__(self) -> None:
         """Work the gate's numbers out once."""
-        self._range = largest_range(questions(self.gate).query or "") or 0.0
+        self._range = largest_range(questions(self.gate, "", "").query or "") or 0.0
         threshold, base_rate = self.gate.threshold, self.traffic.base_rate
         written = _BOUND.search(self.gate.alert.expr) if self.gate.alert is not None else None
         if threshold is not None:
