@@ -21,7 +21,7 @@ from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence import judge, questions
-from veriramp_operator.evidence.types import Failure, Reading, Samples, Series
+from veriramp_operator.evidence.types import Failure, Matrix, Reading, Samples, Series
 from veriramp_operator.sources.prometheus import MOST_BYTES, PrometheusEndpoint
 
 START_SECONDS = 30.0
@@ -161,6 +161,24 @@ async def test_not_a_number_arrives_as_such(monitoring: Monitoring) -> None:
         answer = await source.instant("nothing", time.time())
     assert isinstance(answer, Series)
     assert str(answer.values) == "(nan,)"
+
+
+async def test_the_raw_samples_of_a_range(monitoring: Monitoring) -> None:
+    async with endpoint(monitoring.url) as source:
+        now = time.time()
+        matrix = await source.matrix("requests_total[30s]", now)
+        wrong = await source.matrix("requests_total", now)
+        refused = await source.matrix("requests_total[", now)
+    assert isinstance(matrix, Matrix)
+    (series,) = matrix.series
+    assert (series.labels["__name__"], series.labels["job"]) == ("requests_total", "exporter")
+    assert set(series.values) == {5.0}
+    assert len(series.at) == len(series.values) >= 2
+    assert list(series.at) == sorted(at for at in series.at if now - 30 <= at <= now)
+    assert isinstance(wrong, Failure)
+    assert wrong.reason is NoDataReason.WRONG_TYPE
+    assert isinstance(refused, Failure)
+    assert refused.reason is NoDataReason.BAD_QUERY
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,22 @@ Answer = Series | Failure
 
 
 @dataclass(frozen=True, slots=True)
+class RawSeries:
+    """The stored samples of one series, oldest first: times in seconds since the epoch, and ``__name__`` in labels."""
+
+    labels: Mapping[str, str]
+    at: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The answer of a range selector (``name{..}[15m]``): the raw samples of each series."""
+
+    series: tuple[RawSeries, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSeen:
     """One alerting rule as Prometheus lists it: ``health`` is ``ok``, ``unknown`` or ``err``.
 

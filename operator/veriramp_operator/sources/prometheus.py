@@ -1,7 +1,8 @@
-"""Ask one Prometheus-compatible HTTP API instant queries; every fault of it is a value.
+"""Ask one Prometheus-compatible HTTP API; every fault of it is a value.
 
-Public: :class:`PrometheusEndpoint`. Of an answer only the parsed floats and metric labels go on; no redirect is
-followed, no body above 4 MiB is read, no query takes longer than 10 s.
+Public: :class:`PrometheusEndpoint`, :func:`parse_answer`, :func:`parse_matrix`, :func:`parse_rules`. Of an answer only
+the parsed numbers and labels go on; no redirect is followed, no body above 4 MiB is read, no query takes longer than
+10 s. The API: prometheus.io/docs, "HTTP API".
 """
 
 from __future__ import annotations
@@ -9,25 +10,32 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.reasons import NoDataReason
-from veriramp_operator.evidence.types import Answer, Failure, Series
+from veriramp_operator.evidence.types import Answer, Failure, Matrix, RawSeries, RuleSeen, Series
 
 IN_FLIGHT: Final = 16
 TIMEOUT_SECONDS: Final = 10.0
 MOST_BYTES: Final = 4 * 1024 * 1024
-MOST_LABELLED_SERIES: Final = 10
+MOST_LABELLED_SERIES: Final = 50
 KEEPALIVE_SECONDS: Final = 60.0
 _LONGEST_MESSAGE: Final = 300
 
 Observe = Callable[[float, NoDataReason | None], None]
 """Told of each query: seconds it took, and the reason if it failed."""
+
+_QUERY: Final = "/api/v1/query"
+_RULES: Final = "/api/v1/rules"
+_Parameters = Sequence[tuple[str, str]]
+_T = TypeVar("_T")
+_Parse = Callable[[int, bytes], _T | Failure]
 
 
 class PrometheusEndpoint:
@@ -46,8 +54,9 @@ class PrometheusEndpoint:
         observe: Observe | None = None,
     ) -> None:
         self.scrape_interval = scrape_interval
-        self._url = _api_url(url)
-        self._place = f"{self._url.host}:{self._url.port or (443 if self._url.scheme == 'https' else 80)}"
+        base = _base_url(url)
+        self._urls = {path: base.copy_with(path=base.path.rstrip("/") + path) for path in (_QUERY, _RULES)}
+        self._place = f"{base.host}:{base.port or (443 if base.scheme == 'https' else 80)}"
         self._timeout, self._observe = timeout, observe
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._post = True
@@ -58,33 +67,49 @@ class PrometheusEndpoint:
                 max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT, keepalive_expiry=KEEPALIVE_SECONDS
             ),
         )
-        self._headers = _headers(self._url)
+        self._headers = _headers(base)
 
     async def instant(self, query: str, at: float) -> Answer:
         """The value of a query at a moment (seconds since the epoch).
 
         Whatever goes wrong is a Failure with its reason; nothing is raised for a fault of the other side.
         """
-        async with self._slots:
-            started = asyncio.get_running_loop().time()
-            answer = await self._ask({"query": query, "time": f"{at:.3f}"})
-            if self._observe is not None:
-                failed = answer.reason if isinstance(answer, Failure) else None
-                self._observe(asyncio.get_running_loop().time() - started, failed)
-        return answer
+        return await self._timed(_QUERY, (("query", query), ("time", f"{at:.3f}")), parse_answer)
+
+    async def matrix(self, query: str, at: float) -> Matrix | Failure:
+        """The raw samples that a range selector such as ``name{..}[15m]`` selects at a moment; faults as above."""
+        return await self._timed(_QUERY, (("query", query), ("time", f"{at:.3f}")), parse_matrix)
+
+    async def rules(self, alertnames: Sequence[str]) -> tuple[RuleSeen, ...] | Failure:
+        """The alerting rules of these names as the server knows them now; faults as above."""
+
+        def parse(status: int, body: bytes) -> tuple[RuleSeen, ...] | Failure:
+            return parse_rules(status, body, alertnames)
+
+        named = [("rule_name[]", name) for name in alertnames]
+        return await self._timed(_RULES, (("type", "alert"), ("exclude_alerts", "true"), *named), parse)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
 
-    async def _ask(self, parameters: dict[str, str]) -> Answer:
+    async def _timed(self, path: str, parameters: _Parameters, parse: _Parse[_T]) -> _T | Failure:
+        async with self._slots:
+            started = asyncio.get_running_loop().time()
+            answer = await self._ask(path, parameters, parse)
+            if self._observe is not None:
+                failed = answer.reason if isinstance(answer, Failure) else None
+                self._observe(asyncio.get_running_loop().time() - started, failed)
+        return answer
+
+    async def _ask(self, path: str, parameters: _Parameters, parse: _Parse[_T]) -> _T | Failure:
         try:
             async with asyncio.timeout(self._timeout):
-                status, body = await self._send(parameters)
-                if status == httpx.codes.METHOD_NOT_ALLOWED and self._post:
+                status, body = await self._send(path, parameters)
+                if status == httpx.codes.METHOD_NOT_ALLOWED and self._post and path == _QUERY:
                     # Some read-only proxies let nothing but GET through.
                     self._post = False
-                    status, body = await self._send(parameters)
+                    status, body = await self._send(path, parameters)
         except (TimeoutError, httpx.TimeoutException):
             return Failure(NoDataReason.TIMEOUT, f"{self._place} did not answer within {self._timeout:g} s")
         except httpx.ConnectError as error:
@@ -95,11 +120,11 @@ class PrometheusEndpoint:
             return Failure(
                 NoDataReason.TOO_LARGE, f"the answer is larger than {MOST_BYTES >> 20} MiB; aggregate the query"
             )
-        return parse_answer(status, body)
+        return parse(status, body)
 
-    async def _send(self, parameters: dict[str, str]) -> tuple[int, bytes | None]:
+    async def _send(self, path: str, parameters: _Parameters) -> tuple[int, bytes | None]:
         """Status and body; the body is None when it is too large to be read."""
-        response = await self._transport.handle_async_request(self._request(parameters))
+        response = await self._transport.handle_async_request(self._request(path, parameters))
         try:
             chunks, size = [], 0
             async for chunk in _stream(response):
@@ -111,19 +136,65 @@ class PrometheusEndpoint:
             await response.aclose()
         return response.status_code, b"".join(chunks)
 
-    def _request(self, parameters: dict[str, str]) -> httpx.Request:
-        encoded = urlencode(parameters).encode("ascii")
+    def _request(self, path: str, parameters: _Parameters) -> httpx.Request:
+        url, encoded = self._urls[path], urlencode(parameters).encode("ascii")
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout)
-        if self._post:
-            return httpx.Request(
-                "POST", self._url, headers=self._headers, content=encoded, extensions={"timeout": timeouts}
-            )
-        url = self._url.copy_with(query=encoded)
+        if self._post and path == _QUERY:
+            return httpx.Request("POST", url, headers=self._headers, content=encoded, extensions={"timeout": timeouts})
+        url = url.copy_with(query=encoded)
         return httpx.Request("GET", url, headers=self._headers, extensions={"timeout": timeouts})
 
 
 def parse_answer(status: int, body: bytes) -> Answer:
-    """Read the answer of ``/api/v1/query`` (prometheus.io/docs, "HTTP API"); total: any body makes an answer."""
+    """Read an instant vector; total: any body makes an answer."""
+    data = _data(status, body)
+    if isinstance(data, Failure):
+        return data
+    if data.get("resultType") != "vector":
+        return Failure(NoDataReason.WRONG_TYPE, f"the query returns a {data.get('resultType')}, not an instant vector")
+    try:
+        return _series(data["result"])
+    except _UNREADABLE:
+        return Failure(NoDataReason.WRONG_TYPE, "the query returns something else than numbers (a histogram?)")
+
+
+def parse_matrix(status: int, body: bytes) -> Matrix | Failure:
+    """Read a range vector; total: any body makes an answer."""
+    data = _data(status, body)
+    if isinstance(data, Failure):
+        return data
+    if data.get("resultType") != "matrix":
+        return Failure(NoDataReason.WRONG_TYPE, f"the query returns a {data.get('resultType')}, not a range vector")
+    try:
+        return Matrix(tuple(_raw(item) for item in data["result"]))
+    except _UNREADABLE:
+        return Failure(NoDataReason.WRONG_TYPE, "the query returns something else than numbers (a histogram?)")
+
+
+def parse_rules(status: int, body: bytes, alertnames: Sequence[str]) -> tuple[RuleSeen, ...] | Failure:
+    """Read the alerting rules of these names from a list of rules; total: any body makes an answer.
+
+    The names are looked for here too, because older servers list all rules whatever is asked.
+    """
+    data = _data(status, body)
+    if isinstance(data, Failure):
+        return data
+    try:
+        return tuple(
+            _rule(rule, float(group["interval"]))
+            for group in data["groups"]
+            for rule in group["rules"]
+            if rule.get("type") == "alerting" and rule["name"] in alertnames
+        )
+    except _UNREADABLE:
+        return Failure(NoDataReason.WRONG_TYPE, "the list of rules is not one of a Prometheus API")
+
+
+_UNREADABLE: Final = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+
+
+def _data(status: int, body: bytes) -> Mapping[str, Any] | Failure:
+    """What every good answer wraps, or why there is none."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -137,13 +208,7 @@ def parse_answer(status: int, body: bytes) -> Answer:
         first = warnings[0] if isinstance(warnings, list) else warnings
         return Failure(NoDataReason.PARTIAL_RESPONSE, f"answered with a warning: {_short(str(first))}")
     data = content.get("data")
-    kind = data.get("resultType") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or kind != "vector":
-        return Failure(NoDataReason.WRONG_TYPE, f"the query returns a {kind}, not an instant vector")
-    try:
-        return _series(data["result"])
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
-        return Failure(NoDataReason.WRONG_TYPE, "the query returns something else than numbers (a histogram?)")
+    return data if isinstance(data, dict) else Failure(NoDataReason.WRONG_TYPE, "the answer has no data")
 
 
 def _refusal(status: int, content: dict[str, Any]) -> Failure:
@@ -171,6 +236,24 @@ def _series(result: list[dict[str, Any]]) -> Series:
     return Series(values, labels)
 
 
+def _raw(item: dict[str, Any]) -> RawSeries:
+    labels = {str(name): str(value) for name, value in item["metric"].items()}
+    samples = item["values"]
+    return RawSeries(labels, tuple(float(at) for at, _ in samples), tuple(float(value) for _, value in samples))
+
+
+def _rule(rule: dict[str, Any], interval: float) -> RuleSeen:
+    evaluated = datetime.fromisoformat(str(rule["lastEvaluation"]))
+    return RuleSeen(
+        alertname=rule["name"],
+        health=str(rule["health"]),
+        # A rule that was never evaluated has a time in the year 1.
+        evaluated_at=evaluated.timestamp() if evaluated.year > 1 and evaluated.tzinfo is not None else 0.0,
+        interval=interval,
+        last_error=_short(str(rule.get("lastError") or "")),
+    )
+
+
 async def _stream(response: httpx.Response) -> Any:
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
@@ -179,7 +262,7 @@ async def _stream(response: httpx.Response) -> Any:
         yield chunk
 
 
-def _api_url(url: str) -> httpx.URL:
+def _base_url(url: str) -> httpx.URL:
     shown = url.rpartition("@")[2]  # what stands before it is a credential
     try:
         parsed = httpx.URL(url)
@@ -189,7 +272,7 @@ def _api_url(url: str) -> httpx.URL:
         ) from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise ConfigurationError(f"endpoint url {shown!r} is not http(s); write for example http://prometheus:9090")
-    return parsed.copy_with(path=parsed.path.rstrip("/") + "/api/v1/query", query=None, fragment=None)
+    return parsed.copy_with(query=None, fragment=None)
 
 
 def _headers(url: httpx.URL) -> dict[str, str]:
