@@ -257,11 +257,6 @@ def test_durations_read_back(text: str) -> None:
     ("path", "value", "says"),
     [
         ("/spec/onInconclusive", "Promote", "onInconclusive: Promote is not supported yet; write onInconclusive: Hold"),
-        (
-            "/spec/stages/2/ramp",
-            {"duration": "1h", "shape": "Steps", "steps": [1]},
-            'stage "canary-5": ramp shape Steps',
-        ),
         ("/spec/gates/3/stepDown", "24h", 'gate "precision-vs-baseline": stepDown is not supported yet'),
         ("/spec/gates/5/firing", {"alertnames": ["A"], "source": "Pull"}, 'gate "pager": firing source Pull'),
     ],

@@ -112,7 +112,7 @@ def _stage(stage: StageSpec) -> Iterator[str]:
 
 
 def _ramp(ramp: RampSpec) -> Iterator[str]:
-    if list(ramp.steps) != sorted(ramp.steps):
+    if any(before >= step for before, step in pairwise(ramp.steps)):
         yield "steps do not rise; write the fractions in rising order, for example steps: [0.25, 0.5, 1]"
     if ramp.shape is Shape.STEPS and not ramp.steps:
         yield "shape: Steps needs its steps; write for example steps: [0.25, 0.5, 1], or shape: Linear"
@@ -120,7 +120,9 @@ def _ramp(ramp: RampSpec) -> Iterator[str]:
         yield "shape: Linear has no steps; write shape: Steps, or remove steps"
     if ramp.duration <= 0:
         yield "duration is 0; write how long the ramp takes, for example 6h, or remove ramp"
-    if ramp.interval < 1:
+    if ramp.shape is Shape.STEPS and ramp.interval is not None:
+        yield "shape: Steps spreads its steps evenly over duration; remove interval"
+    if ramp.interval is not None and ramp.interval < 1:
         text = format_duration(ramp.interval)
         yield f"interval {text} is below 1s; write the time between two steps, for example 10m"
 

@@ -106,7 +106,7 @@ _STAGE: Final = (
 _STEPS_EXAMPLE: Final = "for example steps: [0.25, 0.5, 1]"
 _RAMP: Final = (
     Rule(
-        "!has(self.steps) || self.steps.isSorted()",
+        "!has(self.steps) || (self.steps.isSorted() && self.steps.all(s, self.steps.exists_one(t, t == s)))",
         f"steps do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}",
         say(
             f"steps %s do not rise; write the fractions in rising order, {_STEPS_EXAMPLE}",
@@ -129,7 +129,12 @@ _RAMP: Final = (
         field=".duration",
     ),
     Rule(
-        "duration(self.interval) >= duration('1s')",
+        "self.shape != 'Steps' || !has(self.interval)",
+        "shape: Steps spreads its steps evenly over duration; remove interval",
+        field=".interval",
+    ),
+    Rule(
+        "!has(self.interval) || duration(self.interval) >= duration('1s')",
         "interval is below 1s; write the time between two steps, for example 10m",
         say("interval %s is below 1s; write the time between two steps, for example 10m", "self.interval"),
         field=".interval",

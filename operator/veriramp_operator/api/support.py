@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from veriramp_operator.api.rollout import AlertSource, GateSpec, OnInconclusive, RolloutSpec, Shape
+from veriramp_operator.api.rollout import AlertSource, GateSpec, OnInconclusive, RolloutSpec
 
 _KINDS: Final = ("baseline", "burn_rate", "comparison")
 _WIRE: Final = {"baseline": "baseline", "burn_rate": "burnRate", "comparison": "comparison"}
@@ -24,12 +24,6 @@ def _plan(spec: RolloutSpec) -> Iterator[str]:
         yield "windows are not supported yet; remove them and use spec.paused to keep rises to a time of day"
     if spec.on_inconclusive is not OnInconclusive.HOLD:
         yield f"onInconclusive: {spec.on_inconclusive} is not supported yet; write onInconclusive: Hold"
-    for stage in spec.stages:
-        if stage.ramp is not None and stage.ramp.shape is not Shape.LINEAR:
-            yield (
-                f'stage "{stage.name}": ramp shape {stage.ramp.shape} is not supported yet; write shape: Linear, or one'
-                " stage per step"
-            )
 
 
 def _gate(gate: GateSpec) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The way from a stage's start to its vector, in steps of healthy time.
 
-Public: :class:`Pace`, :func:`pace_of`. A ramp is linear in all parameters at once; each step is a whole, quantised
+Public: :class:`Pace`, :func:`pace_of`, :func:`vector_at`. A step moves all parameters at once, to a whole, quantised
 vector. A re-entry after a retry takes at least three steps, each long enough for evidence of its own.
 """
 
@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from veriramp_operator.api.rollout import RampSpec, Shape
 from veriramp_operator.api.status import StageStatus
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.engine.stages import Plan, Rung
 
 REENTRY_STEPS: Final = 3
 LEAST_REENTRY_INTERVAL: Final = 1.0
+DEFAULT_INTERVAL: Final = 600.0
 LEAST_INTERVAL: Final = 1e-3
 """A shorter interval is no step at all: the ramp is then continuous."""
 _EPSILON: Final = 1e-6
@@ -23,10 +25,14 @@ _EPSILON: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """``duration`` and ``interval`` of a ramp in healthy seconds; a duration of 0 is a single step at once."""
+    """``duration`` and ``interval`` of a ramp in healthy seconds; a duration of 0 is a single step at once.
+
+    ``fractions``: how far (0..1] each step of a stepped ramp goes, one per interval; empty for a linear one.
+    """
 
     duration: float
     interval: float
+    fractions: tuple[float, ...] = ()
 
     def fraction(self, seconds: float) -> float:
         """How far (0..1) the ramp may be after so many healthy seconds: the last step that is due."""
@@ -34,7 +40,10 @@ class Pace:
             return 1.0
         if self.interval < LEAST_INTERVAL:
             return seconds / self.duration
-        return min(1.0, int((seconds + _EPSILON) / self.interval) * self.interval / self.duration)
+        taken = int((seconds + _EPSILON) / self.interval)
+        if self.fractions:
+            return self.fractions[min(taken, len(self.fractions)) - 1] if taken > 0 else 0.0
+        return min(1.0, taken * self.interval / self.duration)
 
     def next_step_in(self, seconds: float) -> float:
         """Healthy seconds until the next step is due."""
@@ -47,14 +56,23 @@ class Pace:
 def pace_of(plan: Plan, rung: Rung, stage: StageStatus) -> Pace:
     """The ramp of the stage as declared, or stretched to a re-entry."""
     ramp = rung.spec.ramp
-    declared = Pace(ramp.duration, ramp.interval) if ramp else Pace(0.0, 0.0)
+    declared = _declared(ramp) if ramp else Pace(0.0, 0.0)
     if not stage.reentry:
+        return declared
+    if len(declared.fractions) >= REENTRY_STEPS:
         return declared
     if declared.duration > 0:
         shortest = declared.duration / REENTRY_STEPS
         return Pace(declared.duration, min(declared.interval or shortest, shortest))
     interval = max((LEAST_REENTRY_INTERVAL, *(asking.window for asking in plan.gates)))
     return Pace(REENTRY_STEPS * interval, interval)
+
+
+def _declared(ramp: RampSpec) -> Pace:
+    if ramp.shape is Shape.LINEAR or not ramp.steps:
+        return Pace(ramp.duration, DEFAULT_INTERVAL if ramp.interval is None else ramp.interval)
+    fractions = ramp.steps if ramp.steps[-1] >= 1 else (*ramp.steps, 1.0)
+    return Pace(ramp.duration, ramp.duration / len(fractions), fractions)
 
 
 def vector_at(stage: StageStatus, rung: Rung, pace: Pace, seconds: float) -> Vector:
