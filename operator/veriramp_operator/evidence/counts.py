@@ -1,0 +1,198 @@
+"""Fold raw counters of two arms into what they grew by, interval by interval.
+
+Public: :class:`Ledger` (raw series in, :class:`~veriramp_operator.evidence.types.Counts` out), :func:`extend` (further
+intervals onto counts), :data:`Row`, :func:`problem_of`, :func:`newest_of`, :func:`trial_start`.
+
+* Growth is counted per series between two samples of it that are at most :data:`STALE_SECONDS` apart. A value below
+  the one before is a restarted process: the whole new value is growth. The first sample of a series counts nothing.
+* It falls into the interval of the later sample, on an absolute grid of one scrape interval. Events and total of one
+  process are scraped at one instant, so both fall into the same interval, whatever the offset of its scrapes.
+* An interval is closed once everything up to its end has been read. A sample that arrives later counts in the first
+  open interval: nothing is counted twice, nothing that was closed changes.
+* The newest :data:`FINE` intervals stay one scrape long. Older ones are merged by :data:`MERGED` into aligned blocks,
+  those again beyond :data:`COARSE` of them, and so on: 30 days make fewer than 2,000. What is merged depends on the
+  ends of the intervals and the newest time alone, so reading a whole history gives exactly what following it gave.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from veriramp_operator.api.reasons import NoDataReason
+from veriramp_operator.evidence.types import Counts, Failure, RawSeries, Trial
+
+FINE: Final = 512
+COARSE: Final = 256
+MERGED: Final = 8
+STALE_SECONDS: Final = 300.0
+TRIAL_SECONDS: Final = 30 * 86400.0
+"""A trial that lasts longer (a guard) begins anew, with a fresh budget of errors, this often."""
+
+Row = tuple[float, float, float, float, float, float]
+"""One interval: at (its end), seconds, treatment events, treatment total, control events, control total."""
+
+ARMS: Final = ("treatment", "control")
+_SCRAPES_BEFORE_STALE: Final = 2.5
+_ROUNDING: Final = 1e-6
+
+
+class Ledger:
+    """The growth of two counters in both arms since an instant, read chunk by chunk.
+
+    ``since``: seconds since the epoch; samples before it are not looked at. ``scrape``: seconds between two scrapes.
+    """
+
+    def __init__(self, since: float, scrape: float) -> None:
+        self.since, self.scrape = since, scrape
+        self.counts = Counts(since, since)
+        self._stale = max(STALE_SECONDS, _SCRAPES_BEFORE_STALE * scrape)
+        self._closed = _floor(since / scrape)
+        self._last: dict[tuple[int, frozenset[tuple[str, str]]], tuple[float, float]] = {}
+
+    def fold(self, events: Iterable[RawSeries], total: Iterable[RawSeries], until: float) -> None:
+        """Count what two counters grew by; everything of them up to ``until`` is in these or in earlier chunks.
+
+        Chunks go forward and may overlap. The interval that ``until`` falls into stays open for the next chunk.
+        """
+        closed = _floor(until / self.scrape)
+        if closed <= self._closed:
+            return
+        cells: dict[int, list[float]] = {}
+        for offset, counter in enumerate((events, total)):
+            for series in counter:
+                arm = series.labels.get("arm", "")
+                if arm in ARMS:
+                    self._follow(2 * ARMS.index(arm) + offset, series, closed, cells)
+        until = closed * self.scrape
+        rows = [self._row(index, cell) for index, cell in sorted(cells.items()) if any(cell)]
+        self.counts = extend(self.counts, rows, until, self.scrape)
+        self._closed = closed
+        self._last = {key: last for key, last in self._last.items() if last[0] > until - self._stale}
+
+    def _follow(self, column: int, series: RawSeries, closed: int, cells: dict[int, list[float]]) -> None:
+        key = (column, frozenset(series.labels.items()))
+        last = self._last.get(key)
+        # What is older is forgotten, so it cannot be told whether it has been counted.
+        oldest = max(self.since, self._closed * self.scrape - self._stale)
+        for at, value in zip(series.at, series.values, strict=True):
+            index = _ceil(at / self.scrape)
+            if index > closed:
+                break
+            if at <= oldest or not math.isfinite(value) or (last is not None and at <= last[0]):
+                continue
+            if last is not None and at - last[0] <= self._stale:
+                growth = value - last[1] if value >= last[1] else value
+                cells.setdefault(max(index, self._closed + 1), [0.0] * 4)[column] += growth
+            last = (at, value)
+        if last is not None:
+            self._last[key] = last
+
+    def _row(self, index: int, cell: list[float]) -> Row:
+        at = index * self.scrape
+        return (at, min(self.scrape, at - self.since), cell[0], cell[1], cell[2], cell[3])
+
+
+def extend(counts: Counts, rows: Sequence[Row], until: float, scrape: float) -> Counts:
+    """Counts with further intervals, each a scrape long, and the older ones merged; ``until``: all up to it is read.
+
+    Intervals must rise and lie after the known ones; without requests they may be left out.
+    """
+    at = counts.at[-1] if counts.at else counts.since
+    added = [row for row in rows if at < row[0] <= until]
+    columns = _columns(counts)
+    if added:
+        columns = [known + new for known, new in zip(columns, zip(*added, strict=True), strict=True)]
+    before, now = _fine_from(_floor(counts.until / scrape)), _fine_from(_floor(until / scrape))
+    block = MERGED
+    while before != now:
+        columns = _merge(columns, (before * scrape, now * scrape), block * scrape, counts.since)
+        block *= MERGED
+        before, now = (_block_start(index - COARSE * block // MERGED, block) for index in (before, now))
+    return Counts(counts.since, max(until, counts.until), *columns)
+
+
+def problem_of(events: Iterable[RawSeries], total: Iterable[RawSeries], names: tuple[str, str]) -> Failure | None:
+    """Why two counters cannot be compared: an arm without requests exported, or without events beside its requests.
+
+    ``names``: of the events and of the total.
+    """
+    counted, asked = ({series.labels.get("arm") for series in counter} for counter in (events, total))
+    for name, seen in ((names[1], asked), (names[0], counted)):
+        missing = [arm for arm in ARMS if arm not in seen]
+        if missing:
+            return Failure(NoDataReason.NOT_YET_EXPOSED, _not_exposed(name, missing, rest=bool(seen)))
+    return None
+
+
+def newest_of(total: Iterable[RawSeries]) -> float | None:
+    """When the arm that is further behind was last scraped (seconds since the epoch); None when one has no sample."""
+    newest: dict[str, float] = {}
+    for series in total:
+        arm = series.labels.get("arm", "")
+        if arm in ARMS and series.at:
+            newest[arm] = max(newest.get(arm, -math.inf), series.at[-1])
+    return min(newest.values()) if len(newest) == len(ARMS) else None
+
+
+def trial_start(trial: Trial, now: float) -> float | None:
+    """When the counting of a trial begins: with the stage, and every 30 days anew; None before it has begun."""
+    if trial.began_at is None:
+        return None
+    return trial.began_at + max(0, math.floor((now - trial.began_at) / TRIAL_SECONDS)) * TRIAL_SECONDS
+
+
+def _not_exposed(name: str, missing: list[str], *, rest: bool) -> str:
+    arms = " and ".join(f'arm="{arm}"' for arm in missing)
+    message = f"{name} has no series with {arms}, namespace and rollout of this rollout"
+    if rest:
+        return f"{message}; export it with the value 0 from the start, not from the first event on"
+    return f"{message}; count it with the labels namespace, rollout and arm, as the SDK's metrics are"
+
+
+def _fine_from(index: int) -> int:
+    """The end of the newest interval that is merged when the newest of all ends at ``index`` (in scrapes)."""
+    return _block_start(index - FINE, MERGED)
+
+
+def _block_start(index: int, block: int) -> int:
+    return index // block * block
+
+
+def _merge(
+    columns: list[tuple[float, ...]], span: tuple[float, float], block: float, since: float
+) -> list[tuple[float, ...]]:
+    """Intervals that end in (span[0], span[1]] merged into blocks; both ends of the span lie between two blocks."""
+    first, last = (bisect_right(columns[0], end + _ROUNDING * block) for end in span)
+    blocks: dict[int, list[float]] = {}
+    for row in zip(*(column[first:last] for column in columns), strict=True):
+        sums = blocks.setdefault(_ceil(row[0] / block), [0.0] * 4)
+        for place, value in enumerate(row[2:]):
+            sums[place] += value
+    merged = [(index * block, min(block, index * block - since), *sums) for index, sums in blocks.items()]
+    if not merged:
+        return columns
+    return [
+        column[:first] + new + column[last:] for column, new in zip(columns, zip(*merged, strict=True), strict=True)
+    ]
+
+
+def _columns(counts: Counts) -> list[tuple[float, ...]]:
+    return [
+        counts.at,
+        counts.seconds,
+        counts.treatment_events,
+        counts.treatment_total,
+        counts.control_events,
+        counts.control_total,
+    ]
+
+
+def _floor(number: float) -> int:
+    return math.floor(number + _ROUNDING)
+
+
+def _ceil(number: float) -> int:
+    return math.ceil(number - _ROUNDING)
