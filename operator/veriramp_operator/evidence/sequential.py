@@ -1,0 +1,370 @@
+"""Is the treatment worse than the control? Two sequential tests that may be asked after every scrape.
+
+Public: :func:`compare` for a stage's :class:`Counts` at once, :class:`Monitor` for interval after interval (the same
+answers to the last bit), both returning a :class:`Comparison`; :func:`smallest_effect` for planning;
+:class:`Interval` and :class:`Terms` as inputs.
+
+    compare(counts, began_at=..., full_at=..., direction=..., tolerance=0.1, alpha=0.05, stage_seconds=86400.0)
+
+    monitor = Monitor(Terms(direction, tolerance, alpha, began_at, stage_seconds))
+    monitor.add(Interval(at, seconds, k_t, r_t, k_c, r_c))
+    monitor.comparison(full_at)
+
+(a) *Interval*: an asymptotic confidence sequence for the contrast (see :mod:`.tally`), with the variance measured over
+the intervals, from 20 intervals on. (b) *Ratio*: an e-process of conditional binomials over a grid of worsenings,
+flattened by the dispersion that earlier intervals showed. Both are mixtures over restarts: half of their budget is for
+a change that is bad from the beginning, half is spread over later beginnings so that its sum stays below 1 for any
+length of the trial. (a) has four fifths of alpha, (b) one fifth, so both together stay within it. docs/adr/0006 tells
+what was measured.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Final
+
+from veriramp_operator.api.rollout import Direction
+from veriramp_operator.evidence.mixture import log_normal_mixture, normal_bound, tuned
+from veriramp_operator.evidence.tally import (
+    FIRST_SHARE,
+    WORSENINGS,
+    Interval,
+    Tally,
+    Terms,
+    counted,
+    dispersion,
+    nothing,
+    usable,
+)
+from veriramp_operator.evidence.types import Counts
+
+__all__ = ["Comparison", "Interval", "Monitor", "Terms", "compare", "smallest_effect"]
+
+FEWEST_INTERVALS: Final = 20
+"""Intervals before (a) says anything, of the stage and of each restart."""
+FEWEST_FOR_RATIO: Final = 3
+"""Intervals before (b) says anything: one strange scrape is no breakage."""
+BEST_AT: Final = 60.0
+"""Scrapes at which the bounds of (a) are tightest."""
+RESTART_EVERY: Final = 300.0
+"""Seconds between restarts of (a); (b) restarts with each interval."""
+RATIO_SHARE: Final = 0.2
+"""Share of alpha that (b) has."""
+LEANS_AT: Final = 1.0
+"""Standard errors by which the contrast must be past the tolerance to lean bad."""
+Columns = tuple[tuple[float, ...], ...]
+SLACK: Final = 1e-3
+"""Seconds by which an interval may begin before the trial: rounding of time stamps."""
+REMEMBERED: Final = 256
+"""Monitors kept between calls of :func:`compare`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What the two arms say about each other.
+
+    ``regression``: worse than the tolerance beyond doubt; ``by``: the test that says so, ``interval`` or ``ratio``,
+    ``since``: the beginning (seconds since the epoch) from which it says so. ``lower``, ``upper``: one-sided bounds
+    (each at alpha, valid at every scrape) of treatment rate - control rate over the bake at the full vector, or over
+    the ramp while that is all there is; NaN without requests in both arms. ``treatment_rate``, ``control_rate``: events
+    per request over the same time; ``ratio``: of the two, infinite when only the control has none. ``leans_bad``: past
+    the tolerance by a standard error or more, without being sure. ``within_tolerance``: surely inside the tolerance.
+    ``smallest_detectable``: relative worsening (0.3 = 30 %) that would have shown itself by the end of the stage, were
+    it there from the beginning; None when nothing can be detected any more. ``scrapes``: intervals in which both arms
+    were asked; ``treatment_requests``, ``control_requests``: requests counted over the bake.
+    """
+
+    regression: bool
+    by: str
+    since: float | None
+    lower: float
+    upper: float
+    treatment_rate: float
+    control_rate: float
+    ratio: float
+    leans_bad: bool
+    within_tolerance: bool
+    smallest_detectable: float | None
+    scrapes: int
+    treatment_requests: float
+    control_requests: float
+
+
+class Monitor:
+    """The comparison of a trial, fed with one interval after the other, oldest first."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms: Final = terms
+        self._tallies = [nothing(terms.began_at)]
+        self._restarts = [0]
+
+    def add(self, interval: Interval) -> None:
+        """Count an interval; one that began before the trial, or in which an arm was silent, says nothing."""
+        began_at, last = self.terms.began_at, self._tallies[-1]
+        if not usable(interval) or interval.at <= last.at or interval.at - interval.seconds < began_at - SLACK:
+            return
+        if last.intervals and (interval.at - began_at) // RESTART_EVERY > (last.at - began_at) // RESTART_EVERY:
+            self._restarts.append(last.intervals)
+        self._tallies.append(counted(self._tallies, interval, self.terms))
+
+    def forget(self, after: float) -> None:
+        """Drop every interval that ended later than ``after`` (seconds since the epoch)."""
+        keep = bisect_right(self._tallies, after, lo=1, key=attrgetter("at"))
+        del self._tallies[keep:]
+        while self._restarts[-1] >= keep:
+            self._restarts.pop()
+
+    def comparison(self, full_at: float | None) -> Comparison:
+        """What all intervals so far say; ``full_at``: when the bake at the full vector began, None while it has not."""
+        now = self._tallies[-1]
+        spread = dispersion(now)
+        scale = max(spread, _least_dispersion(now)) if math.isfinite(spread) else math.nan
+        by, since = "", self._by_interval(scale)
+        if since is not None:
+            by = "interval"
+        elif (since := self._by_ratio()) is not None:
+            by = "ratio"
+        bake = self._at(full_at)
+        lower, upper, inside = self._bounds(bake, scale)
+        treatment, control = _rates(bake, now)
+        return Comparison(
+            regression=bool(by),
+            by=by,
+            since=since,
+            lower=lower,
+            upper=upper,
+            treatment_rate=treatment,
+            control_rate=control,
+            ratio=treatment / control if control else math.inf if treatment else math.nan,
+            leans_bad=not by and self._leans_bad(scale),
+            within_tolerance=inside and full_at is not None,
+            smallest_detectable=self._smallest(scale),
+            scrapes=now.intervals,
+            treatment_requests=now.treatment_total - bake.treatment_total,
+            control_requests=now.control_total - bake.control_total,
+        )
+
+    def _by_interval(self, scale: float) -> float | None:
+        """Start of the restart that weighs most when the mixture over all of them is beyond its budget."""
+        tallies, terms = self._tallies, self.terms
+        now = tallies[-1]
+        if now.intervals < FEWEST_INTERVALS or terms.factor <= 0 or not now.variance > 0:
+            return None
+        alpha = (1 - RATIO_SHARE) * terms.alpha
+        rho = tuned(self._scrape_variance() * scale * BEST_AT, alpha)
+        evidence, best, since = 0.0, 0.0, None
+        for number, start in enumerate(self._restarts):
+            if now.intervals - start < FEWEST_INTERVALS:
+                break
+            old = tallies[start]
+            if (contrast := now.contrast - old.contrast) <= 0:
+                continue
+            share = FIRST_SHARE
+            if number:
+                share = terms.share_between(tallies[self._restarts[number - 1]].at, old.at)
+            gain = share * math.exp(min(log_normal_mixture(contrast, (now.variance - old.variance) * scale, rho), 500))
+            evidence += gain
+            if gain > best:
+                best, since = gain, old.at
+        return since if evidence >= 1 / alpha else None
+
+    def _by_ratio(self) -> float | None:
+        """Start of the likeliest breakage when the mixture over restarts and worsenings is beyond its budget."""
+        now, terms = self._tallies[-1], self.terms
+        if now.intervals < FEWEST_FOR_RATIO or sum(now.evidence) / len(WORSENINGS) < 1 / (RATIO_SHARE * terms.alpha):
+            return None
+        which = max(range(len(WORSENINGS)), key=now.evidence.__getitem__)
+        return min(self._tallies[:-1], key=lambda tally: tally.logs[which]).at
+
+    def _scrape_variance(self) -> float:
+        """Poisson variance per interval of late: old intervals may have been merged."""
+        now = self._tallies[-1]
+        back = self._tallies[max(0, now.intervals - int(BEST_AT))]
+        late = (now.variance - back.variance) / max(now.intervals - back.intervals, 1)
+        return late if late > 0 else now.variance / max(now.intervals, 1)
+
+    def _at(self, instant: float | None) -> Tally:
+        """The sums at an instant: after the first interval that ended at or after it, unless it ended just there."""
+        if instant is None:
+            return self._tallies[0]
+        index = bisect_right(self._tallies, instant + SLACK, lo=1, key=attrgetter("at")) - 1
+        straddles = self._tallies[index].at < instant - SLACK and index + 1 < len(self._tallies)
+        return self._tallies[index + straddles]
+
+    def _bounds(self, bake: Tally, scale: float) -> tuple[float, float, bool]:
+        """One-sided bounds of the difference of the rates, and whether the worse one is inside the tolerance."""
+        now, terms = self._tallies[-1], self.terms
+        weight = now.weight - bake.weight
+        if weight <= 0 or not math.isfinite(scale):
+            return math.nan, math.nan, False
+        intervals = now.intervals - bake.intervals
+        mean = (now.contrast - bake.contrast) / weight
+        one_more = _control_share(bake, now) ** 2  # no events at all are no proof that there will be none
+        variance = (now.variance - bake.variance) * scale + one_more
+        rho = tuned(max(self._scrape_variance() * scale, one_more) * BEST_AT, terms.alpha)
+        reach = normal_bound(variance, rho, terms.alpha) / weight
+        _, control = _rates(bake, now)
+        allowed = (terms.factor - 1.0) * control
+        ends = sorted(allowed + terms.sign * (mean + side * reach) for side in (-1, 1))
+        enough = intervals >= FEWEST_INTERVALS
+        return ends[0], ends[1], enough and mean + reach <= 0
+
+    def _leans_bad(self, scale: float) -> bool:
+        tallies = self._tallies
+        now = tallies[-1]
+        if now.intervals < FEWEST_INTERVALS or self.terms.factor <= 0:
+            return False
+        starts = (tallies[0], tallies[max(0, now.intervals - int(BEST_AT))])
+        return any(
+            now.contrast - old.contrast > LEANS_AT * math.sqrt((now.variance - old.variance) * scale) > 0
+            for old in starts
+        )
+
+    def _smallest(self, scale: float) -> float | None:
+        now, terms = self._tallies[-1], self.terms
+        elapsed = now.at - terms.began_at
+        left = max(terms.stage_seconds - elapsed, 0.0)
+        if now.control_events <= 0 or elapsed <= 0 or terms.factor <= 0 or not math.isfinite(scale):
+            return None
+        growth = 1 + left / elapsed
+        return smallest_effect(
+            direction=terms.direction,
+            control_rate=now.control_events / now.control_total,
+            treatment_requests=now.treatment_total * growth,
+            control_requests=now.control_total * growth,
+            scrapes=max(now.intervals * growth, 1.0),
+            tolerance=terms.tolerance,
+            alpha=terms.alpha,
+            dispersion=scale,
+        )
+
+
+def smallest_effect(
+    *,
+    direction: Direction,
+    control_rate: float,
+    treatment_requests: float,
+    control_requests: float,
+    scrapes: float,
+    tolerance: float,
+    alpha: float,
+    dispersion: float = 1.0,
+) -> float | None:
+    """The relative worsening (0.3 = 30 %) that test (a) finds in half of all cases by the end of such a stage.
+
+    ``control_rate``: events per request, > 0; requests and ``scrapes``: over the whole stage; ``dispersion``: variance
+    per Poisson variance. None when there is nothing to compare, or not even the loss of every good event would show.
+    """
+    if min(control_rate, treatment_requests, control_requests) <= 0 or scrapes < FEWEST_INTERVALS:
+        return None
+    sign = 1.0 if direction is Direction.LOWER_IS_BETTER else -1.0
+    budget, factor, effect = (1 - RATIO_SHARE) * alpha, 1 + sign * tolerance, tolerance
+    for _ in range(8):  # the variance depends on the effect: a few rounds settle it
+        rates = max(1 + sign * effect, 0.0) / treatment_requests + factor**2 / control_requests
+        variance = max(dispersion * control_rate * rates, 1e-300)
+        rho = tuned(variance * BEST_AT / scrapes, budget)
+        effect = tolerance + normal_bound(variance, rho, budget * FIRST_SHARE) / control_rate
+    return effect if sign > 0 or effect <= 1 else None
+
+
+def compare(
+    counts: Counts,
+    *,
+    began_at: float,
+    full_at: float | None,
+    direction: Direction,
+    tolerance: float,
+    alpha: float,
+    stage_seconds: float,
+) -> Comparison:
+    """What the counts of a stage say, the same as a :class:`Monitor` fed with them.
+
+    ``began_at``, ``full_at``: seconds since the epoch, see :class:`Trial`; ``tolerance``: relative, ``alpha``: over the
+    whole stage; ``stage_seconds``: how long the trial lasts at most. Remembers what it has counted, so that counts that
+    grew by an interval, or were merged here and there, cost little.
+    """
+    terms = Terms(direction, tolerance, alpha, began_at, stage_seconds)
+    key = (terms, counts.at[:1], counts.treatment_total[:1], counts.control_total[:1])
+    memory = _memories.pop(key, None) or _Memory(Monitor(terms), Counts(counts.since, counts.since))
+    memory.see(counts)
+    comparison = memory.comparison(full_at)
+    _memories[key] = memory
+    if len(_memories) > REMEMBERED:
+        _memories.pop(next(iter(_memories)), None)
+    return comparison
+
+
+class _Memory:
+    """A monitor, the counts that it was fed with and its last answer."""
+
+    def __init__(self, monitor: Monitor, counts: Counts) -> None:
+        self._monitor = monitor
+        self._counts = counts
+        self._answer: tuple[float | None, Comparison] | None = None
+
+    def see(self, counts: Counts) -> None:
+        if counts is self._counts:
+            return
+        same = _common_length(_columns(self._counts), _columns(counts))
+        if same < len(self._counts.at):
+            self._monitor.forget(counts.at[same - 1] if same else -math.inf)
+        for interval in zip(*(column[same:] for column in _columns(counts)), strict=True):
+            self._monitor.add(Interval(*interval))
+        self._counts, self._answer = counts, None
+
+    def comparison(self, full_at: float | None) -> Comparison:
+        if self._answer is None or self._answer[0] != full_at:
+            self._answer = (full_at, self._monitor.comparison(full_at))
+        return self._answer[1]
+
+
+_memories: dict[tuple[object, ...], _Memory] = {}
+
+
+def _columns(counts: Counts) -> tuple[tuple[float, ...], ...]:
+    return (
+        counts.at,
+        counts.seconds,
+        counts.treatment_events,
+        counts.treatment_total,
+        counts.control_events,
+        counts.control_total,
+    )
+
+
+def _common_length(old: Columns, new: Columns) -> int:
+    """How many intervals at the beginning are the same."""
+    low, high = 0, min(len(old[0]), len(new[0]))
+    if all(a[:high] == b[:high] for a, b in zip(old, new, strict=True)):
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if all(a[low:middle] == b[low:middle] for a, b in zip(old, new, strict=True)):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _rates(old: Tally, now: Tally) -> tuple[float, float]:
+    """Events per request in both arms between two tallies; NaN without requests."""
+    treatment, control = now.treatment_total - old.treatment_total, now.control_total - old.control_total
+    return (
+        (now.treatment_events - old.treatment_events) / treatment if treatment > 0 else math.nan,
+        (now.control_events - old.control_events) / control if control > 0 else math.nan,
+    )
+
+
+def _control_share(old: Tally, now: Tally) -> float:
+    control = now.control_total - old.control_total
+    return control / (control + now.treatment_total - old.treatment_total)
+
+
+def _least_dispersion(tally: Tally) -> float:
+    """Variance of independent yes-or-no events per Poisson variance; estimates below it are luck."""
+    total = tally.treatment_total + tally.control_total
+    rate = (tally.treatment_events + tally.control_events) / total if total > 0 else 0.0
+    return max(1.0 - rate, 0.05)

@@ -1,0 +1,186 @@
+"""Running sums of a trial: what the sequential tests need to know after each interval.
+
+Public: :class:`Interval`, :class:`Terms`, :class:`Tally`, :func:`nothing`, :func:`usable`, :func:`counted`,
+:func:`dispersion`.
+
+The compared quantity is the *contrast* of an interval: treatment rate minus ``factor`` x control rate, turned so that
+worse is positive; its mean is at most 0 exactly when the change stays inside the tolerance. An interval has the weight
+r_T r_C / (r_T + r_C), so that no mixing of times with many and with few requests can look like an effect.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from veriramp_operator.api.rollout import Direction
+from veriramp_operator.evidence.mixture import log_ratio
+
+BLOCK: Final = 4
+"""Intervals per block of the second estimate of dispersion: bursts last longer than one scrape."""
+PRIOR_DISPERSION: Final = 3.0
+PRIOR_INTERVALS: Final = 5.0
+"""What the ratio test assumes of the dispersion before it has seen any, and how many intervals that is worth."""
+WORSENINGS: Final = (1.5, 2.0, 3.0, 5.0, 10.0)
+"""Grid of the ratio test: how many times worse than the tolerance allows."""
+FIRST_SHARE: Final = 0.5
+"""Share of the error budget for a change that is bad from the beginning; the rest is spent over the restarts."""
+_HUGE: Final = 600.0
+
+
+class Interval(NamedTuple):
+    """What the counters of both arms grew by in the ``seconds`` before ``at`` (seconds since the epoch)."""
+
+    at: float
+    seconds: float
+    treatment_events: float
+    treatment_total: float
+    control_events: float
+    control_total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is compared, fixed for a trial.
+
+    ``tolerance``: relative worsening that is acceptable; ``alpha``: probability of a false regression over the whole
+    trial; ``began_at``: start of the trial; ``stage_seconds``: how long it is expected to last at most.
+    """
+
+    direction: Direction
+    tolerance: float
+    alpha: float
+    began_at: float
+    stage_seconds: float
+
+    @property
+    def sign(self) -> float:
+        """1 when more events are worse, -1 when they are better."""
+        return 1.0 if self.direction is Direction.LOWER_IS_BETTER else -1.0
+
+    @property
+    def factor(self) -> float:
+        """The treatment rate per control rate at which the tolerance ends; 0: nothing is ever too bad."""
+        return max(1.0 + self.sign * self.tolerance, 0.0)
+
+    def share_between(self, since: float, until: float) -> float:
+        """Share of the error budget for restarts between two instants: over all time less than 1 - FIRST_SHARE."""
+        horizon = max(self.stage_seconds, 1.0)
+        before, after = (max(at - self.began_at, 0.0) for at in (since, until))
+        return max((1 - FIRST_SHARE) * (after / (after + horizon) - before / (before + horizon)), 0.0)
+
+
+class Tally(NamedTuple):
+    """The sums after an interval.
+
+    ``contrast``, ``weight``, ``variance``: sums of w d', w and the Poisson variance of w d'. ``squares``, ``expected``:
+    sums of w d'^2 and its Poisson expectation, ``block_*``: the same over overlapping blocks. ``evidence``: for each
+    worsening, the likelihood ratio summed over weighted restarts; ``logs``: its logarithm since the beginning.
+    """
+
+    at: float
+    intervals: int
+    treatment_events: float
+    treatment_total: float
+    control_events: float
+    control_total: float
+    contrast: float
+    weight: float
+    variance: float
+    squares: float
+    expected: float
+    block_squares: float
+    block_contrast: float
+    block_weight: float
+    block_expected: float
+    evidence: tuple[float, ...]
+    logs: tuple[float, ...]
+
+
+_NONE: Final = (0.0,) * len(WORSENINGS)
+
+
+def nothing(began_at: float) -> Tally:
+    """The sums at the beginning of a trial."""
+    return Tally(began_at, 0, *(0.0,) * 13, evidence=_NONE, logs=_NONE)
+
+
+def usable(interval: Interval) -> bool:
+    """Whether an interval says anything: all finite, none negative, both arms asked."""
+    return (
+        all(map(math.isfinite, interval))
+        and interval.treatment_events >= 0 <= interval.control_events
+        and interval.treatment_total > 0 < interval.control_total
+    )
+
+
+def counted(tallies: Sequence[Tally], interval: Interval, terms: Terms) -> Tally:
+    """The sums after one more interval, for which :func:`usable` holds; ``tallies``: after each earlier one."""
+    last = tallies[-1]
+    _, _, k_t, r_t, k_c, r_c = interval
+    factor, weight = terms.factor, r_t * r_c / (r_t + r_c)
+    contrast = weight * terms.sign * (k_t / r_t - factor * k_c / r_c)
+    variance = weight * weight * (k_t / (r_t * r_t) + factor * factor * k_c / (r_c * r_c))
+    evidence, logs = _grown(last, interval, terms)
+    total = last.contrast + contrast
+    heavy, spread = last.weight + weight, last.variance + variance
+    back = tallies[-BLOCK] if len(tallies) >= BLOCK else None
+    block_weight = heavy - back.weight if back else 0.0
+    block_contrast = total - back.contrast if back else 0.0
+    return Tally(
+        interval.at,
+        last.intervals + 1,
+        last.treatment_events + k_t,
+        last.treatment_total + r_t,
+        last.control_events + k_c,
+        last.control_total + r_c,
+        total,
+        heavy,
+        spread,
+        last.squares + contrast * contrast / weight,
+        last.expected + variance / weight,
+        last.block_squares + (block_contrast * block_contrast / block_weight if back else 0.0),
+        last.block_contrast + block_contrast,
+        last.block_weight + block_weight,
+        last.block_expected + ((spread - back.variance) / block_weight if back else 0.0),
+        evidence,
+        logs,
+    )
+
+
+def dispersion(tally: Tally) -> float:
+    """How many times the Poisson variance the contrasts have: over intervals or over blocks, whichever is more.
+
+    NaN when there is too little to say.
+    """
+    n = tally.intervals
+    if n < 2 or tally.expected <= 0:  # noqa: PLR2004 a variance needs two
+        return math.nan
+    single = (tally.squares - tally.contrast**2 / tally.weight) / (n - 1) * n / tally.expected
+    blocks = n - BLOCK + 1
+    if blocks < 2 * BLOCK or tally.block_expected <= 0:
+        return max(single, 0.0)
+    centred = tally.block_squares - tally.block_contrast**2 / tally.block_weight
+    return max(single, centred / tally.block_expected * blocks / (blocks - BLOCK + 1))
+
+
+def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    at, _, k_t, r_t, k_c, r_c = interval
+    if terms.factor <= 0:
+        return last.evidence, last.logs
+    weight = terms.share_between(last.at, at) + (FIRST_SHARE if last.intervals == 0 else 0.0)
+    seen = dispersion(last)
+    known = last.intervals if math.isfinite(seen) else 0
+    scale = max(
+        1.0, (PRIOR_INTERVALS * PRIOR_DISPERSION + known * (seen if known else 0.0)) / (PRIOR_INTERVALS + known)
+    )
+    null, exposure = terms.factor, r_t / r_c
+    evidence, logs = [], []
+    for worse, before, log in zip(WORSENINGS, last.evidence, last.logs, strict=True):
+        alternative = null * worse if terms.sign > 0 else null / worse
+        gain = log_ratio(k_t, k_c, exposure, null, alternative) / scale
+        logs.append(log + gain)
+        evidence.append(min((before + weight) * math.exp(max(min(gain, _HUGE), -_HUGE)), 1e280))
+    return tuple(evidence), tuple(logs)
