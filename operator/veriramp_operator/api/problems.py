@@ -120,8 +120,13 @@ def _ramp(ramp: RampSpec) -> Iterator[str]:
         yield "shape: Linear has no steps; write shape: Steps, or remove steps"
     if ramp.duration <= 0:
         yield "duration is 0; write how long the ramp takes, for example 6h, or remove ramp"
-    if ramp.shape is Shape.STEPS and ramp.interval is not None:
-        yield "shape: Steps spreads its steps evenly over duration; remove interval"
+    if ramp.shape is Shape.STEPS and ramp.interval is not None and ramp.steps:
+        taken = len(ramp.steps) + (ramp.steps[-1] < 1)
+        if round(taken * ramp.interval, 3) != round(ramp.duration, 3):
+            yield (
+                f"{taken} steps of {format_duration(ramp.interval)} do not take {format_duration(ramp.duration)};"
+                " remove interval (shape: Steps spreads its steps evenly over duration)"
+            )
     if ramp.interval is not None and ramp.interval < 1:
         text = format_duration(ramp.interval)
         yield f"interval {text} is below 1s; write the time between two steps, for example 10m"

@@ -160,10 +160,11 @@ class RampSpec(Frozen):
     shape: Shape = Shape.LINEAR
     """Linear moves evenly, in steps of interval; Steps moves to the fractions of steps, spread evenly over duration."""
     interval: Seconds | None = None
-    """Healthy time between two steps of a Linear ramp; default 10m. The first step comes after one interval."""
+    """Healthy time between two steps; default 10m for Linear, and for Steps the even share of duration (another is
+    refused). The first step comes after one interval."""
     steps: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(max_length=100)] = ()
-    """Rising fractions (0..1] of the way, with shape: Steps. With 3 steps in 6h, one comes every 2h; the last is the
-    stage's own vector, whether 1 is written or not."""
+    """Rising fractions (0..1] of the way, with shape: Steps. With 3 steps in 6h one comes every 2h. The last step is the
+    stage's own vector: where 1 is not written, it is added."""
 
 
 DEFAULT_BAKE: Final = {Mode.OFF: 0.0, Mode.SHADOW: 24 * 3600.0, Mode.LIVE: 48 * 3600.0}

@@ -104,6 +104,8 @@ _STAGE: Final = (
 )
 
 _STEPS_EXAMPLE: Final = "for example steps: [0.25, 0.5, 1]"
+_TAKEN: Final = "(self.steps.size() + (self.steps[self.steps.size() - 1] < 1.0 ? 1 : 0))"
+"""Number of steps; the one to 1 counts although it need not be written."""
 _RAMP: Final = (
     Rule(
         "!has(self.steps) || (self.steps.isSorted() && self.steps.all(s, self.steps.exists_one(t, t == s)))",
@@ -129,8 +131,15 @@ _RAMP: Final = (
         field=".duration",
     ),
     Rule(
-        "self.shape != 'Steps' || !has(self.interval)",
+        "self.shape != 'Steps' || !has(self.interval) || !has(self.steps) || self.steps.size() == 0"
+        f" || duration(self.interval).getMilliseconds() * {_TAKEN} == duration(self.duration).getMilliseconds()",
         "shape: Steps spreads its steps evenly over duration; remove interval",
+        say(
+            "%s steps of %s do not take %s; remove interval (shape: Steps spreads its steps evenly over duration)",
+            _TAKEN,
+            "self.interval",
+            "self.duration",
+        ),
         field=".interval",
     ),
     Rule(
