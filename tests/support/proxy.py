@@ -1,4 +1,4 @@
-"""A recording proxy between the operator and the real API server that can do harm on demand.
+"""A recording proxy between the operator and a real server (API server, Prometheus) that can do harm on demand.
 
     with Proxy(cluster.api_url, cluster.client) as proxy:          # plain HTTP in, the cluster's TLS and identity out
         proxy.kubeconfig(path)                                     # what the operator is given
@@ -92,7 +92,14 @@ class Delay:
     seconds: float
 
 
-Harm = Answer | Drop | Delay
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Answer what this makes of the server's answer."""
+
+    of: Callable[[bytes], bytes]
+
+
+Harm = Answer | Drop | Delay | Rewrite
 Match = Callable[[Request], bool]
 
 
@@ -245,6 +252,8 @@ class Proxy:
         response = await self._pass_on(raw, request)
         if await self._hooked(request, after=True):
             return self._dropped(raw)
+        if isinstance(harm, Rewrite) and isinstance(response.body, bytes):
+            response.body = harm.of(response.body)
         return self._harmed(raw, request, harm) if isinstance(harm, (Answer, Drop)) else response
 
     async def _hooked(self, request: Request, *, after: bool) -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,15 @@ def proxy(devcluster: DevCluster) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def replica(request: pytest.FixtureRequest, site: Site, proxy: Proxy, tmp_path: Path) -> Iterator[Replica]:
+def operator_config(site: Site) -> dict[str, Any]:
+    """The configuration file of the replicas; a module may make another."""
+    return site.around.config()
+
+
+@pytest.fixture
+def replica(site: Site, proxy: Proxy, operator_config: dict[str, Any], tmp_path: Path) -> Iterator[Replica]:
     """Make replicas; at the end they are stopped, and none may have logged an error that the test does not expect."""
-    files = OperatorFiles.write(tmp_path, proxy.kubeconfig(tmp_path / "kubeconfig"), site.around.config())
+    files = OperatorFiles.write(tmp_path, proxy.kubeconfig(tmp_path / "kubeconfig"), operator_config)
     made: list[Operator] = []
 
     def make(name: str, *namespaces: str) -> Operator:
