@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from veriramp_operator.api.rollout import GateSpec, OnRegression
 from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
-from veriramp_operator.engine.stages import Plan
+from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Observation
 from veriramp_operator.evidence.types import NO_TRIAL, Samples, Trial, Verdict
 from veriramp_sdk.contract import Mode
@@ -67,7 +67,7 @@ def judge_all(
     """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
     known = {gate.name: gate for gate in status.gates}
     confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
-    trial = trial_of(status)
+    trial = trial_of(status, plan.named(stage_name) if stage_name else None)
     every = []
     for asking in plan.gates:
         gate = asking.gate
@@ -103,12 +103,17 @@ def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]
     return tuple(_gate_status(judged, known.get(judged.gate.name)) for judged in bench.all)
 
 
-def trial_of(status: RolloutStatus) -> Trial:
-    """The comparison of two arms that the present stage makes; no trial while nothing is Live."""
+def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
+    """The comparison of two arms that the present stage makes; no trial while nothing is Live.
+
+    ``rung``: the present stage, where its length matters.
+    """
     stage, vector = status.stage, status.parameters
     if stage is None or vector is None or vector.mode is not Mode.LIVE:
         return NO_TRIAL
-    return Trial(vector.canary_percent, stage.began_at, stage.full_at)
+    ramp = rung.spec.ramp if rung else None
+    seconds = (ramp.duration if ramp else 0.0) + (rung.max_bake if rung else 0.0)
+    return Trial(vector.canary_percent, stage.began_at, stage.full_at, seconds)
 
 
 def _since(gate: GateSpec, status: RolloutStatus, confirmed_at: float) -> float | None:

@@ -141,12 +141,14 @@ class Trial:
 
     ``percent``: share of users (0..100) in the treatment that is in force, 0 while nothing is Live. ``began_at``: when
     the first treated revision of this stage was confirmed; None = not yet. ``full_at``: when the stage's full vector
-    was confirmed; None = still on the ramp.
+    was confirmed; None = still on the ramp. ``seconds``: healthy time that the stage takes at most (ramp and maxBake),
+    over which errors are budgeted; 0 = nobody knows.
     """
 
     percent: float = 0.0
     began_at: float | None = None
     full_at: float | None = None
+    seconds: float = 0.0
 
     @property
     def has_arms(self) -> bool:
@@ -158,7 +160,7 @@ class Trial:
         if since is None or self.began_at is None:
             return self
         full_at = None if self.full_at is None else max(self.full_at, since)
-        return Trial(self.percent, max(self.began_at, since), full_at)
+        return Trial(self.percent, max(self.began_at, since), full_at, self.seconds)
 
 
 NO_TRIAL = Trial()
