@@ -70,8 +70,10 @@ class Scene:
 
     @property
     def may_rise(self) -> bool:
-        """A rise needs two passes apart in time that saw the same spec: an edit raises nothing by itself."""
-        return self.elapsed.moved and not self.edited
+        """A rise needs two passes apart in time that saw the same spec (an edit raises nothing by itself), and a
+        published document: where it is gone, the next revision is Off for everybody.
+        """
+        return self.elapsed.moved and not self.edited and not self.missing
 
 
 Check = Callable[[Scene], Finding | None]
