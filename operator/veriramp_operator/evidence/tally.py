@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from veriramp_operator.api.rollout import Direction
-from veriramp_operator.evidence.mixture import log_ratio
 
 BLOCK: Final = 4
 """Intervals per block of the second estimate of dispersion: bursts last longer than one scrape."""
@@ -28,6 +28,7 @@ WORSENINGS: Final = (1.5, 2.0, 3.0, 5.0, 10.0)
 FIRST_SHARE: Final = 0.5
 """Share of the error budget for a change that is bad from the beginning; the rest is spent over the restarts."""
 _HUGE: Final = 600.0
+_MOST: Final = 1e40
 
 
 class Interval(NamedTuple):
@@ -41,7 +42,7 @@ class Interval(NamedTuple):
     control_total: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Terms:
     """What is compared, fixed for a trial.
 
@@ -55,15 +56,21 @@ class Terms:
     began_at: float
     stage_seconds: float
 
-    @property
+    @cached_property
     def sign(self) -> float:
         """1 when more events are worse, -1 when they are better."""
         return 1.0 if self.direction is Direction.LOWER_IS_BETTER else -1.0
 
-    @property
+    @cached_property
     def factor(self) -> float:
         """The treatment rate per control rate at which the tolerance ends; 0: nothing is ever too bad."""
         return max(1.0 + self.sign * self.tolerance, 0.0)
+
+    @cached_property
+    def grid(self) -> tuple[tuple[float, float], ...]:
+        """For each worsening: the alternative ratio of the rates, and its logarithm per null ratio."""
+        ratios = [worse**self.sign for worse in WORSENINGS]
+        return tuple((self.factor * ratio, math.log(ratio)) for ratio in ratios)
 
     def share_between(self, since: float, until: float) -> float:
         """Share of the error budget for restarts between two instants: over all time less than 1 - FIRST_SHARE."""
@@ -167,20 +174,20 @@ def dispersion(tally: Tally) -> float:
 
 
 def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    at, _, k_t, r_t, k_c, r_c = interval
-    if terms.factor <= 0:
+    """Evidence and logs of the ratio test; the dispersion is that of earlier intervals, so no look ahead biases it."""
+    null = terms.factor
+    if null <= 0:
         return last.evidence, last.logs
-    weight = terms.share_between(last.at, at) + (FIRST_SHARE if last.intervals == 0 else 0.0)
+    at, _, k_t, r_t, k_c, r_c = interval
     seen = dispersion(last)
-    known = last.intervals if math.isfinite(seen) else 0
-    scale = max(
-        1.0, (PRIOR_INTERVALS * PRIOR_DISPERSION + known * (seen if known else 0.0)) / (PRIOR_INTERVALS + known)
-    )
-    null, exposure = terms.factor, r_t / r_c
+    known = last.intervals if seen == seen else 0  # noqa: PLR0124 NaN
+    scale = max((PRIOR_INTERVALS * PRIOR_DISPERSION + (known * seen if known else 0.0)) / (PRIOR_INTERVALS + known), 1.0)
+    weight = terms.share_between(last.at, at) + (0.0 if last.intervals else FIRST_SHARE)
+    exposure, both = r_t / r_c, k_t + k_c
+    under_null = null * exposure + 1
     evidence, logs = [], []
-    for worse, before, log in zip(WORSENINGS, last.evidence, last.logs, strict=True):
-        alternative = null * worse if terms.sign > 0 else null / worse
-        gain = log_ratio(k_t, k_c, exposure, null, alternative) / scale
+    for (alternative, log_step), before, log in zip(terms.grid, last.evidence, last.logs, strict=True):
+        gain = (k_t * log_step - both * math.log((alternative * exposure + 1) / under_null)) / scale
         logs.append(log + gain)
-        evidence.append(min((before + weight) * math.exp(max(min(gain, _HUGE), -_HUGE)), 1e280))
+        evidence.append(min((before + weight) * math.exp(max(min(gain, _HUGE), -_HUGE)), _MOST))
     return tuple(evidence), tuple(logs)
