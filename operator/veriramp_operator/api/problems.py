@@ -27,6 +27,7 @@ from veriramp_operator.api.rollout import (
     ThresholdGate,
 )
 from veriramp_operator.api.rules import BARE_SELECTOR, KINDS, ONE_KIND
+from veriramp_operator.api.zones import zone_of
 from veriramp_sdk.contract import Mode
 
 _DOWN: Final = 'to go down, roll back with "kubectl veriramp abort"'
@@ -54,6 +55,12 @@ def _all(spec: RolloutSpec) -> Iterator[str]:
     for name in _repeated([gate.name for gate in spec.gates]):
         yield f'two gates are called "{name}"; give each gate its own name'
     yield from _unguarded(spec)
+    for index, window in enumerate(spec.windows):
+        if zone_of(window.timezone) is None:
+            yield (
+                f'spec.windows[{index}]: the time zone "{window.timezone}" is not known; write an IANA name, for'
+                " example Europe/Berlin or UTC"
+            )
 
 
 def _repeated(names: Sequence[str]) -> list[str]:

@@ -160,11 +160,9 @@ class RampSpec(Frozen):
     shape: Shape = Shape.LINEAR
     """Linear moves evenly, in steps of interval; Steps moves to the fractions of steps, spread evenly over duration."""
     interval: Seconds | None = None
-    """Healthy time between two steps; default 10m for Linear, and for Steps the even share of duration (another is
-    refused). The first step comes after one interval."""
+    """Healthy time before each step; default 10m for Linear, and for Steps the even share of duration."""
     steps: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(max_length=100)] = ()
-    """Rising fractions (0..1] of the way, with shape: Steps. With 3 steps in 6h one comes every 2h. The last step is the
-    stage's own vector: where 1 is not written, it is added."""
+    """Rising fractions (0..1] of the way, with shape: Steps; where the last is not 1, one more step leads there."""
 
 
 DEFAULT_BAKE: Final = {Mode.OFF: 0.0, Mode.SHADOW: 24 * 3600.0, Mode.LIVE: 48 * 3600.0}
@@ -366,11 +364,11 @@ class WindowSpec(Frozen):
     """A time of the week in which rises may happen."""
 
     days: Annotated[tuple[Weekday, ...], Field(max_length=7)] = ()
-    """Days of the week, from Mon to Sun; left out: all."""
+    """Days of the week on which it opens, from Mon to Sun; left out: all."""
     from_: Annotated[str, Field(alias="from", max_length=5, pattern=TIME_PATTERN)]
     """Opening time, 24-hour HH:MM."""
     to: Annotated[str, Field(max_length=5, pattern=TIME_PATTERN)]
-    """Closing time, 24-hour HH:MM."""
+    """Closing time, 24-hour HH:MM; before the opening time: on the day after, the same: a whole day."""
     timezone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
     """IANA name of the time zone, for example Europe/Berlin."""
 

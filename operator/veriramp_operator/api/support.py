@@ -20,8 +20,6 @@ def not_yet_supported(spec: RolloutSpec) -> tuple[str, ...]:
 
 
 def _plan(spec: RolloutSpec) -> Iterator[str]:
-    if spec.windows:
-        yield "windows are not supported yet; remove them and use spec.paused to keep rises to a time of day"
     if spec.on_inconclusive is not OnInconclusive.HOLD:
         yield f"onInconclusive: {spec.on_inconclusive} is not supported yet; write onInconclusive: Hold"
 

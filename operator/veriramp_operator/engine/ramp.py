@@ -53,6 +53,11 @@ class Pace:
         return max(0.0, min(due, self.duration) - seconds)
 
 
+    def counted(self, seconds: float, more: float) -> float:
+        """The seconds of the ramp after some more of them: at most to the next step, so that a late pass skips none."""
+        return seconds + (more if self.interval < LEAST_INTERVAL else min(more, self.next_step_in(seconds)))
+
+
 def pace_of(plan: Plan, rung: Rung, stage: StageStatus) -> Pace:
     """The ramp of the stage as declared, or stretched to a re-entry."""
     ramp = rung.spec.ramp

@@ -6,11 +6,13 @@ Each check says which clocks run in its row. The bake clock runs only at the sta
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Final
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import Promotion, Scaling
+from veriramp_operator.engine import windows
 from veriramp_operator.engine.ramp import Pace, pace_of, vector_at
 from veriramp_operator.engine.scene import Check, Scene
 from veriramp_operator.engine.stages import Rung, enter
@@ -146,6 +148,21 @@ def evidence_leans_bad(scene: Scene) -> Finding | None:
     return Finding(Direction.HOLD, Reason.EVIDENCE_LEANS_BAD, message, bake_runs=scene.at_full_vector)
 
 
+def window_closed(scene: Scene) -> Finding | None:
+    """A step or a promotion is due and no window is open; the bake goes on."""
+    spec, now = scene.spec, scene.now
+    if windows.is_open(spec.windows, now):
+        return None
+    due = next((found for check in RISING if (found := check(scene))), None)
+    if due is None or due.direction is not Direction.RISE:
+        return None
+    opens = windows.next_opening(spec.windows, now)
+    if opens is None:
+        return _observing(scene, Reason.WINDOW_CLOSED, f"No window opens. Due: {due.message}")
+    message = f"No window is open before {_moment(opens)}, {_about(opens - now)} from now. Then: {due.message}"
+    return _observing(scene, Reason.WINDOW_CLOSED, message, opens - now)
+
+
 def ramp_step(scene: Scene) -> Finding | None:
     """The ramp is unfinished: the next step when its time has come."""
     rung, stage = scene.rung, scene.stage
@@ -233,6 +250,9 @@ def guarding(scene: Scene) -> Finding:
     return _observing(scene, Reason.GUARDING, f"All stages are done at {scene.in_force}; the gates keep guarding.")
 
 
+RISING: Final[tuple[Check, ...]] = (ramp_step, baking, approval_required, inconclusive, promote)
+"""The rows that may rise, with those between them: what would be due if a window were open."""
+
 REST: Final[tuple[Check, ...]] = (
     deletion_waits,
     switched_off,
@@ -245,6 +265,7 @@ REST: Final[tuple[Check, ...]] = (
     no_data,
     workers_not_ready,
     evidence_leans_bad,
+    window_closed,
     ramp_step,
     baking,
     approval_required,
@@ -296,3 +317,7 @@ def _open_question(scene: Scene, following: Rung) -> tuple[str, float | None] | 
 def _about(seconds: float) -> str:
     """A rest of time in whole seconds, never less than one."""
     return format_duration(max(1.0, math.ceil(seconds - 1e-6))) if math.isfinite(seconds) else "a while"
+
+
+def _moment(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%a %Y-%m-%d %H:%MZ")

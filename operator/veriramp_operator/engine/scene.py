@@ -10,6 +10,7 @@ from veriramp_operator.api.status import RolloutStatus, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.clocks import Elapsed
 from veriramp_operator.engine.gates import Bench
+from veriramp_operator.engine.ramp import pace_of
 from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Finding, Observation, Problem
 
@@ -65,13 +66,17 @@ class Scene:
 
     @property
     def ramp_seconds(self) -> float:
-        """Healthy seconds of the ramp, if this pass counts."""
-        return 0.0 if self.stage is None else self.stage.ramp_seconds + self.elapsed.ramp
+        """Healthy seconds of the ramp, if this pass counts; never past the step that comes next."""
+        stage, rung = self.stage, self.rung
+        if stage is None or rung is None:
+            return 0.0
+        return pace_of(self.plan, rung, stage).counted(stage.ramp_seconds, self.elapsed.ramp)
 
     @property
     def may_rise(self) -> bool:
-        """A rise needs two passes apart in time that saw the same spec (an edit raises nothing by itself), and a
-        published document: where it is gone, the next revision is Off for everybody.
+        """A rise needs two passes apart in time that saw the same spec, and a published document.
+
+        So an edit raises nothing by itself, and where the document is gone, the next revision is Off for everybody.
         """
         return self.elapsed.moved and not self.edited and not self.missing
 
