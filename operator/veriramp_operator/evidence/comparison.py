@@ -1,17 +1,244 @@
-"""The ``comparison`` gate: treatment against control, sequentially tested on counters."""
+"""The ``comparison`` gate: treatment against control, sequentially tested on counters.
+
+Public: :func:`judge_comparison`. The statistics are in :mod:`.sequential`, the split of the users in :mod:`.ratio`.
+"""
 
 from __future__ import annotations
 
-from veriramp_operator.api.rollout import GateSpec
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.reasons import NoDataReason
+from veriramp_operator.api.rollout import ComparisonGate, Direction, GateSpec
 from veriramp_operator.api.status import VerdictKind
+from veriramp_operator.evidence.counts import ARMS, trial_start
+from veriramp_operator.evidence.question import LEAST_MAX_AGE, POLLS_PER_MAX_AGE, every_of, max_age_of
+from veriramp_operator.evidence.ratio import users_of
 from veriramp_operator.evidence.reasons import VerdictReason
-from veriramp_operator.evidence.types import Samples, Trial, Verdict
+from veriramp_operator.evidence.sequential import Comparison, compare
+from veriramp_operator.evidence.types import Counts, Failure, Occupied, Reading, Samples, Series, Trial, Verdict
+from veriramp_sdk.contract import BUCKETS
+
+OUTLIVES_POLLS: Final = 2.5
+"""A regression outlives polls without data by so many of them: what breaks a service may take its metrics along."""
+DEFAULT_TRIAL_SECONDS: Final = 86400.0
+"""Length of a trial that nobody has told."""
+_MINUTE: Final = 60.0
+_REMEMBERED: Final = 256
 
 
 def judge_comparison(gate: GateSpec, samples: Samples, now: float, since: float | None, trial: Trial) -> Verdict:
-    """What the arms of the present stage say; ``NotApplicable`` while one of them has no share of the users."""
-    del gate, samples, now, since
+    """What the arms of the present stage say; ``NotApplicable`` while one of them has no share of the users.
+
+    The newest reading tells age and failures, the counts tell the rest. ``since``: only what was counted after it.
+    """
     if not trial.has_arms:
         message = f"{trial.percent:g} % of the users are in the treatment, so there are no two arms to compare"
         return Verdict(VerdictKind.NOT_APPLICABLE, VerdictReason.NO_ARMS, message)
-    return Verdict(VerdictKind.NO_DATA, VerdictReason.NOT_YET_SUPPORTED, "comparison is not supported yet")
+    spec = gate.comparison
+    trial = replace(trial, began_at=trial_start(trial, now)).clipped(since)
+    if spec is None or trial.began_at is None or trial.began_at > now:
+        return _warming_up("counting begins when what is published is confirmed by the processes")
+    readings = [reading for reading in samples.readings if reading.at <= now]
+    limit = max_age_of(gate, samples.scrape_interval)
+    problem = _problem(gate, readings[-1] if readings else None, now, limit)
+    counts = samples.counts
+    if counts is not None and counts.until - counts.since > 0 and (problem is None or _outlived(gate, readings, now)):
+        if now - counts.until > 2 * limit and problem is None:
+            return _warming_up(_progress(counts, now))
+        verdict = _verdict_of(spec, counts, samples.occupied, trial)
+        if problem is None or verdict.kind is VerdictKind.REGRESSION:
+            return verdict
+    young = now - trial.began_at <= limit + samples.scrape_interval
+    if problem is None or (young and problem.reason in _COMING):
+        return _warming_up("the first scrapes of this stage are still to come")
+    return Verdict(
+        VerdictKind.NO_DATA, problem.reason, problem.message, observed_at=readings[-1].at if readings else None
+    )
+
+
+_COMING: Final = frozenset({NoDataReason.NEVER_ASKED, NoDataReason.NOT_YET_EXPOSED})
+
+
+def _problem(gate: GateSpec, reading: Reading | None, now: float, limit: float) -> Failure | None:
+    """Why the newest reading says that the counts cannot be trusted to be of now."""
+    if reading is None:
+        return Failure(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
+    age, patience = now - reading.at, max(POLLS_PER_MAX_AGE * every_of(gate), LEAST_MAX_AGE)
+    if age > patience:
+        message = f"the last answer is {format_duration(age)} old, more than {format_duration(patience)}"
+        return Failure(NoDataReason.TOO_OLD, message)
+    if isinstance(reading.answer, Failure):
+        return reading.answer
+    newest = reading.newest.values if isinstance(reading.newest, Series) else ()
+    if not newest or not math.isfinite(newest[0]):
+        return None  # what is read is history; how far it is, the counts say
+    age = reading.at - newest[0]
+    if age > limit:
+        message = f"an arm was last scraped {format_duration(round(age))} ago, more than {format_duration(limit)}"
+        return Failure(NoDataReason.TOO_OLD, message)
+    return None
+
+
+def _outlived(gate: GateSpec, readings: list[Reading], now: float) -> bool:
+    good = [reading.at for reading in readings if not isinstance(reading.answer, Failure)]
+    return bool(good) and now - good[-1] <= OUTLIVES_POLLS * every_of(gate)
+
+
+def _progress(counts: Counts, now: float) -> str:
+    read, whole = counts.until - counts.since, now - counts.since
+    return f"reading the history of this stage: {_duration(read)} of {_duration(whole)} are read"
+
+
+def _warming_up(message: str) -> Verdict:
+    return Verdict(VerdictKind.INCONCLUSIVE, VerdictReason.WARMING_UP, message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """Everything that a verdict on counts depends on."""
+
+    spec: ComparisonGate
+    counts: Counts
+    occupied: Occupied | None
+    trial: Trial
+
+
+_verdicts: dict[tuple[int, int, Trial], tuple[_Question, Verdict]] = {}
+
+
+def _verdict_of(spec: ComparisonGate, counts: Counts, occupied: Occupied | None, trial: Trial) -> Verdict:
+    """The verdict on these counts, remembered as long as it is asked for the same ones (by identity)."""
+    key = (id(spec), id(counts), trial)
+    known = _verdicts.pop(key, None)
+    if known is None or known[0].spec is not spec or known[0].counts is not counts or known[0].occupied != occupied:
+        question = _Question(spec, counts, occupied, trial)
+        known = (question, _judged(question))
+    _verdicts[key] = known
+    if len(_verdicts) > _REMEMBERED:
+        _verdicts.pop(next(iter(_verdicts)), None)
+    return known[1]
+
+
+def _judged(question: _Question) -> Verdict:
+    spec, counts, trial = question.spec, question.counts, question.trial
+    result = compare(
+        counts,
+        began_at=trial.began_at or 0.0,
+        full_at=trial.full_at,
+        direction=spec.direction,
+        tolerance=spec.tolerance,
+        alpha=spec.alpha,
+        stage_seconds=trial.seconds or DEFAULT_TRIAL_SECONDS,
+    )
+    if result.regression:
+        return _regression(question, result)
+    missing = "; ".join(_missing(question, result))
+    rates = _rates(spec, result.treatment_rate, result.control_rate)
+    requests = result.treatment_requests + result.control_requests
+    if missing:
+        kind, reason, message = VerdictKind.INCONCLUSIVE, VerdictReason.UNCERTAIN, f"{rates}: {missing}"
+    else:
+        kind, reason = VerdictKind.PASS, VerdictReason.HEALTHY
+        message = f"{rates}, surely within what is tolerated ({_tolerated(spec)})"
+    return Verdict(
+        kind,
+        reason,
+        message,
+        value=_finite(result.ratio),
+        sample_size=int(requests),
+        observed_at=counts.until,
+        leans_bad=kind is VerdictKind.INCONCLUSIVE and result.leans_bad,
+    )
+
+
+def _regression(question: _Question, result: Comparison) -> Verdict:
+    spec, counts = question.spec, question.counts
+    since = max(result.since or 0.0, question.trial.began_at or 0.0)
+    sums = _sums(counts, since)
+    treatment, control = (_share(events, total) for events, total in (sums[:2], sums[2:]))
+    rates, lasted = _rates(spec, treatment, control), _duration(counts.until - since)
+    return Verdict(
+        VerdictKind.REGRESSION,
+        VerdictReason.BREACH,
+        f"{rates} over the last {lasted}; {_tolerated(spec)} (by the {result.by} test; at most {_percent(spec.alpha)} "
+        "of healthy stages are stopped wrongly)",
+        value=_finite(treatment / control if control > 0 else math.inf),
+        sample_size=int(sums[1] + sums[3]),
+        observed_at=counts.until,
+        breached_at=since,
+    )
+
+
+def _missing(question: _Question, result: Comparison) -> Iterator[str]:
+    """What a Pass still needs, a sentence each."""
+    spec, trial = question.spec, question.trial
+    if trial.full_at is None:
+        yield "no Pass on the ramp, only of the bake at the full vector"
+    elif not result.within_tolerance:
+        lean = "it leans bad, but that can be chance" if result.leans_bad else "not sure yet"
+        yield f"{lean}; {_tolerated(spec)}"
+    for arm, requests in zip(ARMS, (result.treatment_requests, result.control_requests), strict=True):
+        if trial.full_at is not None and requests < spec.min_requests:
+            yield f"{int(requests)} of {spec.min_requests} requests (minRequests) in the {arm}"
+    yield from _missing_users(spec, question.occupied, trial)
+    if result.smallest_detectable is not None:
+        yield f"the smallest change that this stage can still show is {_percent(result.smallest_detectable)}"
+    elif result.scrapes:
+        yield "this stage cannot show any change: it has too few requests or events"
+
+
+def _missing_users(spec: ComparisonGate, occupied: Occupied | None, trial: Trial) -> Iterator[str]:
+    if spec.min_users <= 0:
+        return
+    if occupied is None:
+        yield "no process exports veriramp_occupied_buckets, so users are not known; use the SDK, or write minUsers: 0"
+        return
+    shares = (trial.percent / 100, 1 - trial.percent / 100)
+    for arm, seen, share in zip(ARMS, (occupied.treatment, occupied.control), shares, strict=True):
+        users = users_of(seen, share * BUCKETS)
+        if users < spec.min_users:
+            yield f"about {users:.0f} of {spec.min_users} users (minUsers) in the {arm}"
+
+
+def _rates(spec: ComparisonGate, treatment: float, control: float) -> str:
+    if not (math.isfinite(treatment) and math.isfinite(control)):
+        return f"no requests of both arms in {spec.total} yet"
+    times = f" ({treatment / control:.3g} times)" if control > 0 else ""
+    what = f"{spec.events} per {spec.total}"
+    return f"{what}: {_percent(treatment)} in the treatment, {_percent(control)} in the control{times}"
+
+
+def _tolerated(spec: ComparisonGate) -> str:
+    worse = "more" if spec.direction is Direction.LOWER_IS_BETTER else "less"
+    return f"up to {_percent(spec.tolerance)} {worse} is tolerated" if spec.tolerance else f"none {worse} is tolerated"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _sums(counts: Counts, since: float) -> tuple[float, float, float, float]:
+    """Events and total of treatment and control in the intervals that end after an instant."""
+    first = bisect_right(counts.at, since)
+    columns = (counts.treatment_events, counts.treatment_total, counts.control_events, counts.control_total)
+    treated, asked, compared, controls = (sum(column[first:]) for column in columns)
+    return treated, asked, compared, controls
+
+
+def _share(events: float, total: float) -> float:
+    return events / total if total > 0 else math.nan
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _duration(seconds: float) -> str:
+    """Without parts that nobody needs: seconds below ten minutes, whole minutes above."""
+    step = 1.0 if seconds < 10 * _MINUTE else _MINUTE
+    return format_duration(round(seconds / step) * step)

@@ -12,6 +12,7 @@ class VerdictReason(StrEnum):
     BREACH = "Breach"
     BREACH_TOO_YOUNG = "BreachTooYoung"
     WARMING_UP = "WarmingUp"
+    UNCERTAIN = "Uncertain"
     FIRING = "Firing"
     NOT_FIRING = "NotFiring"
     NO_ARMS = "NoArms"
