@@ -1,6 +1,6 @@
 """The decision journal: one JSON line per decision, from which the same engine decides the same again.
 
-Public: :class:`Entry`, :class:`Scribe`, :func:`read_entry`, :func:`compared`, :func:`spec_hash`, :data:`LOGGER`.
+Public: :class:`JournalEntry`, :class:`Scribe`, :func:`read_entry`, :func:`compared`, :func:`spec_hash`, :data:`LOGGER`.
 A line stands alone: it holds the spec, the status before, everything observed, and the decision, of whose status only
 what it changed. So any line of any file, of a log or of ``grep`` can be replayed.
 """
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class JournalEntry:
     """One decision with everything that it was made of. ``at``: seconds since the epoch; ``engine``: its version."""
 
     at: float
@@ -48,7 +48,7 @@ class Scribe:
     def __init__(self) -> None:
         self._specs: OrderedDict[int, tuple[RolloutSpec, str]] = OrderedDict()
 
-    def line(self, entry: Entry) -> str:
+    def line(self, entry: JournalEntry) -> str:
         """The entry in one line, without its end; the same entry gives the same characters."""
         head = {
             "time": format_instant(entry.at),
@@ -79,7 +79,7 @@ class Scribe:
         return known[1]
 
 
-def read_entry(raw: Json, specs: dict[str, RolloutSpec]) -> Entry:
+def read_entry(raw: Json, specs: dict[str, RolloutSpec]) -> JournalEntry:
     """The entry of a parsed line; ``specs``: those already read, so that equal ones are one object; it grows.
 
     Raises Undecodable, which names the field.
@@ -90,7 +90,7 @@ def read_entry(raw: Json, specs: dict[str, RolloutSpec]) -> Entry:
     missing = [name for name, part in parts.items() if not isinstance(part, dict)]
     if missing:
         raise Undecodable(f"{missing[0]}: the line has none")
-    return Entry(
+    return JournalEntry(
         _part("at", float, raw.get("at")),
         _part("namespace", str, raw.get("namespace")),
         _part("name", str, raw.get("name")),

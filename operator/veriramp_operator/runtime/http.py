@@ -46,8 +46,21 @@ class AlertDoor:
     accept: Callable[[bytes], Awaitable[Mapping[str, object]]]
 
 
-def health_app(health: Health, metrics: Metrics) -> web.Application:
-    """/livez, /readyz and /metrics."""
+@dataclass(frozen=True, slots=True)
+class JournalDoor:
+    """What ``GET /journal/{namespace}/{name}`` needs.
+
+    ``leader_url``: base URL of the leader's health port, empty = nobody is known to lead. ``lines``: the last recorded
+    decisions of a rollout, oldest first.
+    """
+
+    leads: Callable[[], bool]
+    leader_url: Callable[[], str]
+    lines: Callable[[tuple[str, str]], Sequence[str]]
+
+
+def health_app(health: Health, metrics: Metrics, journal: JournalDoor) -> web.Application:
+    """/livez, /readyz, /metrics and, on the leader, /journal/{namespace}/{name}."""
 
     def answer(problem: str) -> web.Response:
         return web.Response(text=problem or "ok", status=503 if problem else 200)
@@ -61,8 +74,12 @@ def health_app(health: Health, metrics: Metrics) -> web.Application:
     async def exposition(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
+    async def decisions(request: web.Request) -> web.Response:
+        return _decisions(journal, request.match_info["namespace"], request.match_info["name"])
+
     app = web.Application()
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", exposition)])
+    app.add_routes([web.get("/journal/{namespace}/{name}", decisions)])
     return app
 
 
@@ -77,6 +94,23 @@ def alerts_app(door: AlertDoor, metrics: Metrics) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app.add_routes([web.post("/alerts/v1", receive)])
     return app
+
+
+def _decisions(door: JournalDoor, namespace: str, name: str) -> web.Response:
+    if not door.leads():
+        url = door.leader_url()
+        if not url:
+            return web.Response(status=503, text="nobody leads at the moment, so nobody decides; ask again\n")
+        text = f"this replica does not lead; ask the one that does: {url}/journal/{namespace}/{name}\n"
+        return web.Response(status=421, text=text)
+    lines = door.lines((namespace, name))
+    if not lines:
+        text = (
+            f"no decision about {namespace}/{name} is in memory: is there a rollout of this name, in a namespace that "
+            "this operator watches?\n"
+        )
+        return web.Response(status=404, text=text)
+    return web.Response(text="".join(f"{line}\n" for line in lines), content_type="application/x-ndjson")
 
 
 async def _receive(door: AlertDoor, request: web.Request) -> web.Response:

@@ -1,4 +1,7 @@
-"""JSON lines on stdout: one object per record, without content, user ids or credentials."""
+"""JSON lines on stdout: one object per record, without content, user ids or credentials.
+
+The lines of the decision journal stand among them: whole objects already, with ``"logger": "veriramp.journal"``.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from veriramp_operator.resources.journal import LOGGER as JOURNAL
+
 
 class JsonFormatter(logging.Formatter):
     """time, level, logger, message and, for an exception, its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
+        if record.name == JOURNAL:
+            return record.getMessage()
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -47,3 +54,5 @@ def configure_logging(level: str) -> None:
     handler.addFilter(RetriedByKopf())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("veriramp").setLevel(level.upper())
+    # How much is logged is one question, whether decisions are recorded another (VERIRAMP_JOURNAL_STDOUT).
+    logging.getLogger(JOURNAL).setLevel(logging.INFO)

@@ -53,6 +53,9 @@ class Metrics:
         self.rollouts = Gauge("veriramp_rollouts", "Rollouts known.", registry=registry)
         self.queue_depth = Gauge("veriramp_queue_depth", "Rollouts waiting for a pass.", registry=registry)
         self.queue_age = Gauge("veriramp_queue_age_seconds", "Longest wait for a pass.", registry=registry)
+        self.journal = Counter(
+            "veriramp_journal_lines", "Journal lines by what became of them.", ("outcome",), registry=registry
+        )
         self.pushes = Counter("veriramp_alert_pushes", "Alertmanager pushes by answer.", ("code",), registry=registry)
 
     def after(self, rollout: Rollout, before: RolloutStatus, decision: Decision) -> None:

@@ -18,7 +18,8 @@ from veriramp_operator.resources.deployments import ROLLOUT_LABEL
 from veriramp_operator.resources.flags_configmap import LABEL as FLAGS_LABEL
 from veriramp_operator.runtime.applier import Applier
 from veriramp_operator.runtime.gather import spec_of
-from veriramp_operator.runtime.http import AlertDoor, Health, alerts_app, health_app, serve
+from veriramp_operator.runtime.http import AlertDoor, Health, JournalDoor, alerts_app, health_app, serve
+from veriramp_operator.runtime.journal import Journal
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.runtime.propagation import PropagationPoller
 from veriramp_operator.runtime.queue import Key, WorkQueue
@@ -60,8 +61,17 @@ class OperatorProcess:
             api, settings.lease_namespace, settings.lease_name, identity, self._is_moving, time.monotonic
         )
         self.applier = Applier(api, self.world, settings.config, self.metrics, time.time, settings.identity)
+        self.journal = Journal(settings.journal, settings.identity, self.metrics, time.time)
         self.reconciler = Reconciler(
-            api, self.world, self.samplers, self.applier, settings.config, self.metrics, self.leader, time.time
+            api,
+            self.world,
+            self.samplers,
+            self.applier,
+            settings.config,
+            self.metrics,
+            self.leader,
+            self.journal,
+            time.time,
         )
         self.propagation = PropagationPoller(api, self.world, settings.config.flag_server, time.time)
         self._synced_at: float | None = None
@@ -78,7 +88,11 @@ class OperatorProcess:
         health = Health(self._not_alive, self._not_ready)
         runners = await serve(
             [
-                (health_app(health, self.metrics), self._settings.host, self._settings.health_port),
+                (
+                    health_app(health, self.metrics, self._journal_door()),
+                    self._settings.host,
+                    self._settings.health_port,
+                ),
                 (alerts_app(self._door(), self.metrics), self._settings.host, self._settings.alerts_port),
             ]
         )
@@ -99,6 +113,7 @@ class OperatorProcess:
                 except (Unavailable, Conflict, NotFound, Refused) as error:
                     _log.warning("%s/%s: clocks not flushed: %s", *key, error)
         await self.leader.release()
+        await asyncio.to_thread(self.journal.stop)
 
     async def resync(self) -> None:
         """List everything, and take known minus listed for deleted: watches may miss a deletion."""
@@ -214,6 +229,14 @@ class OperatorProcess:
 
     def _not_ready(self) -> str:
         return "" if self._synced_at is not None else "not synced yet"
+
+    def _journal_door(self) -> JournalDoor:
+        return JournalDoor(lambda: self.leader.is_leader and self._begun, self._leader_url, self.journal.lines)
+
+    def _leader_url(self) -> str:
+        """Of the leader's health port, which is ours too: replicas differ in their hosts only."""
+        host, _, _ = self.leader.leader_address.rpartition(":")
+        return f"{host}:{self._settings.health_port}" if host else ""
 
     def _door(self) -> AlertDoor:
         return AlertDoor(

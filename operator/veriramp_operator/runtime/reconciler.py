@@ -15,10 +15,13 @@ from veriramp_operator.api.reasons import Reason
 from veriramp_operator.cluster.api import CONFIG_MAPS, ROLLOUTS, Api
 from veriramp_operator.engine import decide
 from veriramp_operator.engine.types import Decision, Direction, PublishFlags
+from veriramp_operator.engine.windows import is_open
 from veriramp_operator.resources import flags
+from veriramp_operator.resources.journal import JournalEntry
 from veriramp_operator.resources.published import document_request, narrowed
 from veriramp_operator.runtime.applier import Applier
 from veriramp_operator.runtime.gather import observe, spec_of
+from veriramp_operator.runtime.journal import Journal
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.runtime.queue import Key
 from veriramp_operator.runtime.world import Entry, World
@@ -34,7 +37,6 @@ _SETTLED: Final = frozenset(
         Reason.BAKING,
         Reason.APPROVAL_REQUIRED,
         Reason.INCONCLUSIVE,
-        Reason.WINDOW_CLOSED,
         Reason.GUARDING,
     }
 )
@@ -61,10 +63,12 @@ class Reconciler:
         config: OperatorConfig,
         metrics: Metrics,
         leadership: Leadership,
+        journal: Journal,
         clock: Callable[[], float],
     ) -> None:
         self._api, self._world, self._samplers, self._applier = api, world, samplers, applier
         self._config, self._metrics, self._leadership, self._clock = config, metrics, leadership, clock
+        self._journal = journal
 
     async def process(self, key: Key, reason: str) -> float | None:
         """One pass; seconds until the next look.
@@ -101,6 +105,7 @@ class Reconciler:
             if entry is None:
                 self._samplers.forget(key)
                 self._metrics.forget(key)
+                self._journal.forget(key)
                 return None
             if self._leadership.remaining <= 0:
                 return None
@@ -114,20 +119,25 @@ class Reconciler:
 
     async def _pass(self, entry: Entry, reason: str) -> float | None:
         self._samplers.watch(entry.rollout.key, spec_of(entry))
-        before, decision = entry.status, self._decide(entry)
+        before, considered = entry.status, self._decide(entry)
+        decision = considered.decision
         if decision.direction is not Direction.FALL:
             # A fall waits for nothing; whatever rises was held before.
             if entry.conflicts or entry.unsure:
                 # What is not ours is not watched, and a write without an answer may have landed: both must be asked.
                 await self.refresh(entry.rollout.key)
                 entry.unsure = False
-                decision = self._decide(entry)
+                considered = self._decide(entry)
+                decision = considered.decision
             await self._applier.hold_finalizer(entry)
         if decision.direction is Direction.RISE:
             await self.refresh(entry.rollout.key)
             if self._leadership.remaining < RISE_NEEDS_SECONDS:
                 return 1.0
-            decision = self._decide(entry)
+            considered = self._decide(entry)
+            decision = considered.decision
+        # Before its writes: what a crash cuts short was decided all the same.
+        self._journal.note(considered)
         if decision.reason.value != before.reason:
             _log.info(
                 "%s/%s (%s): %s %s: %s",
@@ -158,11 +168,11 @@ class Reconciler:
         except TimeoutError as error:
             raise Unavailable("the Lease ended during a rise; it is left to the next leader") from error
 
-    def _decide(self, entry: Entry) -> Decision:
-        now = self._clock()
-        samples = self._samplers.samples(entry.rollout.key)
-        seen = observe(entry, samples, self._config, now)
-        return decide(spec_of(entry), entry.status, seen, now)
+    def _decide(self, entry: Entry) -> JournalEntry:
+        now, spec = self._clock(), spec_of(entry)
+        seen = observe(entry, self._samplers.samples(entry.rollout.key), self._config, now)
+        decision = decide(spec, entry.status, seen, now)
+        return JournalEntry(now, *entry.rollout.key, spec, entry.status, seen, decision)
 
     async def _republish_if_edited(self, entry: Entry, decision: Decision) -> None:
         published = entry.config_map.published if entry.config_map else None
@@ -181,7 +191,8 @@ class Reconciler:
             latch=published.latch,
         )
         wanted = document_request(entry.rollout, spec_of(entry), command)
-        if decision.vector.mode is Mode.LIVE and decision.reason not in _SETTLED:
+        may_widen = decision.reason in _SETTLED and is_open(spec_of(entry).windows, self._clock())
+        if decision.vector.mode is Mode.LIVE and not may_widen:
             # An edited list of users may widen who is exposed: that part waits until a rise could happen too.
             wanted = narrowed(wanted, published)
         same_generation = flags.build(replace(wanted, generation=published.generation))

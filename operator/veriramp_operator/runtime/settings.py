@@ -11,6 +11,7 @@ import yaml
 
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.errors import ConfigurationError
+from veriramp_operator.runtime.journal import JournalSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Settings:
     identity: str
     lease_namespace: str
     lease_name: str
+    journal: JournalSettings
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -51,6 +53,7 @@ class Settings:
             identity=f"{env.get('POD_NAME') or os.uname().nodename}_{os.getpid()}",
             lease_namespace=env.get("VERIRAMP_LEASE_NAMESPACE") or namespace,
             lease_name=env.get("VERIRAMP_LEASE_NAME") or "veriramp-operator",
+            journal=_journal(env),
         )
 
 
@@ -64,6 +67,30 @@ def _config(path: str) -> OperatorConfig:
     except yaml.YAMLError as error:
         raise ConfigurationError(f"VERIRAMP_CONFIG={path}: not YAML: {error}") from error
     return OperatorConfig.parse(raw, path)
+
+
+def _journal(env: Mapping[str, str]) -> JournalSettings:
+    folder = env.get("VERIRAMP_JOURNAL_DIR", "").strip()
+    return JournalSettings(
+        stdout=_switch(env, "VERIRAMP_JOURNAL_STDOUT", default=True),
+        folder=Path(folder) if folder else None,
+        most_bytes=_count(env, "VERIRAMP_JOURNAL_FILE_MIB", 32, 1024) * 1024 * 1024,
+        most_files=_count(env, "VERIRAMP_JOURNAL_FILES", 8, 1000),
+    )
+
+
+def _switch(env: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = (env.get(name) or str(default)).strip().lower()
+    if text not in {"true", "false"}:
+        raise ConfigurationError(f"{name}={env[name]!r} is no switch; write true or false")
+    return text == "true"
+
+
+def _count(env: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = (env.get(name) or str(default)).strip()
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise ConfigurationError(f"{name}={env[name]!r} is out of range; write a whole number from 1 to {most}")
+    return int(text)
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

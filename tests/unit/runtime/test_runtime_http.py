@@ -14,12 +14,22 @@ from prometheus_client import CollectorRegistry
 from tests.support.replica import free_port
 from veriramp_operator.api.errors import ConfigurationError, Unavailable
 from veriramp_operator.runtime import http
-from veriramp_operator.runtime.http import FORWARDED, MAX_BODY, AlertDoor, Health, alerts_app, health_app, serve
+from veriramp_operator.runtime.http import (
+    FORWARDED,
+    MAX_BODY,
+    AlertDoor,
+    Health,
+    JournalDoor,
+    alerts_app,
+    health_app,
+    serve,
+)
 from veriramp_operator.runtime.metrics import Metrics
 from veriramp_operator.sources.alertmanager import BadPayload
 
 TOKEN = "right"
 HOST = "127.0.0.1"
+NO_JOURNAL = JournalDoor(lambda: True, lambda: "", lambda _: ())
 
 
 @dataclass
@@ -172,7 +182,7 @@ async def test_health_and_metrics() -> None:
     said = {"alive": "", "ready": "not synced yet"}
     metrics = Metrics(CollectorRegistry())
     port = free_port()
-    app = health_app(Health(lambda: said["alive"], lambda: said["ready"]), metrics)
+    app = health_app(Health(lambda: said["alive"], lambda: said["ready"]), metrics, NO_JOURNAL)
     [runner] = await serve([(app, HOST, port)])
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False) as client:
         live, ready, series = [await client.get(path) for path in ("/livez", "/readyz", "/metrics")]
@@ -188,3 +198,28 @@ async def test_an_address_that_is_taken_is_told() -> None:
         door = AlertDoor(TOKEN, lambda: True, lambda: "", first.accept)
         with pytest.raises(ConfigurationError, match=f"cannot listen on {HOST}:{first.port}: .*VERIRAMP_ALERTS_PORT"):
             await serve([(alerts_app(door, first.metrics), HOST, first.port)])
+
+
+@pytest.mark.parametrize(
+    ("leads", "leader", "code", "said"),
+    [
+        (True, "", 200, '{"at":1}\n{"at":2}\n'),
+        (False, "http://10.0.0.5:8080", 421, "ask the one that does: http://10.0.0.5:8080/journal/search/demo"),
+        (False, "", 503, "nobody leads at the moment"),
+    ],
+)
+async def test_the_leader_tells_its_last_decisions(leads: bool, leader: str, code: int, said: str) -> None:
+    door = JournalDoor(lambda: leads, lambda: leader, lambda key: ['{"at":1}', '{"at":2}'] * (key[1] == "demo"))
+    port = free_port()
+    app = health_app(Health(lambda: "", lambda: ""), Metrics(CollectorRegistry()), door)
+    [runner] = await serve([(app, HOST, port)])
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", trust_env=False) as client:
+            answer = await client.get("/journal/search/demo")
+            unknown = await client.get("/journal/search/other")
+    finally:
+        await runner.cleanup()
+    assert (answer.status_code, said in answer.text) == (code, True)
+    if leads:
+        assert unknown.status_code == 404
+        assert "no decision about search/other is in memory" in unknown.text
