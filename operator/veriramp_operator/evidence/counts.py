@@ -9,9 +9,11 @@ intervals onto counts), :data:`Row`, :func:`problem_of`, :func:`newest_of`, :fun
   process are scraped at one instant, so both fall into the same interval, whatever the offset of its scrapes.
 * An interval is closed once everything up to its end has been read. A sample that arrives later counts in the first
   open interval: nothing is counted twice, nothing that was closed changes.
-* The newest :data:`FINE` intervals stay one scrape long. Older ones are merged by :data:`MERGED` into aligned blocks,
-  those again beyond :data:`COARSE` of them, and so on: 30 days make fewer than 2,000. What is merged depends on the
-  ends of the intervals and the newest time alone, so reading a whole history gives exactly what following it gave.
+* The newest :data:`FINE` intervals and up to as many more stay one scrape long. Older ones are merged by :data:`MERGED`
+  into aligned blocks, those again beyond :data:`COARSE` to twice as many, and so on: 30 days make fewer than 2,000.
+  Many are merged at once and seldom, because whoever follows the counts must then count anew from there. What is
+  merged depends on the ends of the intervals and the newest time alone, so reading a whole history gives exactly what
+  following it gave.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.evidence.types import Counts, Failure, RawSeries, Trial
 
 FINE: Final = 512
-COARSE: Final = 256
+COARSE: Final = 96
 MERGED: Final = 8
 STALE_SECONDS: Final = 300.0
 TRIAL_SECONDS: Final = 30 * 86400.0
@@ -105,12 +107,12 @@ def extend(counts: Counts, rows: Sequence[Row], until: float, scrape: float) -> 
     columns = _columns(counts)
     if added:
         columns = [known + new for known, new in zip(columns, zip(*added, strict=True), strict=True)]
-    before, now = _fine_from(_floor(counts.until / scrape)), _fine_from(_floor(until / scrape))
+    before, now = (_merged_up_to(_floor(end / scrape), FINE) for end in (counts.until, until))
     block = MERGED
     while before != now:
         columns = _merge(columns, (before * scrape, now * scrape), block * scrape, counts.since)
+        before, now = (_merged_up_to(index, COARSE * block) for index in (before, now))
         block *= MERGED
-        before, now = (_block_start(index - COARSE * block // MERGED, block) for index in (before, now))
     return Counts(counts.since, max(until, counts.until), *columns)
 
 
@@ -152,13 +154,9 @@ def _not_exposed(name: str, missing: list[str], *, rest: bool) -> str:
     return f"{message}; count it with the labels namespace, rollout and arm, as the SDK's metrics are"
 
 
-def _fine_from(index: int) -> int:
-    """The end of the newest interval that is merged when the newest of all ends at ``index`` (in scrapes)."""
-    return _block_start(index - FINE, MERGED)
-
-
-def _block_start(index: int, block: int) -> int:
-    return index // block * block
+def _merged_up_to(index: int, kept: int) -> int:
+    """The end of what is merged when everything ends at ``index``: at least ``kept`` stay (all in scrapes)."""
+    return index // kept * kept - kept
 
 
 def _merge(

@@ -172,8 +172,8 @@ def test_thirty_days_stay_small_and_lose_nothing(scrape: float) -> None:
         rows = [(number * scrape, scrape, 1.0, 10.0, 2.0, 20.0) for number in range(index - step + 1, index + 1)]
         counts = extend(counts, rows, index * scrape, scrape)
         assert len(counts.at) <= 2000
-    assert FINE <= sum(1 for seconds in counts.seconds if seconds == scrape) < FINE + MERGED
-    assert sum(1 for seconds in counts.seconds if seconds == MERGED * scrape) <= COARSE + MERGED
+    assert FINE <= sum(1 for seconds in counts.seconds if seconds == scrape) < 2 * FINE
+    assert sum(1 for seconds in counts.seconds if seconds == MERGED * scrape) <= 2 * COARSE
     assert sum(counts.control_total) == 20.0 * (index - first)
     assert sum(counts.seconds) == pytest.approx(counts.until - counts.since)
     assert all(at - seconds >= before for before, (at, seconds) in pairwise_ends(counts))
