@@ -15,6 +15,7 @@ class Reason(StrEnum):
     REGRESSION = "Regression"
     NO_DATA_TOO_LONG = "NoDataTooLong"
     INCONCLUSIVE_TOO_LONG = "InconclusiveTooLong"
+    STEP_DOWN = "StepDown"
     ABOVE_TARGET = "AboveTarget"
     FLAGS_MISSING = "FlagsMissing"
     # At rest (pass B)
@@ -67,6 +68,7 @@ class NoDataReason(StrEnum):
     PARTIAL_RESPONSE = "PartialResponse"
     EMPTY = "Empty"
     NOT_A_NUMBER = "NotANumber"
+    NOT_POSITIVE = "NotPositive"
     WRONG_TYPE = "WrongType"
     TOO_LARGE = "TooLarge"
     SEVERAL_SERIES = "SeveralSeries"

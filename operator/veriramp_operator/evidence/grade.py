@@ -1,6 +1,6 @@
 """One poll of a gate, read as good, bad or unknown: what all polled gate kinds share.
 
-Public: :class:`Grade`, :class:`Mark`, :func:`age_problem`, :func:`presence_problem`, :func:`one_number`.
+Public: :class:`Grade`, :class:`Mark`, :func:`presence_problem`, :func:`one_number`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,8 @@ import math
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import NoDataReason
-from veriramp_operator.api.rollout import GateSpec, PresenceSpec
-from veriramp_operator.evidence.promql import is_bare_selector
-from veriramp_operator.evidence.question import max_age_of, selector_of
+from veriramp_operator.api.rollout import PresenceSpec
 from veriramp_operator.evidence.types import Answer, Failure, Reading
 
 
@@ -22,17 +19,22 @@ class Mark(Enum):
 
     GOOD = auto()
     BAD = auto()
-    UNKNOWN = auto()
+    UNSURE = auto()  # there is data, and it does not decide
+    UNKNOWN = auto()  # there is no data
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """The mark of one poll, with a sentence and the number behind it; ``reason`` only when unknown."""
+    """The mark of one poll, with a sentence and the number behind it.
+
+    ``reason``: only when unknown. ``leans_bad``: only when unsure, the point estimate is on the bad side.
+    """
 
     mark: Mark
     message: str
     value: float | None = None
     reason: NoDataReason | None = None
+    leans_bad: bool = False
 
 
 def unknown(reason: NoDataReason, message: str) -> Grade:
@@ -58,34 +60,6 @@ def one_number(answer: Answer | None, what: str) -> float | Grade:
                 NoDataReason.SEVERAL_SERIES,
                 f"{what} returned {len(values)} series where one is expected; aggregate it, for example with sum(...)",
             )
-
-
-def age_problem(gate: GateSpec, reading: Reading, scrape_interval: float) -> Grade | None:
-    """Why the samples behind a poll are too old or of unknown age; None when they are fresh enough.
-
-    A gate without a selector (admission asks for one) has no age to judge.
-    """
-    selector = selector_of(gate)
-    if selector is None:
-        return None
-    if not is_bare_selector(selector):
-        return unknown(
-            NoDataReason.BAD_QUERY,
-            f"selector {selector!r} is not a bare series selector; write a metric name with label matchers and nothing "
-            "round it, else its age cannot be told",
-        )
-    newest = one_number(reading.newest, f"the age of {selector}")
-    if isinstance(newest, Grade):
-        if newest.reason is NoDataReason.EMPTY:
-            return unknown(NoDataReason.NOT_YET_EXPOSED, f"no series matches the selector {selector}")
-        return newest
-    age, limit = reading.at - newest, max_age_of(gate, scrape_interval)
-    if age > limit:
-        return unknown(
-            NoDataReason.TOO_OLD,
-            f"the newest sample of {selector} is {format_duration(age)} old, more than {format_duration(limit)}",
-        )
-    return None
 
 
 def presence_problem(presence: PresenceSpec, reading: Reading) -> Grade | None:

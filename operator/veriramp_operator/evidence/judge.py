@@ -2,8 +2,8 @@
 
 A polled gate is judged by its newest poll, except that a poll without data never ends a breach:
 
-* A *breach* is an unbroken row of bad polls. A good poll ends it; so does a gap of more than 2.5 x ``every`` between
-  two bad polls. A poll without data in between neither extends nor ends it.
+* A *breach* is an unbroken row of bad polls. A poll that is good or unsure ends it; so does a gap of more than 2.5 x
+  ``every`` between two bad polls. A poll without data in between neither extends nor ends it.
 * It is a regression once its last bad poll is ``for`` after its first one (less a tenth of ``every`` for the jitter of
   polling); until then it is inconclusive and leans bad.
 * A regression outlives polls without data by the same 2.5 x ``every``: what breaks a service often takes its metrics
@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import NoDataReason
-from veriramp_operator.api.rollout import AlertGate, GateSpec, ThresholdGate
+from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import VerdictKind
+from veriramp_operator.evidence.age import age_problem
 from veriramp_operator.evidence.alert import grade_alert
+from veriramp_operator.evidence.baseline import grade_baseline
+from veriramp_operator.evidence.burn_rate import grade_burn_rate, newest_of
 from veriramp_operator.evidence.comparison import judge_comparison
-from veriramp_operator.evidence.firing import judge_firing
-from veriramp_operator.evidence.grade import Grade, Mark, age_problem
+from veriramp_operator.evidence.firing import grade_pull, judge_firing
+from veriramp_operator.evidence.grade import Grade, Mark, unknown
 from veriramp_operator.evidence.question import (
     DEFAULT_SCRAPE_INTERVAL,
+    GAP_POLLS,
     LEAST_MAX_AGE,
     POLLS_PER_MAX_AGE,
     every_of,
@@ -37,8 +41,8 @@ from veriramp_operator.evidence.reasons import VerdictReason
 from veriramp_operator.evidence.threshold import grade_threshold
 from veriramp_operator.evidence.types import NO_TRIAL, Reading, Samples, Trial, Verdict
 
-GAP_POLLS: Final = 2.5
 JITTER_POLLS: Final = 0.1
+_ENDS_A_BREACH: Final = frozenset({Mark.GOOD, Mark.UNSURE})
 
 
 def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = None, trial: Trial = NO_TRIAL) -> Verdict:
@@ -48,50 +52,63 @@ def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = No
     that may speak about the time before it (evaluated before ``since`` + window) neither passes nor trips the gate.
     ``trial``: the comparison of arms that the present stage makes; only ``comparison`` gates look at it.
     """
-    if gate.firing is not None:
-        return judge_firing(gate.firing, samples, now, since, window_of(gate))
     if gate.comparison is not None:
         return judge_comparison(gate, samples, now, since, trial)
-    kind = gate.alert or gate.threshold
-    if kind is None:
-        return _no_data(VerdictReason.NOT_YET_SUPPORTED, "this kind of gate is not supported yet")
-    readings = _until(samples.readings, now)
-    if not readings:
-        return _no_data(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
-    every = every_of(gate)
-    problem = _reading_problem(readings[-1], every, now)
-    return problem or _judge_polls(_Polls(gate, kind, readings, every, samples.scrape_interval), now, since)
+    every, readings = every_of(gate), _until(samples.readings, now)
+    blind = _blind(readings, every, now)
+    if gate.firing is not None:
+        known = samples if readings is samples.readings else replace(samples, readings=readings)
+        return judge_firing(gate, gate.firing, known, now, since, blind)
+    return blind or _judge_polls(_Polls(gate, readings, every, samples.scrape_interval, since), now)
 
 
-def _judge_polls(polls: _Polls, now: float, since: float | None) -> Verdict:
-    gate, newest = polls.gate, polls.readings[-1]
-    grade = polls.grade(newest)
-    from_ = -math.inf if since is None else since + window_of(gate)
-    breach = None if grade.mark is Mark.GOOD else _breach(polls, from_)
-    if breach is not None and breach.lasted >= for_of(gate) - JITTER_POLLS * polls.every:
-        outlives = now - breach.last.at <= GAP_POLLS * polls.every
-        if grade.mark is Mark.BAD or outlives:
-            return _regression(breach)
-    if grade.mark is Mark.UNKNOWN:
-        return _no_data(grade.reason or NoDataReason.NEVER_ASKED, grade.message, newest.at)
-    if newest.at < from_:
-        return _warming_up(grade, newest, from_ - now)
-    if grade.mark is Mark.BAD:
-        return _too_young(gate, grade, newest, breach)
-    return Verdict(VerdictKind.PASS, VerdictReason.HEALTHY, grade.message, grade.value, observed_at=newest.at)
+def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> Mark:
+    """What one poll says by itself: cheap, to tell whether a new one can have changed the verdict."""
+    if gate.firing is not None:
+        return grade_pull(gate, gate.firing, reading).mark
+    return _grade(gate, reading, scrape_interval, None).mark
 
 
 class _Polls(NamedTuple):
     """The polls of one gate up to now; a tuple, because each pass makes one per gate."""
 
     gate: GateSpec
-    kind: AlertGate | ThresholdGate
     readings: Sequence[Reading]
     every: float
     scrape_interval: float
+    since: float | None
 
     def grade(self, reading: Reading) -> Grade:
-        return _grade(self.gate, self.kind, reading, self.scrape_interval)
+        return _grade(self.gate, reading, self.scrape_interval, self.since)
+
+    @property
+    def passes_from(self) -> float:
+        """From when on a poll speaks only about the time after the anchor."""
+        return -math.inf if self.since is None else self.since + window_of(self.gate)
+
+    @property
+    def trips_from(self) -> float:
+        """From when on a bad poll counts; a burn rate tells old errors from new ones by itself."""
+        return self.passes_from if self.gate.burn_rate is None or self.since is None else self.since
+
+
+def _judge_polls(polls: _Polls, now: float) -> Verdict:
+    gate, newest = polls.gate, polls.readings[-1]
+    grade = polls.grade(newest)
+    breach = None if grade.mark in _ENDS_A_BREACH else _breach(polls)
+    if breach is not None and breach.lasted >= for_of(gate) - JITTER_POLLS * polls.every:
+        outlives = now - breach.last.at <= GAP_POLLS * polls.every
+        if grade.mark is Mark.BAD or outlives:
+            return _regression(breach)
+    if grade.mark is Mark.UNKNOWN:
+        return _no_data(grade.reason or NoDataReason.NEVER_ASKED, grade.message, newest.at)
+    if newest.at < polls.passes_from:
+        return _warming_up(grade, newest, polls.passes_from - now)
+    if grade.mark is Mark.BAD:
+        return _too_young(gate, grade, newest, breach)
+    if grade.mark is Mark.UNSURE:
+        return _uncertain(grade, newest)
+    return Verdict(VerdictKind.PASS, VerdictReason.HEALTHY, grade.message, grade.value, observed_at=newest.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,35 +123,41 @@ class _Breach:
         return self.last.at - self.first.at
 
 
-def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> Mark:
-    """What one poll says by itself: cheap, to tell whether a new one can have changed the verdict."""
-    kind = gate.alert or gate.threshold
-    return Mark.UNKNOWN if kind is None else _grade(gate, kind, reading, scrape_interval).mark
-
-
-def _grade(gate: GateSpec, kind: AlertGate | ThresholdGate, reading: Reading, scrape_interval: float) -> Grade:
+def _grade(gate: GateSpec, reading: Reading, scrape_interval: float, since: float | None) -> Grade:
     """One poll by itself, the age of what is behind it included."""
-    grade = grade_alert(kind, reading) if isinstance(kind, AlertGate) else grade_threshold(kind, reading)
-    return grade if grade.mark is Mark.UNKNOWN else age_problem(gate, reading, scrape_interval) or grade
+    if gate.alert is not None:
+        grade = grade_alert(gate.alert, reading)
+    elif gate.threshold is not None:
+        grade = grade_threshold(gate.threshold, reading)
+    elif gate.baseline is not None:
+        grade = grade_baseline(gate.baseline, reading)
+    elif gate.burn_rate is not None:
+        old = age_problem(gate, newest_of(reading.answer), reading.at, scrape_interval)
+        return old or grade_burn_rate(gate.burn_rate, reading.answer, None if since is None else reading.at - since)
+    else:
+        return unknown(NoDataReason.NEVER_ASKED, "this gate asks nothing")
+    return (
+        grade if grade.mark is Mark.UNKNOWN else age_problem(gate, reading.newest, reading.at, scrape_interval) or grade
+    )
 
 
-def _until(readings: Sequence[Reading], now: float) -> Sequence[Reading]:
+def _until(readings: tuple[Reading, ...], now: float) -> tuple[Reading, ...]:
     if not readings or readings[-1].at <= now:
         return readings
-    return [reading for reading in readings if reading.at <= now]
+    return tuple(reading for reading in readings if reading.at <= now)
 
 
-def _breach(polls: _Polls, from_: float) -> _Breach | None:
+def _breach(polls: _Polls) -> _Breach | None:
     """The row of bad polls that reaches to the newest poll that says anything."""
     first: Reading | None = None
     last: Reading | None = None
     last_grade: Grade | None = None
     size = 0
     for reading in reversed(polls.readings):
-        if reading.at < from_:
+        if reading.at < polls.trips_from:
             break
         grade = polls.grade(reading)
-        if grade.mark is Mark.GOOD or (first is not None and first.at - reading.at > GAP_POLLS * polls.every):
+        if grade.mark in _ENDS_A_BREACH or (first is not None and first.at - reading.at > GAP_POLLS * polls.every):
             break
         if grade.mark is Mark.BAD:
             first, size = reading, size + 1
@@ -145,8 +168,11 @@ def _breach(polls: _Polls, from_: float) -> _Breach | None:
     return _Breach(first, last, last_grade, size)
 
 
-def _reading_problem(newest: Reading, every: float, now: float) -> Verdict | None:
-    """A poll that is itself long ago says nothing about now, however fresh its samples were."""
+def _blind(readings: Sequence[Reading], every: float, now: float) -> Verdict | None:
+    """No data where no poll is recent: one that is long ago says nothing about now, however fresh its samples were."""
+    if not readings:
+        return _no_data(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
+    newest = readings[-1]
     age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * every, LEAST_MAX_AGE)
     if age <= limit:
         return None
@@ -183,6 +209,17 @@ def _too_young(gate: GateSpec, grade: Grade, newest: Reading, breach: _Breach | 
     )
 
 
+def _uncertain(grade: Grade, newest: Reading) -> Verdict:
+    return Verdict(
+        VerdictKind.INCONCLUSIVE,
+        VerdictReason.UNCERTAIN,
+        grade.message,
+        grade.value,
+        observed_at=newest.at,
+        leans_bad=grade.leans_bad,
+    )
+
+
 def _warming_up(grade: Grade, newest: Reading, rest: float) -> Verdict:
     return Verdict(
         VerdictKind.INCONCLUSIVE,
@@ -191,5 +228,5 @@ def _warming_up(grade: Grade, newest: Reading, rest: float) -> Verdict:
         "last fall or retry",
         grade.value,
         observed_at=newest.at,
-        leans_bad=grade.mark is Mark.BAD,
+        leans_bad=grade.mark is Mark.BAD or grade.leans_bad,
     )

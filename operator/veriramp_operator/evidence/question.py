@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Final
 
-from veriramp_operator.api.rollout import GateSpec
+from veriramp_operator.api.rollout import AlertSource, FiringGate, GateSpec
+from veriramp_operator.evidence.burn_rate import burn_query
 from veriramp_operator.evidence.promql import is_bare_selector, largest_range
 
 DEFAULT_WINDOW: Final = 300.0
@@ -14,6 +17,8 @@ LEAST_MAX_AGE: Final = 30.0
 POLLS_PER_MAX_AGE: Final = 3.0
 SCRAPES_PER_MAX_AGE: Final = 2.0
 MOST_POLLS_PER_FOR: Final = 400.0
+GAP_POLLS: Final = 2.5
+"""So many polls without data a breach outlives: what breaks a service often takes its metrics along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,30 +38,62 @@ class Questions:
     upper: str | None = None
     alertnames: tuple[str, ...] = ()
 
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """All of them that are asked."""
+        asked = (self.query, self.presence, self.newest, self.baseline, self.lower, self.upper)
+        return tuple(query for query in asked if query is not None)
+
 
 def questions(gate: GateSpec, namespace: str, name: str) -> Questions:
     """The queries that a sampler must ask for this gate of the rollout; none for kinds that are not polled (yet)."""
-    del namespace, name
+    if gate.firing is not None and gate.firing.source is not AlertSource.PUSH:
+        return Questions(firing_query(gate.firing, namespace, name), alertnames=gate.firing.alertnames)
+    selector = selector_of(gate)
+    if gate.burn_rate is not None:
+        return Questions(burn_query(gate.burn_rate, selector or gate.burn_rate.total))
     query = query_of(gate)
     if query is None:
         return Questions()
+    newest = None if selector is None else f"max(timestamp({selector}))"
+    if gate.baseline is not None:
+        stored = gate.baseline
+        return Questions(query, None, newest, stored.baseline_query, stored.lower_query, stored.upper_query)
     kind = gate.alert or gate.threshold
     presence = kind.presence.query if kind is not None and kind.presence is not None else None
-    selector = selector_of(gate)
-    return Questions(query, presence, None if selector is None else f"max(timestamp({selector}))")
+    return Questions(query, presence, newest)
+
+
+def firing_query(firing: FiringGate, namespace: str, name: str) -> str:
+    """The firing alerts meant for a rollout, each with the time at which its expression first held.
+
+    The value is that time (seconds since the epoch), or 1 from a server that keeps no ``ALERTS_FOR_STATE``. Meant are,
+    as for pushed alerts, those with the rollout's ``namespace`` and no ``rollout`` label or its name.
+    """
+    names = json.dumps("|".join(re.escape(alertname) for alertname in firing.alertnames), ensure_ascii=False)
+    meant = f'alertname=~{names},namespace="{namespace}",rollout=~"|{name}"'
+    alerts = f'ALERTS{{alertstate="firing",{meant}}}'
+    began = f"{alerts} * 0 + ignoring (alertstate) ALERTS_FOR_STATE{{{meant}}}"
+    return f"({began}) or ignoring (alertstate) {alerts}"
 
 
 def query_of(gate: GateSpec) -> str | None:
-    """The gate's own query: the alert expression or the threshold query."""
+    """The query that the gate's author wrote: the alert expression, or the one of a threshold or a baseline."""
     if gate.alert is not None:
         return gate.alert.expr
-    return gate.threshold.query if gate.threshold is not None else None
+    kind = gate.threshold or gate.baseline
+    return None if kind is None else kind.query
 
 
 def selector_of(gate: GateSpec) -> str | None:
-    """The series selector that tells the evidence's age: ``selector``, else the query itself where it is a bare one."""
+    """The series selector that tells the evidence's age.
+
+    ``selector``; without one the total of a burn rate, or the query itself where it is a bare selector.
+    """
     if gate.selector is not None:
         return gate.selector
+    if gate.burn_rate is not None:
+        return gate.burn_rate.total
     query = query_of(gate)
     return query if query is not None and is_bare_selector(query) else None
 
@@ -73,9 +110,14 @@ def every_of(gate: GateSpec) -> float:
 
 
 def window_of(gate: GateSpec) -> float:
-    """Seconds of the past that one answer speaks about: ``window``, else the query's largest range, else 5 min."""
+    """Seconds of the past that one answer speaks about.
+
+    ``window``; without one the longest window of a burn rate, the query's largest range, or else 5 min.
+    """
     if gate.window is not None:
         return gate.window
+    if gate.burn_rate is not None:
+        return max(window.long for window in gate.burn_rate.windows)
     query = query_of(gate)
     found = largest_range(query) if query is not None else None
     return DEFAULT_WINDOW if found is None else found

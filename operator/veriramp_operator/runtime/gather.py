@@ -12,7 +12,7 @@ from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.rollout import FlagsSpec, RolloutSpec, StageSpec
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Observation, Problem, Requests, WorkerSeen
-from veriramp_operator.evidence.types import Failure, Samples
+from veriramp_operator.evidence.types import Failure, Reading, Samples
 from veriramp_operator.resources.deployments import deployment_name
 from veriramp_operator.runtime.world import Entry
 
@@ -98,14 +98,26 @@ def _problems(entry: Entry, samples: Mapping[str, Samples], config: OperatorConf
 def _refused_queries(spec: RolloutSpec, samples: Mapping[str, Samples]) -> Iterator[Problem]:
     for index, gate in enumerate(spec.gates):
         readings = samples.get(gate.name, Samples()).readings
-        answers = (readings[-1].answer, readings[-1].presence, readings[-1].newest) if readings else ()
-        for answer in answers:
-            if isinstance(answer, Failure) and answer.reason is NoDataReason.BAD_QUERY:
-                yield Problem(
-                    Reason.QUERY_REFUSED,
-                    f"spec.gates[{index}] {gate.name!r}: Prometheus refuses its query: {answer.message}",
-                )
-                break
+        refused = _refused(readings[-1]) if readings else None
+        if refused is not None:
+            yield Problem(
+                Reason.QUERY_REFUSED,
+                f"spec.gates[{index}] {gate.name!r}: Prometheus refuses its query: {refused.message}",
+            )
+
+
+def _refused(reading: Reading) -> Failure | None:
+    answers = (
+        reading.answer,
+        reading.presence,
+        reading.newest,
+        reading.baseline,
+        reading.lower,
+        reading.upper,
+        reading.rules,
+    )
+    failures = (answer for answer in answers if isinstance(answer, Failure))
+    return next((failure for failure in failures if failure.reason is NoDataReason.BAD_QUERY), None)
 
 
 def _published_flags(entry: Entry) -> FlagsSpec:

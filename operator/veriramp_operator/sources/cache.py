@@ -32,6 +32,7 @@ class Watch:
     gate: GateSpec
     scrape_interval: float
     endpoint: str = ""
+    external_labels: tuple[str, ...] = ()
     readings: deque[Reading] = field(default_factory=deque)
     pushes: dict[Fingerprint, PushedAlert] = field(default_factory=dict)
     mark: Mark | None = None
@@ -68,7 +69,12 @@ class Watch:
     def samples(self) -> Samples:
         """A frozen copy of everything known."""
         if self.snapshot is None:
-            self.snapshot = Samples(tuple(self.readings), tuple(self.pushes.values()), self.scrape_interval)
+            self.snapshot = Samples(
+                tuple(self.readings),
+                tuple(self.pushes.values()),
+                self.scrape_interval,
+                external_labels=self.external_labels,
+            )
         return self.snapshot
 
 
@@ -79,8 +85,10 @@ class EvidenceCache:
         self._watches: dict[Key, dict[str, Watch]] = {}
         self._names: dict[str, set[str]] = {}
 
-    def replace(self, key: Key, spec: RolloutSpec, scrape_interval: float) -> tuple[list[Watch], list[Watch]]:
-        """Watch exactly the gates of a spec. Returns (added, removed).
+    def replace(
+        self, key: Key, spec: RolloutSpec, scrape_interval: float, external_labels: tuple[str, ...] = ()
+    ) -> tuple[list[Watch], list[Watch]]:
+        """Watch exactly the gates of a spec at an endpoint. Returns (added, removed).
 
         What is known of an unchanged gate at an unchanged endpoint stays. Pushed alerts stay wherever the gate still
         names them: nobody can be asked for them again.
@@ -92,7 +100,7 @@ class EvidenceCache:
             asked = (gate, scrape_interval, spec.prometheus)
             if watch is None or (watch.gate, watch.scrape_interval, watch.endpoint) != asked:
                 pushes = {} if watch is None else watch.pushes
-                watch = Watch(key, gate, scrape_interval, spec.prometheus)
+                watch = Watch(key, gate, scrape_interval, spec.prometheus, external_labels)
                 watch.pushes = {name: alert for name, alert in pushes.items() if _names(gate, alert.alertname)}
             watches[gate.name] = watch
         added = [watch for name, watch in watches.items() if known.get(name) is not watch]

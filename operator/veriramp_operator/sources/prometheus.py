@@ -41,7 +41,8 @@ _Parse = Callable[[int, bytes], _T | Failure]
 class PrometheusEndpoint:
     """One HTTP API under a base URL such as ``http://prometheus:9090`` (a path prefix is kept).
 
-    ``scrape_interval``: seconds, what the default ``maxAge`` of a gate follows. At most 16 queries are in flight; more
+    ``scrape_interval``: seconds, what the default ``maxAge`` of a gate follows. ``external_labels``: names of labels
+    that this server adds to the alerts that it sends. At most 16 queries are in flight; more
     wait for their turn. Raises ConfigurationError for a URL that is none.
     """
 
@@ -50,10 +51,11 @@ class PrometheusEndpoint:
         url: str,
         *,
         scrape_interval: float = 15.0,
+        external_labels: tuple[str, ...] = (),
         timeout: float = TIMEOUT_SECONDS,
         observe: Observe | None = None,
     ) -> None:
-        self.scrape_interval = scrape_interval
+        self.scrape_interval, self.external_labels = scrape_interval, external_labels
         base = _base_url(url)
         self._urls = {path: base.copy_with(path=base.path.rstrip("/") + path) for path in (_QUERY, _RULES)}
         self._place = f"{base.host}:{base.port or (443 if base.scheme == 'https' else 80)}"

@@ -13,11 +13,11 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.evidence import Mark, Questions, every_of, max_age_of, questions
-from veriramp_operator.evidence.types import Answer, PushedAlert, Reading, Samples, Series
+from veriramp_operator.evidence.types import Answer, Failure, PushedAlert, Reading, RuleSeen, Samples, Series
 from veriramp_operator.sources.cache import EvidenceCache, Key, Watch
 
 WAKE_BAD_SAMPLE: Final = "evidence"
@@ -32,15 +32,24 @@ _DEFAULT_SCRAPE_INTERVAL: Final = 15.0
 
 
 class Endpoint(Protocol):
-    """What is asked of a monitoring system."""
+    """What is asked of a monitoring system.
+
+    ``scrape_interval``: seconds. ``external_labels``: names of labels that it adds to the alerts that it sends.
+    """
 
     scrape_interval: float
+    external_labels: tuple[str, ...]
 
     async def instant(self, query: str, at: float) -> Answer:
         """The value of a query at a moment; faults are Failures."""
 
+    async def rules(self, alertnames: Sequence[str]) -> tuple[RuleSeen, ...] | Failure:
+        """The alerting rules of these names; faults are Failures."""
+
 
 PollKey = tuple[str, Questions]
+_Rules = tuple[RuleSeen, ...] | Failure
+_T_co = TypeVar("_T_co", covariant=True)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,12 +71,12 @@ class _Poll:
         return min(max_age_of(watch.gate, watch.scrape_interval) for watch in self.watches)
 
 
-@dataclass(slots=True)
-class _Asked:
-    """A query that polls share: the moment it was last asked about, and its (coming) answer."""
+@dataclass(frozen=True, slots=True)
+class _Asked(Generic[_T_co]):
+    """A question that polls share: the moment it was last asked about, and its (coming) answer."""
 
     at: float
-    answer: asyncio.Task[Answer]
+    answer: asyncio.Task[_T_co]
 
 
 class Samplers:
@@ -88,7 +97,8 @@ class Samplers:
         self._cache = EvidenceCache()
         self._polls: dict[PollKey, _Poll] = {}
         self._poll_of: dict[Watch, PollKey] = {}
-        self._asked: dict[tuple[str, str], _Asked] = {}
+        self._asked: dict[tuple[str, str], _Asked[Answer]] = {}
+        self._rules: dict[tuple[str, tuple[str, ...]], _Asked[_Rules]] = {}
         self._heap: list[tuple[float, int, PollKey]] = []
         self._planned = 0
         self._moved = asyncio.Event()
@@ -98,7 +108,8 @@ class Samplers:
         """Watch exactly the gates of this spec from now on; what is known of an unchanged gate stays."""
         endpoint = self._endpoints.get(spec.prometheus)
         scrape_interval = _DEFAULT_SCRAPE_INTERVAL if endpoint is None else endpoint.scrape_interval
-        added, removed = self._cache.replace(key, spec, scrape_interval)
+        external_labels = () if endpoint is None else endpoint.external_labels
+        added, removed = self._cache.replace(key, spec, scrape_interval, external_labels)
         self._drop(removed)
         for watch in added:
             asked = questions(watch.gate, *key)
@@ -153,10 +164,10 @@ class Samplers:
             if not poll.watches:
                 del self._polls[poll_key]
         if len(self._asked) > _QUERIES_PER_POLL * len(self._polls) + _SPARE_QUERIES:
-            used = {
-                (name, query) for name, asked in self._polls for query in (asked.query, asked.presence, asked.newest)
-            }
+            used = {(name, query) for name, asked in self._polls for query in asked.queries}
             self._asked = {key: known for key, known in self._asked.items() if key in used}
+            named = {(name, asked.alertnames) for name, asked in self._polls}
+            self._rules = {key: known for key, known in self._rules.items() if key in named}
 
     def _plan(self, poll: _Poll, due: float) -> None:
         poll.due = due
@@ -182,19 +193,32 @@ class Samplers:
         since = at - _SHARED_WITHIN * poll.interval
         try:
             main = self._once(poll, asked.query, at, at - _SAME_TICK * poll.interval)
+            if main is None:
+                return
             presence = self._once(poll, asked.presence, at, since)
             newest = self._newest(poll, asked.newest, at) or self._once(poll, asked.newest, at, since)
-            answers = [None if one is None else await asyncio.shield(one.answer) for one in (main, presence, newest)]
+            # What is held against the main number is evaluated at the same moment.
+            baseline, lower, upper = (
+                self._once(poll, query, main.at, main.at) for query in (asked.baseline, asked.lower, asked.upper)
+            )
+            rules = self._rules_of(poll, at, since)
+            reading = Reading(
+                main.at,
+                await asyncio.shield(main.answer),
+                await _answer(presence),
+                await _answer(newest),
+                await _answer(baseline),
+                await _answer(lower),
+                await _answer(upper),
+                await _answer(rules),
+            )
         finally:
             poll.running = False
-        if main is None or answers[0] is None:
-            return
-        reading = Reading(main.at, answers[0], answers[1], answers[2])
         for watch in tuple(poll.watches):
             if watch.add(reading):
                 self._wake(watch.key, WAKE_BAD_SAMPLE if watch.mark is Mark.BAD else WAKE_READING)
 
-    def _once(self, poll: _Poll, query: str | None, at: float, since: float) -> _Asked | None:
+    def _once(self, poll: _Poll, query: str | None, at: float, since: float) -> _Asked[Answer] | None:
         """Ask a query now, unless some poll has asked it since an instant: then its (coming) answer is shared."""
         if query is None:
             return None
@@ -205,7 +229,19 @@ class Samplers:
             self._asked[key] = known
         return known
 
-    def _newest(self, poll: _Poll, query: str | None, at: float) -> _Asked | None:
+    def _rules_of(self, poll: _Poll, at: float, since: float) -> _Asked[_Rules] | None:
+        """As above, for the state of alerting rules."""
+        name, asked = poll.key
+        if not asked.alertnames:
+            return None
+        key = (name, asked.alertnames)
+        known = self._rules.get(key)
+        if known is None or not since <= known.at <= at:
+            known = _Asked(at, self._tasks.create_task(poll.endpoint.rules(asked.alertnames), name="rules"))
+            self._rules[key] = known
+        return known
+
+    def _newest(self, poll: _Poll, query: str | None, at: float) -> _Asked[Answer] | None:
         """The known time of the newest sample while that is still young, else None.
 
         Time stamps only grow, so an old answer can only overstate the age: no evidence counts as fresher than it is.
@@ -217,6 +253,10 @@ class Samplers:
         if not isinstance(answer, Series) or len(answer.values) != 1:
             return None
         return known if 0 <= at - answer.values[0] <= poll.max_age / _YOUNG_PART else None
+
+
+async def _answer(asked: _Asked[_T_co] | None) -> _T_co | None:
+    return None if asked is None else await asyncio.shield(asked.answer)
 
 
 def _next_tick(now: float, interval: float, key: PollKey) -> float:

@@ -121,19 +121,10 @@ def test_the_default_age_follows_the_scrape_interval_of_the_endpoint() -> None:
     assert judge(alert_gate(), Samples((old,)), NOW).kind is VerdictKind.NO_DATA
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        {"baseline": {"query": "a", "baselineQuery": "b", "maxDrop": 0.05}},
-        {"burnRate": {"errors": "e", "total": "t", "objective": 0.99,
-                      "windows": [{"long": "1h", "short": "5m", "rate": 14.4}]}},
-        {},
-    ],
-)  # fmt: skip
-def test_kinds_of_later_never_pass(kind: dict[str, Any]) -> None:
-    gate = GateSpec.model_validate({"name": "later", "onRegression": "Shadow", **kind})
+def test_a_gate_without_a_kind_never_passes() -> None:
+    gate = GateSpec.model_validate({"name": "empty", "onRegression": "Shadow"})
     verdict = judge(gate, polls(numbers(1.0)), NOW)
-    assert (verdict.kind, verdict.reason) == (VerdictKind.NO_DATA, VerdictReason.NOT_YET_SUPPORTED)
+    assert (verdict.kind, verdict.reason) == (VerdictKind.NO_DATA, NoDataReason.NEVER_ASKED)
 
 
 # ``for`` of 30 s at a poll every 5 s: seven bad polls in a row.

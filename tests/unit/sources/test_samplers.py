@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from tests.support.evidence import alert_gate, firing_gate, numbers, reading, threshold_gate
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
-from veriramp_operator.evidence.types import Answer, PushedAlert, Series
+from veriramp_operator.evidence.types import Answer, PushedAlert, RuleSeen, Series
 from veriramp_operator.sources.cache import MOST_PUSHES, MOST_READINGS, Watch
 from veriramp_operator.sources.samplers import WAKE_BAD_SAMPLE, WAKE_READING, Samplers
 
@@ -21,6 +21,7 @@ class Counting:
     """Answers at once (or never) and counts."""
 
     scrape_interval = 15.0
+    external_labels: tuple[str, ...] = ()
 
     def __init__(self, *, hangs: bool = False) -> None:
         self.asked: Counter[str] = Counter()
@@ -32,6 +33,10 @@ class Counting:
         if self._hangs:
             await asyncio.Event().wait()
         return Series((at,)) if query.startswith("max(timestamp") else numbers(self.value)
+
+    async def rules(self, alertnames: Sequence[str]) -> tuple[RuleSeen, ...]:
+        self.asked[f"rules {','.join(alertnames)}"] += 1
+        return tuple(RuleSeen(name, "ok", time.time(), 15.0) for name in alertnames)
 
 
 def spec(*gates: GateSpec, endpoint: str = "default") -> RolloutSpec:

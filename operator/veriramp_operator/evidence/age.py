@@ -1,0 +1,40 @@
+"""How old the samples behind an answer are: an instant query itself only tells when it was evaluated."""
+
+from __future__ import annotations
+
+from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.reasons import NoDataReason
+from veriramp_operator.api.rollout import GateSpec
+from veriramp_operator.evidence.grade import Grade, one_number, unknown
+from veriramp_operator.evidence.promql import is_bare_selector
+from veriramp_operator.evidence.question import max_age_of, selector_of
+from veriramp_operator.evidence.types import Answer
+
+
+def age_problem(gate: GateSpec, newest: Answer | None, at: float, scrape_interval: float) -> Grade | None:
+    """Why the samples behind a poll at an instant are too old or of unknown age; None when they are fresh enough.
+
+    ``newest``: answer of the question for the time of the newest sample. A gate without a selector (admission asks for
+    one) has no age to judge.
+    """
+    selector = selector_of(gate)
+    if selector is None:
+        return None
+    if not is_bare_selector(selector):
+        return unknown(
+            NoDataReason.BAD_QUERY,
+            f"selector {selector!r} is not a bare series selector; write a metric name with label matchers and nothing "
+            "round it, else its age cannot be told",
+        )
+    time = one_number(newest, f"the age of {selector}")
+    if isinstance(time, Grade):
+        if time.reason is NoDataReason.EMPTY:
+            return unknown(NoDataReason.NOT_YET_EXPOSED, f"no series matches the selector {selector}")
+        return time
+    age, limit = at - time, max_age_of(gate, scrape_interval)
+    if age > limit:
+        return unknown(
+            NoDataReason.TOO_OLD,
+            f"the newest sample of {selector} is {format_duration(age)} old, more than {format_duration(limit)}",
+        )
+    return None
