@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.builders import World, a_rollout
-from veriramp_operator.api.rollout import RampSpec
+from veriramp_operator.api.reasons import Reason
+from veriramp_operator.api.rollout import RampSpec, WindowSpec
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import Direction
 from veriramp_sdk.contract import Mode
@@ -26,35 +27,43 @@ def test_nothing_rises_on_a_missing_document_though_it_said_off() -> None:
     assert world.vector().mode is Mode.SHADOW
 
 
-def ramping() -> World:
-    """At the start of a Live stage with a ramp of ten steps, one each 10 s."""
-    ramp = RampSpec(duration=100, interval=10)
+def ramping(interval: float) -> World:
+    """One step up the ramp of a Live stage with ten of them."""
+    ramp = RampSpec(duration=10 * interval, interval=interval)
     world = World(a_rollout().with_stage("canary", canary=10, ramp=ramp).with_(allow_unguarded=True).build())
-    world.run_to("canary")
     while world.vector() == OFF:
         world.tick(1)
+    assert world.vector().canary_percent == 1
     return world
 
 
 def test_a_late_pass_takes_one_step_of_a_ramp_and_not_two() -> None:
-    world = ramping()
-    assert world.vector().canary_percent == 1
+    world = ramping(interval=10)
     world.tick(1)
-    world.tick(9)
-    world.tick(2)
 
     world.tick(30)
 
-    assert world.vector().canary_percent == 3
+    assert world.vector().canary_percent == 2
 
 
 def test_a_step_that_a_crash_kept_from_being_published_is_taken_again_and_not_skipped() -> None:
-    world = ramping()
-    world.tick(1)
-    world.tick(9, cut=0)
-    world.tick(2, cut=1)
+    world = ramping(interval=1)
+    world.tick(0)
+    world.tick(1, cut=1)
     assert world.vector().canary_percent == 1
 
-    world.tick(10)
+    world.tick(1)
 
     assert world.vector().canary_percent == 2
+
+
+def test_a_second_pass_at_the_same_instant_tells_the_same_closed_window() -> None:
+    saturday = WindowSpec(days=("Sat",), from_="09:00", to="16:00")
+    world = World(a_rollout().with_stage("shadow", Mode.SHADOW).with_(windows=(saturday,)).build())
+    world.tick(1)
+    first = world.tick(5)
+
+    again = world.tick(0)
+
+    assert (first.reason, again.reason) == (Reason.WINDOW_CLOSED, Reason.WINDOW_CLOSED)
+    assert first.status == again.status

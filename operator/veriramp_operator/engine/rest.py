@@ -6,6 +6,7 @@ Each check says which clocks run in its row. The bake clock runs only at the sta
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -153,7 +154,9 @@ def window_closed(scene: Scene) -> Finding | None:
     spec, now = scene.spec, scene.now
     if windows.is_open(spec.windows, now):
         return None
-    due = next((found for check in RISING if (found := check(scene))), None)
+    # As if this pass might rise: else a second pass at the same instant would tell another reason.
+    willing = replace(scene, elapsed=replace(scene.elapsed, moved=True), edited=False, missing=False)
+    due = next((found for check in RISING if (found := check(willing))), None)
     if due is None or due.direction is not Direction.RISE:
         return None
     opens = windows.next_opening(spec.windows, now)
