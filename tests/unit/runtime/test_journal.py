@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.builders import World, a_ladder
 from tests.support.waiting import wait_for
+from veriramp_operator.engine import decide
 from veriramp_operator.evidence.types import Reading, Samples, Series
 from veriramp_operator.resources import journal as book
 from veriramp_operator.resources.journal import JournalEntry, Scribe, read_entry
@@ -36,7 +37,7 @@ def entries(world: World) -> Iterator[JournalEntry]:
         world.now += 1.0
         readings = (Reading(world.now, Series(()), Series((5.0,)), Series((world.now,))),)
         seen = replace(world.observe(), namespace=KEY[0], name=KEY[1], samples={"errors": Samples(readings)})
-        decision = world.decide_from(seen, world.now)
+        decision = decide(world.spec, world.status, seen, world.now)
         yield JournalEntry(world.now, *KEY, world.spec, world.status, seen, decision)
         world.apply(decision)
 
