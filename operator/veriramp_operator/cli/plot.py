@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.api.vector import Vector
-from veriramp_operator.cli.simulation.world import Moment, Run
+from veriramp_operator.cli.simulation.monte_carlo import Outcomes
+from veriramp_operator.cli.simulation.runs import Moment, Run
 from veriramp_operator.engine.types import Direction
 
 mpl.use("Agg")
@@ -157,3 +158,12 @@ def _marks(axis: Axes, run: Run, unit: float, *, named: bool) -> None:
                 color=colour,
                 fontweight="bold",
             )
+
+
+def draw_delays(title: str, outcomes: Outcomes, path: Path) -> None:
+    """Write a PNG of many runs: what they came to, and how long the regression took to be found. Raises OSError."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.hist([seconds / _MINUTE for seconds in outcomes.detection_seconds], bins=30)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)

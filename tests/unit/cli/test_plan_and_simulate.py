@@ -12,7 +12,7 @@ from veriramp_operator.cli.outlook import smallest_detectable_effect
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = str(ROOT / "examples/rollouts/quickstart.yaml")
-COMPLETE = str(ROOT / "tests/data/rollouts/complete.yaml")
+
 
 RAISES_TWO = """
 kind: VerificationRollout
@@ -102,7 +102,6 @@ def test_an_injection_that_is_never_reached_is_told(capsys: pytest.CaptureFixtur
     [
         (("plan", "nowhere.yaml"), "nowhere.yaml: No such file"),
         (("plan", "README.md"), "README.md: "),
-        (("simulate", COMPLETE), "windows are not supported yet"),
         (("simulate", QUICKSTART, "--inject", "odd"), "write for example"),
         (("simulate", QUICKSTART, "--plot", "/nowhere/out.png"), "name a writable PNG"),
     ],

@@ -13,7 +13,9 @@ from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.cli.files import load_rollout
-from veriramp_operator.cli.simulation.signals import Injection, Signal, Traffic
+from veriramp_operator.cli.simulation.injection import Injection
+from veriramp_operator.cli.simulation.numbers import NumberSignal
+from veriramp_operator.cli.simulation.traffic import Noise, Traffic
 from veriramp_operator.cli.simulation.world import Options, Run, simulate
 from veriramp_operator.engine.types import Direction
 from veriramp_operator.evidence import judge
@@ -130,7 +132,7 @@ def test_after_the_fall_the_evidence_recovers() -> None:
 
 
 def test_the_same_inputs_give_the_same_run() -> None:
-    first, second = (ran(fortnight(), "errors x3 at half+5h", noisy=True, seed=7) for _ in range(2))
+    first, second = (ran(fortnight(), "errors x3 at half+5h", noise=Noise.IID, seed=7) for _ in range(2))
     assert first.timeline == second.timeline
     assert first.verdicts == second.verdicts
 
@@ -142,7 +144,7 @@ def test_a_standstill_is_told() -> None:
 
 
 def test_time_never_goes_back() -> None:
-    run = ran(fortnight(), "errors x3 at half+5h", noisy=True)
+    run = ran(fortnight(), "errors x3 at half+5h", noise=Noise.IID)
     assert all(before.at <= after.at for before, after in pairwise(run.timeline))
 
 
@@ -162,7 +164,7 @@ def test_an_injection_that_cannot_be_says_why(text: str, says: str) -> None:
 
 def test_a_base_rate_is_held_against_the_bound_of_the_expression() -> None:
     gate = fortnight().gates[0]
-    calm, loud = Signal(gate, Traffic(base_rate=0.005)), Signal(gate, Traffic(base_rate=0.02))
+    calm, loud = NumberSignal(gate, Traffic(base_rate=0.005)), NumberSignal(gate, Traffic(base_rate=0.02))
     assert not calm.is_bad(1e6)
     assert loud.is_bad(1e6)
 
@@ -170,7 +172,7 @@ def test_a_base_rate_is_held_against_the_bound_of_the_expression() -> None:
 def test_a_regression_grows_in_over_the_range_of_the_query() -> None:
     gate = fortnight().gates[0]
     onset = 15.0 * 66_666
-    signal = Signal(gate, Traffic(), factor=2.0, onset=onset)
+    signal = NumberSignal(gate, Traffic(), factor=2.0, onset=onset)
     # Healthy is 60 % of the bound, so x2 passes it when two thirds of the minute are bad.
     assert [signal.is_bad(onset + seconds) for seconds in (15, 30, 45, 60)] == [False, False, True, True]
     assert judge(gate, signal.samples(onset + 60), onset + 60).kind is VerdictKind.INCONCLUSIVE

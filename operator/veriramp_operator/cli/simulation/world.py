@@ -1,153 +1,89 @@
 """Virtual time round ``decide()``: time jumps from one decision that can matter to the next.
 
-Public: :func:`simulate`, :class:`Options`, :class:`Run`. Synthetic processes apply what is published 50 ms later,
-synthetic workers are ready after 2 s, and a stage that waits for approval gets it at once. While a rollout just ramps
-or bakes on good evidence, nothing changes until the next step or the end of the bake, so those passes are skipped;
-every bad poll is a pass of its own.
+Public: :func:`simulate`. A stage that waits for approval gets it at once. While a rollout just ramps, bakes or waits,
+nothing changes until the next step, the end of the bake or the opening of a window, so those passes are skipped; every
+bad poll, and every scrape that changes what a comparison says, is a pass of its own.
 """
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import OnRegression, RolloutSpec
+from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
 from veriramp_operator.api.status import RolloutStatus, VerdictKind
-from veriramp_operator.api.vector import Vector
-from veriramp_operator.cli.simulation.signals import Injection, Signal, Traffic
-from veriramp_operator.engine import after_publish, decide
+from veriramp_operator.cli.simulation.alerts import FiringSignal
+from veriramp_operator.cli.simulation.arms import ArmsSignal
+from veriramp_operator.cli.simulation.budget import BudgetSignal
+from veriramp_operator.cli.simulation.numbers import NumberSignal
+from veriramp_operator.cli.simulation.runs import DEFAULT_START, Moment, Options, Run
+from veriramp_operator.cli.simulation.signals import Signal
+from veriramp_operator.cli.simulation.surroundings import UID, Surroundings
+from veriramp_operator.cli.simulation.traffic import Traffic
+from veriramp_operator.engine import after_publish, decide, trial_of
 from veriramp_operator.engine.ramp import pace_of
 from veriramp_operator.engine.stages import Plan, plan_of
-from veriramp_operator.engine.types import (
-    Decision,
-    Direction,
-    Observation,
-    PropagationSeen,
-    Published,
-    PublishFlags,
-    Requests,
-    RoleCount,
-    ScaleWorkers,
-    WorkerSeen,
-)
-from veriramp_sdk.contract import Role
+from veriramp_operator.engine.types import Decision, Direction, Observation, PublishFlags, Requests, ScaleWorkers
 
-DEFAULT_START: Final = (
-    1_767_225_600.0  # 2026-01-01T00:00:00Z, so that a simulation without --start is the same every day
-)
-APPLY_SECONDS: Final = 0.05
-REPORT_SECONDS: Final = 0.1
-WORKER_SECONDS: Final = 2.0
-SEARCH_PROCESSES: Final = 2
+__all__ = ["DEFAULT_START", "Moment", "Options", "Run", "simulate"]
+
 LEAST_TAIL_SECONDS: Final = 10.0
 TAIL_SHARE: Final = 0.08
-MOST_IDLE_PASSES: Final = 2000
-_UID: Final = "simulated"
 PASSES_IN_TAIL: Final = 100
+MOST_IDLE_PASSES: Final = 2000
+MOST_PASSES: Final = 2_000_000
 SETTLING_SECONDS: Final = 3600.0
+TRACE_POINTS: Final = 400
+_LOOKS_PER_PROGRESS: Final = 256
 _QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.GUARDING, Reason.ROLLED_BACK})
+_BY_EVIDENCE: Final = frozenset({Reason.EVIDENCE_LEANS_BAD, Reason.INCONCLUSIVE})
+"""Rows that end by more evidence: of a comparison each scrape is looked at anyway."""
+_IN_TIME: Final = _BY_EVIDENCE | {Reason.WINDOW_CLOSED, Reason.ROLLED_BACK}
+"""Rows that may end by themselves, later."""
+
+Progress = Callable[[float, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """``start``: seconds since the epoch. ``users``: how many people use the search."""
+def simulate(spec: RolloutSpec, options: Options, progress: Progress | None = None) -> Run:
+    """Run the plan to its end, its rollback or its standstill. Deterministic: the same inputs give the same run.
 
-    injections: tuple[Injection, ...] = ()
-    traffic: Traffic = field(default_factory=Traffic)
-    users: int = 10_000
-    start: float = DEFAULT_START
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One line of the timeline: a change of vector, stage or reason."""
-
-    at: float
-    stage: str
-    vector: Vector
-    direction: Direction
-    reason: str
-    message: str
-
-
-@dataclass(slots=True)
-class Run:
-    """What happened. Times in seconds since the epoch.
-
-    ``verdicts``: changes of each gate's verdict. ``injected_at``: when each injection took effect. ``ending``: why the
-    simulation stopped, in words.
+    ``progress`` is told the virtual seconds so far and the stage, now and then.
     """
-
-    options: Options
-    timeline: list[Moment] = field(default_factory=list)
-    verdicts: dict[str, list[tuple[float, VerdictKind]]] = field(default_factory=dict)
-    injected_at: dict[str, float] = field(default_factory=dict)
-    first_bad_at: float | None = None
-    detected_at: float | None = None
-    published_at: float | None = None
-    applied_at: float | None = None
-    rollback_gate: str | None = None
-    completed: bool = False
-    ending: str = ""
-    ended_at: float = 0.0
-    passes: int = 0
-
-    @property
-    def detection_seconds(self) -> float | None:
-        """From the onset of the injected regression to the decision to fall; None without either."""
-        onset = self.injected_at.get(self.rollback_gate or "")
-        return None if onset is None or self.detected_at is None else self.detected_at - onset
-
-    def users_exposed(self) -> int | None:
-        """Users of the treatment whose turn came between onset and the safe document, at a steady pace of requests."""
-        onset = self.injected_at.get(self.rollback_gate or "")
-        if onset is None or self.applied_at is None:
-            return None
-        requests, most = 0.0, 0.0
-        changes = [moment for moment in self.timeline if moment.direction is not Direction.HOLD]
-        for number, moment in enumerate(changes):
-            until = changes[number + 1].at if number + 1 < len(changes) else self.applied_at
-            until = self.applied_at if moment.at <= (self.detected_at or 0.0) <= until else until
-            share = moment.vector.canary_percent / 100
-            seconds = min(until, self.applied_at) - max(moment.at, onset)
-            if seconds > 0 and share > 0:
-                requests += seconds * self.options.traffic.rps * share
-                most = max(most, self.options.users * share)
-        return round(min(requests, most))
+    return _World(spec, options, progress or (lambda _seconds, _stage: None)).run()
 
 
-def simulate(spec: RolloutSpec, options: Options, progress: Callable[[float, str], None] | None = None) -> Run:
-    """Run the plan to its end, its rollback or its standstill. Deterministic: the same inputs give the same run."""
-    return _World(spec, options, progress).run()
+def signal_of(gate: GateSpec, traffic: Traffic) -> Signal:
+    """The synthetic evidence of a gate."""
+    if gate.comparison is not None:
+        return ArmsSignal(gate, traffic, gate.comparison)
+    if gate.firing is not None:
+        return FiringSignal(gate, traffic, gate.firing)
+    if gate.burn_rate is not None:
+        return BudgetSignal(gate, traffic, gate.burn_rate)
+    return NumberSignal(gate, traffic)
 
 
 class _World:
-    def __init__(self, spec: RolloutSpec, options: Options, progress: Callable[[float, str], None] | None) -> None:
+    def __init__(self, spec: RolloutSpec, options: Options, progress: Progress) -> None:
         self._spec, self._options, self._progress = spec, options, progress
         self._plan: Plan = plan_of(spec)
         self._now = options.start
         self._status = RolloutStatus()
-        self._published: Published | None = None
-        self._propagation = PropagationSeen()
-        self._workers: dict[str, WorkerSeen] = {}
+        self._round = Surroundings()
         self._request: str | None = None
-        self._signals = {gate.name: Signal(gate, options.traffic) for gate in spec.gates}
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._planned = 0
+        self._signals = {gate.name: signal_of(gate, options.traffic) for gate in spec.gates}
+        self._arms = [signal for signal in self._signals.values() if isinstance(signal, ArmsSignal)]
         self._waiting = list(options.injections)
-        self._idle = 0
+        self._idle, self._idle_since = 0, self._now
         self._stop_at = math.inf
         self._ending, self._tail_from = "", self._now
         self.result = Run(options)
 
     def run(self) -> Run:
         while self._now < self._stop_at and not self.result.ending:
-            while self._events and self._events[0][0] <= self._now:
-                heapq.heappop(self._events)[2]()
+            self._round.reach(self._now)
             decision = decide(self._spec, self._status, self._observation(), self._now)
             self._note(decision)
             self._apply(decision)
@@ -155,19 +91,20 @@ class _World:
             self._now = self._next(decision)
         self.result.ending = self.result.ending or self._ending
         self.result.ended_at = min(self._now, self._stop_at)
+        self.result.applied_at = self._round.safe_at
         return self.result
 
     def _observation(self) -> Observation:
         return Observation(
             namespace="simulated",
             name="simulated",
-            uid=_UID,
+            uid=UID,
             generation=1,
             requests=Requests(request=self._request),
-            published=self._published,
-            propagation=self._propagation,
+            published=self._round.published,
+            propagation=self._round.propagation,
             samples={name: signal.samples(self._now) for name, signal in self._signals.items()},
-            workers=tuple(self._workers.values()),
+            workers=self._round.workers,
             salts=("simulated", "simulated"),
             max_ranking_weight=1.0,
         )
@@ -178,83 +115,45 @@ class _World:
             if isinstance(command, PublishFlags):
                 self._publish(command)
             elif isinstance(command, ScaleWorkers):
-                self._scale(command)
+                self._round.scale(command, self._now)
+        trial = trial_of(self._status)
+        for arms in self._arms:
+            arms.follow(trial)
+            arms.told(self._now)
 
     def _publish(self, command: PublishFlags) -> None:
         content = f"revision-{command.revision}"
         self._status = after_publish(self._status, command, content, self._now)
-        self._published = Published(
-            uid=_UID,
-            revision=command.revision,
-            content_hash=content,
-            vector=command.vector,
-            direction=command.direction,
-            stage=command.stage,
-            salt=command.salt,
-            sample_salt=command.sample_salt,
-            published_at=self._now,
-            latch=command.latch,
-            generation=1,
-        )
-        applied_at, revision, is_fall = self._now + APPLY_SECONDS, command.revision, command.direction is Direction.FALL
-        self._at(self._now + REPORT_SECONDS, lambda: self._confirm(revision, applied_at, fall=is_fall))
+        applied_at = self._round.publish(command, content, self._now)
+        for arms in self._arms:
+            arms.expose(applied_at, command.vector.canary_percent)
         if command.direction is Direction.RISE and self._status.stage is not None:
             self._start_injections(self._status.stage.name)
-        if is_fall:
+        if command.direction is Direction.FALL:
             self.result.published_at = self.result.published_at or self._now
             for signal in self._signals.values():
                 # What the fall takes back no longer does harm; the query's range forgets it as it moves on.
-                signal.ended = min(signal.ended, applied_at)
-
-    def _confirm(self, revision: int, applied_at: float, *, fall: bool) -> None:
-        workers = sum(worker.ready for worker in self._workers.values())
-        everybody = {Role.SEARCH: SEARCH_PROCESSES, Role.WORKER: workers}
-        self._propagation = PropagationSeen(
-            revision=revision,
-            uid=_UID,
-            roles={role: RoleCount(count, count) for role, count in everybody.items() if count},
-            p99_seconds=APPLY_SECONDS,
-            last_applied_at=applied_at,
-            observed_at=self._now,
-        )
-        if fall and self.result.applied_at is None:
-            self.result.applied_at = applied_at
-
-    def _scale(self, command: ScaleWorkers) -> None:
-        count = 1 if command.replicas is None else command.replicas
-        known = self._workers.get(command.profile)
-        ready = min(count, known.ready) if known else 0
-        self._workers[command.profile] = WorkerSeen(command.profile, count, ready, self._now)
-        if ready < count:
-            self._at(self._now + WORKER_SECONDS, lambda: self._ready(command.profile, count))
-
-    def _ready(self, profile: str, count: int) -> None:
-        self._workers[profile] = WorkerSeen(profile, count, count, self._now)
+                signal.end(applied_at)
 
     def _start_injections(self, stage: str) -> None:
         for injection in [waiting for waiting in self._waiting if waiting.stage == stage]:
             self._waiting.remove(injection)
-            signal, onset = self._signals[injection.gate], self._now + injection.after
-            signal.factor, signal.onset, signal.ended = injection.factor, onset, math.inf
+            onset = self._now + injection.after
+            self._signals[injection.gate].inject(injection.factor, onset)
             self.result.injected_at[injection.gate] = onset
-
-    def _at(self, when: float, what: Callable[[], None]) -> None:
-        self._planned += 1
-        heapq.heappush(self._events, (when, self._planned, what))
 
     def _next(self, decision: Decision) -> float:
         """The next moment at which a pass can decide something new."""
         due = decision.next_decision_at or self._now + 1.0
-        quiet = decision.direction is Direction.HOLD and decision.reason in _QUIET
+        quiet = decision.direction is Direction.HOLD and self._is_quiet(decision)
         until = self._now + max(due - self._now, self._quiet_for(decision)) if quiet else due
-        if self._events:
-            until = min(until, self._events[0][0])
+        until = min(until, self._round.next_event, self._stop_at)
         told = {gate.name for gate in self._status.gates if gate.verdict is VerdictKind.REGRESSION}
         for name, signal in self._signals.items():
             # A gate that only reports changes nothing by reporting again.
             if name not in told or signal.gate.on_regression is not OnRegression.REPORT:
                 until = min(until, signal.next_bad(self._now, until) or until)
-        until = min(until, self._stop_at)
+        until = self._next_news(until)
         clock = self._status.clock
         if quiet and clock is not None and until > due:
             # The passes in between would all have found the same: their time counts in full.
@@ -262,17 +161,56 @@ class _World:
             self._status = self._status.model_copy(update={"clock": clock})
         return until
 
+    def _next_news(self, until: float) -> float:
+        """The first scrape before a moment after which a comparison says something else."""
+        if self._status.rollback is not None:
+            return until
+        looks = 0
+        while (tick := min((arms.next_tick for arms in self._arms), default=math.inf)) < until:
+            # Each is counted up to the same scrape before anything is told.
+            news = [arms.look(tick) for arms in self._arms if arms.next_tick <= tick]
+            if any(news) and tick > self._now:
+                return tick
+            looks += 1
+            if looks % _LOOKS_PER_PROGRESS == 0:
+                self._tell(tick)
+        return until
+
+    def _is_quiet(self, decision: Decision) -> bool:
+        if decision.reason in _BY_EVIDENCE:
+            return all(isinstance(self._signals[name], ArmsSignal) for name in self._open_questions())
+        return decision.reason in _QUIET
+
+    def _open_questions(self) -> list[str]:
+        """The gates that neither pass nor stand aside."""
+        settled = {VerdictKind.PASS, VerdictKind.NOT_APPLICABLE}
+        return [gate.name for gate in self._status.gates if gate.verdict not in settled]
+
     def _quiet_for(self, decision: Decision) -> float:
         """Seconds for which a quiet row stays what it is, as far as nobody from outside disturbs it."""
         if math.isfinite(self._stop_at):
             return (self._stop_at - self._tail_from) / PASSES_IN_TAIL
         stage = self._status.stage
-        if stage is not None and decision.reason is Reason.RAMPING:
-            rung = self._plan.at(stage)
+        if stage is None:
+            return 0.0
+        rung = self._plan.at(stage)
+        if decision.reason is Reason.RAMPING:
             return pace_of(self._plan, rung, stage).next_step_in(stage.ramp_seconds)
-        if stage is not None and decision.reason is Reason.BAKING:
-            return max(0.0, self._plan.at(stage).bake - stage.bake_seconds)
+        if decision.reason is Reason.BAKING:
+            return max(0.0, rung.bake - stage.bake_seconds)
+        if decision.reason in _BY_EVIDENCE:
+            borders = (rung.bake - stage.bake_seconds, rung.max_bake - stage.bake_seconds, *self._unsettled_for())
+            return min(
+                (seconds for seconds in borders if seconds > 0),
+                default=max(0.0, self._idle_since + self._patience() - self._now),
+            )
         return max(0.0, self._settled_at() - self._now) if decision.reason is Reason.GUARDING else 0.0
+
+    def _unsettled_for(self) -> list[float]:
+        """Seconds until the evidence of each gate speaks of this revision alone."""
+        seen = self._status.propagation
+        confirmed_at = self._now if seen is None or seen.confirmed_at is None else seen.confirmed_at
+        return [confirmed_at + asking.window - self._now for asking in self._plan.gates]
 
     def _settled_at(self) -> float:
         """When every injection has had its time to show."""
@@ -282,24 +220,37 @@ class _World:
         if math.isfinite(self._stop_at):
             return
         if decision.reason is Reason.APPROVAL_REQUIRED and self._status.stage is not None:
-            self._request = f"promote:{self._status.stage.name}@{self._planned}"
-        if self.result.detected_at is not None and self.result.applied_at is not None:
+            self._request = f"promote:{self._status.stage.name}@{self.result.passes}"
+        if self.result.detected_at is not None and self._round.safe_at is not None:
             self._stop_soon(f'rolled back by gate "{self.result.rollback_gate}"')
         elif decision.reason is Reason.GUARDING and self._settled_at() <= self._now and not self._breaching():
             self.result.completed = True
             self._stop_soon("all stages done, the gates keep guarding")
-        progressing = decision.direction is not Direction.HOLD or decision.reason in {Reason.RAMPING, Reason.BAKING}
-        self._idle = 0 if progressing else self._idle + 1
-        if self._idle >= MOST_IDLE_PASSES:
+        self._look_for_standstill(decision)
+
+    def _look_for_standstill(self, decision: Decision) -> None:
+        if decision.direction is not Direction.HOLD or decision.reason in {Reason.RAMPING, Reason.BAKING}:
+            self._idle, self._idle_since = 0, self._now
+            return
+        self._idle += 1
+        waited = self._now - self._idle_since
+        in_time = decision.reason in _IN_TIME
+        if waited >= self._patience() if in_time else self._idle >= MOST_IDLE_PASSES:
             self.result.ending = f"stands still, {decision.reason}: {decision.message}"
+        elif self.result.passes >= MOST_PASSES:
+            self.result.ending = f"not at its end after {MOST_PASSES:,} passes, {decision.reason}: {decision.message}"
+
+    def _patience(self) -> float:
+        """Seconds of waiting for time or evidence after which nothing more is expected."""
+        stage = self._status.stage
+        most = 0.0 if stage is None else self._plan.at(stage).max_bake
+        return SETTLING_SECONDS + 2 * most + self._spec.on_no_data.after
 
     def _breaching(self) -> bool:
         """An injected gate has not passed again: it may still come to a fall."""
         return any(
-            gate.verdict not in {VerdictKind.PASS, VerdictKind.NOT_APPLICABLE}
-            and self._signals[gate.name].onset is not None
-            and self._signals[gate.name].gate.on_regression is not OnRegression.REPORT
-            for gate in self._status.gates
+            self._signals[name].onset is not None and self._signals[name].gate.on_regression is not OnRegression.REPORT
+            for name in self._open_questions()
         )
 
     def _stop_soon(self, ending: str) -> None:
@@ -325,5 +276,8 @@ class _World:
         rollback = decision.status.rollback
         if decision.direction is Direction.FALL and rollback is not None and result.detected_at is None:
             result.first_bad_at, result.detected_at, result.rollback_gate = rollback.at, self._now, rollback.gate
-        if self._progress is not None:
-            self._progress(self._now - self._options.start, stage)
+        self._tell(self._now)
+
+    def _tell(self, now: float) -> None:
+        stage = self._status.stage
+        self._progress(now - self._options.start, stage.name if stage else "")
