@@ -67,3 +67,19 @@ def test_a_second_pass_at_the_same_instant_tells_the_same_closed_window() -> Non
 
     assert (first.reason, again.reason) == (Reason.WINDOW_CLOSED, Reason.WINDOW_CLOSED)
     assert first.status == again.status
+
+
+def test_a_step_that_waits_for_a_window_stays_due() -> None:
+    world = ramping(interval=10)
+    world.tick(1)
+    saturday = WindowSpec(days=("Sat",), from_="09:00", to="16:00")
+    world.edit(world.spec.model_copy(update={"windows": (saturday,)}))
+
+    world.tick(1)
+    reasons = [world.tick(seconds).reason for seconds in (9, 0, 5, 10, 30)]
+
+    assert set(reasons) == {Reason.WINDOW_CLOSED}
+    world.edit(world.spec.model_copy(update={"windows": ()}))
+    world.tick(1)
+    world.tick(1)
+    assert world.vector().canary_percent == 2

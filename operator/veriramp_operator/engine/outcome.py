@@ -139,7 +139,8 @@ def _stage(scene: Scene, finding: Finding) -> StageStatus | None:
     stage, rung = scene.stage, scene.rung
     if stage is None or rung is None:
         return None
-    ramp_seconds = scene.ramp_seconds if finding.ramp_runs else stage.ramp_seconds
+    due = finding.reason is Reason.WINDOW_CLOSED  # the time that made the step due counts, so that it stays due
+    ramp_seconds = scene.ramp_seconds if finding.ramp_runs or due else stage.ramp_seconds
     bake_seconds = scene.bake_seconds if finding.bake_runs else stage.bake_seconds
     fraction = 1.0 if scene.at_full_vector else min(pace_of(scene.plan, rung, stage).fraction(ramp_seconds), 0.9999)
     if (ramp_seconds, bake_seconds, fraction) == (stage.ramp_seconds, stage.bake_seconds, stage.ramp_fraction):
