@@ -6,12 +6,8 @@ Public: :func:`not_yet_supported`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
-from veriramp_operator.api.rollout import AlertSource, GateSpec, OnInconclusive, RolloutSpec
-
-_KINDS: Final = ("baseline", "burn_rate", "comparison")
-_WIRE: Final = {"baseline": "baseline", "burn_rate": "burnRate", "comparison": "comparison"}
+from veriramp_operator.api.rollout import GateSpec, OnInconclusive, RolloutSpec
 
 
 def not_yet_supported(spec: RolloutSpec) -> tuple[str, ...]:
@@ -25,10 +21,7 @@ def _plan(spec: RolloutSpec) -> Iterator[str]:
 
 
 def _gate(gate: GateSpec) -> Iterator[str]:
-    for kind in _KINDS:
-        if getattr(gate, kind) is not None:
-            yield f'gate "{gate.name}": {_WIRE[kind]} is not supported yet; write alert, threshold or firing'
-    if gate.firing is not None and gate.firing.source is not AlertSource.PUSH:
-        yield f'gate "{gate.name}": firing source {gate.firing.source} is not supported yet; write source: Push'
+    if gate.comparison is not None:
+        yield f'gate "{gate.name}": comparison is not supported yet; write another kind of gate'
     if gate.step_down is not None:
         yield f'gate "{gate.name}": stepDown is not supported yet; remove it (the gate then falls one stage at a time)'

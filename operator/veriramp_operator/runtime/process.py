@@ -50,7 +50,11 @@ class OperatorProcess:
         self.world = World(self.wake, time.time)
         self.samplers = Samplers(
             {
-                name: PrometheusEndpoint(endpoint.url, scrape_interval=endpoint.scrape_interval)
+                name: PrometheusEndpoint(
+                    endpoint.url,
+                    scrape_interval=endpoint.scrape_interval,
+                    external_labels=tuple(endpoint.external_labels),
+                )
                 for name, endpoint in settings.config.endpoints.items()
             },
             self.wake,
