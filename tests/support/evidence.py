@@ -31,6 +31,15 @@ def firing_gate(*names: str, source: str = "Push", **fields: Any) -> GateSpec:
     return _gate({"firing": {"alertnames": list(names) or ["Broken"], "source": source}}, fields)
 
 
+def comparison_gate(**fields: Any) -> GateSpec:
+    """A comparison of errors per request."""
+    kind: dict[str, Any] = {"events": "errors", "total": "requests"}
+    names = ("events", "total", "direction", "tolerance", "alpha", "minRequests", "minUsers")
+    kind.update({name: fields.pop(name) for name in names if name in fields})
+    base = {"every": "15s", "selector": None}
+    return _gate({"comparison": kind}, {**base, **fields})
+
+
 def reading(at: float, answer: Answer, *, presence: Answer | None = None, newest: Answer | None = None) -> Reading:
     """One poll; present and fresh unless said otherwise."""
     return Reading(at, answer, presence or numbers(1.0), newest if newest is not None else numbers(at - 1.0))

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from veriramp_operator.api.errors import ConfigurationError, Conflict, NotFound, Refused, Unavailable
 from veriramp_operator.cluster.api import CONFIG_MAPS, DEPLOYMENTS, ROLLOUTS, Api
 from veriramp_operator.cluster.lease import Identity, LeaderElection
+from veriramp_operator.engine import trial_of
 from veriramp_operator.resources.deployments import ROLLOUT_LABEL
 from veriramp_operator.resources.flags_configmap import LABEL as FLAGS_LABEL
 from veriramp_operator.runtime.applier import Applier
@@ -171,7 +172,7 @@ class OperatorProcess:
         for key in self.world:
             entry = self.world.get(key)
             if entry is not None:
-                self.samplers.watch(key, spec_of(entry))
+                self.samplers.watch(key, spec_of(entry), trial_of(entry.status))
             self.wake(key, "spec")
         return [
             tasks.create_task(self.queue.run(), name="queue"),

@@ -13,7 +13,7 @@ from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.errors import Conflict, NotFound, Unavailable
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.cluster.api import CONFIG_MAPS, ROLLOUTS, Api
-from veriramp_operator.engine import decide
+from veriramp_operator.engine import decide, trial_of
 from veriramp_operator.engine.types import Decision, Direction, PublishFlags
 from veriramp_operator.engine.windows import is_open
 from veriramp_operator.resources import flags
@@ -118,7 +118,7 @@ class Reconciler:
         raise Conflict(f"{TRIES} conflicts in a row, the last: {last}") from last
 
     async def _pass(self, entry: Entry, reason: str) -> float | None:
-        self._samplers.watch(entry.rollout.key, spec_of(entry))
+        self._samplers.watch(entry.rollout.key, spec_of(entry), trial_of(entry.status))
         before, considered = entry.status, self._decide(entry)
         decision = considered.decision
         if decision.direction is not Direction.FALL:

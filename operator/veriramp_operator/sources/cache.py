@@ -12,7 +12,7 @@ from typing import Final
 
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
 from veriramp_operator.evidence import Mark, every_of, for_of, mark_of
-from veriramp_operator.evidence.types import PushedAlert, Reading, Samples
+from veriramp_operator.evidence.types import Answer, Counts, Failure, Occupied, PushedAlert, Reading, Samples
 from veriramp_operator.sources.alertmanager import covers
 
 Key = tuple[str, str]
@@ -35,6 +35,8 @@ class Watch:
     external_labels: tuple[str, ...] = ()
     readings: deque[Reading] = field(default_factory=deque)
     pushes: dict[Fingerprint, PushedAlert] = field(default_factory=dict)
+    counts: Counts | None = None
+    occupied: Occupied | None = None
     mark: Mark | None = None
     snapshot: Samples | None = None
 
@@ -56,6 +58,19 @@ class Watch:
         before, self.mark = self.mark, mark_of(self.gate, reading, self.scrape_interval)
         return self.mark is not before or self.mark is Mark.BAD
 
+    def count(self, reading: Reading, counts: Counts | None, occupied: Occupied | None) -> bool:
+        """Remember what the compared counters grew by; True when asking begins to fail or to work again."""
+        before = self.readings[-1].answer if self.readings else None
+        self.counts, self.occupied = counts, occupied
+        self.add(reading)
+        return _reason(before) is not _reason(reading.answer)
+
+    def uncount(self) -> None:
+        """Forget what the compared counters grew by: another trial begins."""
+        if self.counts is not None or self.readings:
+            self.counts, self.occupied, self.snapshot = None, None, None
+            self.readings.clear()
+
     def push(self, alert: PushedAlert, now: float) -> None:
         """Remember the latest news of an alert; expired ones go, and the oldest where there are too many."""
         self.pushes.pop(fingerprint(alert.labels), None)
@@ -73,6 +88,8 @@ class Watch:
                 tuple(self.readings),
                 tuple(self.pushes.values()),
                 self.scrape_interval,
+                self.counts,
+                self.occupied,
                 external_labels=self.external_labels,
             )
         return self.snapshot
@@ -114,6 +131,10 @@ class EvidenceCache:
         self._names.get(key[0], set()).discard(key[1])
         return list(self._watches.pop(key, {}).values())
 
+    def watches(self, key: Key) -> Iterable[Watch]:
+        """What is watched of a rollout."""
+        return self._watches.get(key, {}).values()
+
     def samples(self, key: Key) -> Mapping[str, Samples]:
         """Everything known for the gates of a rollout, by gate name; empty for a rollout that is not watched."""
         return {name: watch.samples() for name, watch in self._watches.get(key, {}).items()}
@@ -139,6 +160,11 @@ class EvidenceCache:
 def fingerprint(labels: Mapping[str, str]) -> Fingerprint:
     """What tells one alert from another: its label set without ``alertstate``."""
     return tuple(sorted((name, value) for name, value in labels.items() if name != "alertstate"))
+
+
+def _reason(answer: Answer | None) -> object:
+    """What tells one kind of answer from another: the reason of a failure, or the type."""
+    return answer.reason if isinstance(answer, Failure) else type(answer)
 
 
 def _names(gate: GateSpec, alertname: str) -> bool:

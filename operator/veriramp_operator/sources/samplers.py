@@ -17,8 +17,20 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.evidence import Mark, Questions, every_of, max_age_of, questions
-from veriramp_operator.evidence.types import Answer, Failure, PushedAlert, Reading, RuleSeen, Samples, Series
+from veriramp_operator.evidence.types import (
+    NO_TRIAL,
+    Answer,
+    Failure,
+    Matrix,
+    PushedAlert,
+    Reading,
+    RuleSeen,
+    Samples,
+    Series,
+    Trial,
+)
 from veriramp_operator.sources.cache import EvidenceCache, Key, Watch
+from veriramp_operator.sources.counters import Counters
 
 WAKE_BAD_SAMPLE: Final = "evidence"
 WAKE_READING: Final = "reading"
@@ -42,6 +54,9 @@ class Endpoint(Protocol):
 
     async def instant(self, query: str, at: float) -> Answer:
         """The value of a query at a moment; faults are Failures."""
+
+    async def matrix(self, query: str, at: float) -> Matrix | Failure:
+        """The raw samples that a range selector selects at a moment; faults are Failures."""
 
     async def rules(self, alertnames: Sequence[str]) -> tuple[RuleSeen, ...] | Failure:
         """The alerting rules of these names; faults are Failures."""
@@ -95,6 +110,7 @@ class Samplers:
     ) -> None:
         self._endpoints, self._wake, self._clock = endpoints, wake, clock
         self._cache = EvidenceCache()
+        self._counters = Counters(wake, clock)
         self._polls: dict[PollKey, _Poll] = {}
         self._poll_of: dict[Watch, PollKey] = {}
         self._asked: dict[tuple[str, str], _Asked[Answer]] = {}
@@ -104,8 +120,11 @@ class Samplers:
         self._moved = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
 
-    def watch(self, key: Key, spec: RolloutSpec) -> None:
-        """Watch exactly the gates of this spec from now on; what is known of an unchanged gate stays."""
+    def watch(self, key: Key, spec: RolloutSpec, trial: Trial = NO_TRIAL) -> None:
+        """Watch exactly the gates of this spec from now on; what is known of an unchanged gate stays.
+
+        ``trial``: what the present stage compares; gates that compare count since it began, and anew for another one.
+        """
         endpoint = self._endpoints.get(spec.prometheus)
         scrape_interval = _DEFAULT_SCRAPE_INTERVAL if endpoint is None else endpoint.scrape_interval
         external_labels = () if endpoint is None else endpoint.external_labels
@@ -115,10 +134,12 @@ class Samplers:
             asked = questions(watch.gate, *key)
             if endpoint is not None and asked.query is not None:
                 self._join((spec.prometheus, asked), endpoint, watch)
+        self._counters.follow(key, endpoint, self._cache.watches(key), trial)
 
     def forget(self, key: Key) -> None:
         """Stop watching a rollout that is gone."""
         self._drop(self._cache.forget(key))
+        self._counters.forget(key)
 
     def samples(self, key: Key) -> Mapping[str, Samples]:
         """Everything known for the gates of a rollout, by gate name."""
@@ -134,6 +155,7 @@ class Samplers:
     async def run(self) -> None:
         """Poll until cancelled; may be run once."""
         async with self._tasks:
+            self._tasks.create_task(self._counters.run(), name="counters")
             while True:
                 self._moved.clear()
                 for poll in self._due_now():

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from tests.support.evidence import alert_gate, firing_gate, numbers, reading, threshold_gate
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
-from veriramp_operator.evidence.types import Answer, PushedAlert, RuleSeen, Series
+from veriramp_operator.evidence.types import Answer, Matrix, PushedAlert, RuleSeen, Series
 from veriramp_operator.sources.cache import MOST_PUSHES, MOST_READINGS, Watch
 from veriramp_operator.sources.samplers import WAKE_BAD_SAMPLE, WAKE_READING, Samplers
 
@@ -33,6 +33,11 @@ class Counting:
         if self._hangs:
             await asyncio.Event().wait()
         return Series((at,)) if query.startswith("max(timestamp") else numbers(self.value)
+
+    async def matrix(self, query: str, at: float) -> Matrix:
+        del at
+        self.asked[query] += 1
+        return Matrix()
 
     async def rules(self, alertnames: Sequence[str]) -> tuple[RuleSeen, ...]:
         self.asked[f"rules {','.join(alertnames)}"] += 1
