@@ -24,7 +24,7 @@ from tests.support.engine_acts import (
     leaning,
 )
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import OnRegression, Promotion, RampSpec
+from veriramp_operator.api.rollout import Promotion, RampSpec
 from veriramp_operator.api.status import Phase
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import (
@@ -218,13 +218,3 @@ def test_problems_of_the_spec_stall_and_name_what_to_write() -> None:
         "write at most 0.15"
     )
     assert world.vector() == OFF
-
-
-def test_unsupported_fields_stall() -> None:
-    slow = a_ladder().with_gate("slow", OnRegression.PREVIOUS_STAGE, step_down=3600.0)
-    world = a_running(slow, on_inconclusive="Promote")
-
-    decision = world.run(20)
-
-    assert decision.reason is Reason.NOT_YET_SUPPORTED
-    assert "more)" in decision.message or len(decision.problems) == 1

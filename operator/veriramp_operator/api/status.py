@@ -45,7 +45,8 @@ class StageStatus(Frozen):
     """Where on the ladder the rollout is; seconds are healthy seconds.
 
     ``start``: the vector at which the ramp began. ``reentry``: the way back after a retry or lost flags, in at least
-    three steps. ``approved``/``timeSkipped``: a person's ``promote`` and ``skip-bake``.
+    three steps. ``approved``/``timeSkipped``: a person's ``promote`` and ``skip-bake``. ``overrides``: that ``promote``
+    came after the minimum bake, so that unclear evidence no longer holds the stage.
     """
 
     name: str
@@ -67,7 +68,10 @@ class StageStatus(Frozen):
     """When the stage's full vector was confirmed by the quorum."""
     reentry: bool = False
     approved: bool = False
+    overrides: bool = False
     time_skipped: bool = False
+    exception: str | None = None
+    """By which named exception the stage was entered on unclear evidence."""
 
 
 class PendingRise(Frozen):

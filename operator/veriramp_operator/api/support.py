@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from veriramp_operator.api.rollout import GateSpec, OnInconclusive, RolloutSpec
+from veriramp_operator.api.rollout import GateSpec, RolloutSpec
 
 
 def not_yet_supported(spec: RolloutSpec) -> tuple[str, ...]:
     """One sentence per use of a field whose behaviour comes in a later release, each with what to write until then."""
-    return (*_plan(spec), *(sentence for gate in spec.gates for sentence in _gate(gate)))
-
-
-def _plan(spec: RolloutSpec) -> Iterator[str]:
-    if spec.on_inconclusive is not OnInconclusive.HOLD:
-        yield f"onInconclusive: {spec.on_inconclusive} is not supported yet; write onInconclusive: Hold"
+    return tuple(sentence for gate in spec.gates for sentence in _gate(gate))
 
 
 def _gate(gate: GateSpec) -> Iterator[str]:
     if gate.comparison is not None:
         yield f'gate "{gate.name}": comparison is not supported yet; write another kind of gate'
-    if gate.step_down is not None:
-        yield f'gate "{gate.name}": stepDown is not supported yet; remove it (the gate then falls one stage at a time)'

@@ -9,7 +9,7 @@ from typing import Final
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import NoDataAction, OnRegression
+from veriramp_operator.api.rollout import NoDataAction, OnInconclusive, OnRegression
 from veriramp_operator.api.status import Severity, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine import rollback
@@ -70,6 +70,41 @@ def no_data_too_long(scene: Scene) -> Iterator[Finding]:
             yield _blind(scene, judged, OnRegression(action.value))
 
 
+def inconclusive_too_long(scene: Scene) -> Iterator[Finding]:
+    """A required gate is still unclear at maxBake, and ``onInconclusive: Rollback`` says what that means.
+
+    After the last stage there is nothing left to decide. A gate that has only just become unclear decides nothing
+    before its evidence is all from that time.
+    """
+    rung, stage = scene.rung, scene.stage
+    if scene.spec.on_inconclusive is not OnInconclusive.ROLLBACK or not scene.is_past_max_bake:
+        return
+    if rung is None or stage is None or stage.overrides or scene.plan.after(stage) is None or scene.status.rollback:
+        return
+    for judged in scene.bench.unclear:
+        if scene.now - judged.since >= judged.window:
+            severity, landing = _consequence(scene, OnRegression.PREVIOUS_STAGE)
+            at = format_duration(rung.max_bake)
+            message = f'Gate "{judged.gate.name}" is still unclear at maxBake ({at}): {judged.verdict.message}.'
+            latch = _latch(scene, judged.gate.name, severity, message, judged.since)
+            yield _fall(Reason.INCONCLUSIVE_TOO_LONG, message, landing, gate=judged.gate.name, latch=latch)
+
+
+def step_down(scene: Scene) -> Iterator[Finding]:
+    """The gate that brought the rollout down has a ``stepDown``: each time it has passed, one stage further."""
+    holding = scene.status.rollback
+    due_at = rollback.steps_down_at(scene.plan, scene.status)
+    if holding is None or due_at is None or scene.now < due_at:
+        return
+    passed = format_duration(due_at - holding.detected_at)
+    message = (
+        f'The stepDown of gate "{holding.gate}" ({passed}) has passed since the last fall: one stage further down.'
+    )
+    landing = rollback.stage_further_down(scene.plan, scene.status, scene.in_force, scene.now)
+    latch = _latch(scene, holding.gate, holding.severity, holding.evidence, holding.at)
+    yield _fall(Reason.STEP_DOWN, message, landing, gate=holding.gate, latch=latch)
+
+
 def above_target(scene: Scene) -> Iterator[Finding]:
     """An edit, a restart or a lifted latch put the target below what is in force; makes no latch."""
     target = scene.in_force.meet(_allowed(scene))
@@ -92,6 +127,8 @@ FALLS: Final[tuple[Fall, ...]] = (
     shadow_requested,
     regression,
     no_data_too_long,
+    inconclusive_too_long,
+    step_down,
     flags_missing,
     above_target,
 )

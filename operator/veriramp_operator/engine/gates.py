@@ -41,8 +41,8 @@ class Bench:
     """All verdicts of one pass, sorted by the questions that the tables ask of them.
 
     ``required``: gates that a promotion needs, as far as they apply. ``regressing``: gates that regress and act on it.
-    ``reported``: gates that regress and only report. ``blind``: required gates without data. ``leaning_bad``: a gate
-    whose evidence points the wrong way without proving it.
+    ``reported``: gates that regress and only report. ``blind``: required gates without data. ``unclear``: required
+    gates whose evidence shows neither. ``leaning_bad``: a gate whose evidence points the wrong way without proving it.
     """
 
     all: tuple[Judged, ...] = ()
@@ -50,6 +50,7 @@ class Bench:
     regressing: tuple[Judged, ...] = ()
     reported: tuple[Judged, ...] = ()
     blind: tuple[Judged, ...] = ()
+    unclear: tuple[Judged, ...] = ()
     leaning_bad: Judged | None = None
 
     def not_passing(self) -> Judged | None:
@@ -94,7 +95,8 @@ def _bench(plan: Plan, every: list[Judged]) -> Bench:
         if leaning_bad is None and asking.acts and verdict.leans_bad:
             leaning_bad = judged
     blind = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.NO_DATA)
-    return Bench(tuple(every), tuple(required), tuple(acting), tuple(reported), blind, leaning_bad)
+    unclear = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.INCONCLUSIVE)
+    return Bench(tuple(every), tuple(required), tuple(acting), tuple(reported), blind, unclear, leaning_bad)
 
 
 def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]:

@@ -171,7 +171,7 @@ def _history(
         )
         history = remember(history, line.model_copy(update={"vector": scene.in_force, "revision": revision}))
     if finding.direction is Direction.FALL:
-        line = _line(scene, finding.stage, finding.direction, finding.reason, finding.message)
+        line = _line(scene, finding.stage or scene.stage, finding.direction, finding.reason, finding.message)
         vector = scene.in_force if finding.target is None else finding.target
         number = publish.revision if publish else revision
         history = remember(history, line.model_copy(update={"vector": vector, "revision": number}))
@@ -224,7 +224,8 @@ def _announcements(scene: Scene, finding: Finding, before: RolloutStatus) -> Ite
     if finding.direction is Direction.FALL:
         yield Announce("Warning", finding.reason, finding.message)
     elif finding.reason is Reason.PROMOTE and finding.direction is Direction.RISE:
-        yield Announce("Normal", finding.reason, finding.message)
+        kind = "Warning" if finding.stage is not None and finding.stage.exception else "Normal"
+        yield Announce(kind, finding.reason, finding.message)
     elif finding.reason not in _QUIET and finding.reason.value != before.reason:
         yield Announce("Normal" if finding.reason in _GOOD else "Warning", finding.reason, finding.message)
     for judged in scene.bench.reported:

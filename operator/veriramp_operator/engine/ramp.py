@@ -52,7 +52,6 @@ class Pace:
         due = (int((seconds + _EPSILON) / self.interval) + 1) * self.interval
         return max(0.0, min(due, self.duration) - seconds)
 
-
     def counted(self, seconds: float, more: float) -> float:
         """The seconds of the ramp after some more of them: at most to the next step, so that a late pass skips none."""
         return seconds + (more if self.interval < LEAST_INTERVAL else min(more, self.next_step_in(seconds)))

@@ -82,7 +82,7 @@ def _request(plan: Plan, asked: Asked, text: str, memory: HandledRequests, now: 
     answered = verb(plan, asked.status, now)
     if isinstance(answered, str):
         return _refused(asked, text, answered, now)
-    return _done(asked, answered, text, now, shadow=form["verb"] == "shadow")
+    return _done(asked, answered, text, now, verb=form["verb"])
 
 
 def _stages(plan: Plan, status: RolloutStatus) -> list[str]:
@@ -95,12 +95,14 @@ def _stages(plan: Plan, status: RolloutStatus) -> list[str]:
     return names or [plan.first.name]
 
 
-def _done(asked: Asked, status: RolloutStatus, text: str, now: float, *, shadow: bool) -> Asked:
+def _done(asked: Asked, status: RolloutStatus, text: str, now: float, *, verb: str) -> Asked:
     outcome = f"{text[:MOST_QUOTED]}: done"
+    if verb == "promote" and status.stage is not None and not status.stage.overrides:
+        outcome += " (approved; the bake is not over, and unclear evidence will still hold the stage)"
     return Asked(
         _handled(status, text, outcome, now),
         asked.abort,
-        shadow=shadow and status.rollback is asked.status.rollback and not _holds_shadow(status),
+        shadow=verb == "shadow" and status.rollback is asked.status.rollback and not _holds_shadow(status),
         events=(*asked.events, Announce("Normal", Reason.REQUEST_DONE, outcome)),
     )
 
@@ -131,19 +133,28 @@ Verb = Callable[[Plan, RolloutStatus, float], RolloutStatus | str]
 def _promote(plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:
     if plan.after(status.stage) is None:
         return "this is the last stage"
-    return _marked(status, "approved")
+    return _marked(status, approved=True, overrides=_has_baked(plan, status))
 
 
 def _skip_bake(_plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:
-    return _marked(status, "time_skipped")
+    return _marked(status, time_skipped=True)
 
 
-def _marked(status: RolloutStatus, mark: str) -> RolloutStatus | str:
+def _marked(status: RolloutStatus, **marks: bool) -> RolloutStatus | str:
     if status.rollback is not None:
         return "the rollout is rolled back; ask for retry or restart"
     if status.stage is None:
         return "the rollout has not entered its first stage"
-    return status.model_copy(update={"stage": status.stage.model_copy(update={mark: True})})
+    return status.model_copy(update={"stage": status.stage.model_copy(update=marks)})
+
+
+def _has_baked(plan: Plan, status: RolloutStatus) -> bool:
+    """True when the stage was observed for its whole bake, which a skipped bake was not."""
+    stage = status.stage
+    rung = None if stage is None else plan.named(stage.name)
+    if stage is None or rung is None:
+        return False
+    return status.parameters == rung.vector and stage.bake_seconds >= rung.bake
 
 
 def _shadow(_plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:

@@ -12,9 +12,10 @@ from typing import Final
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import Promotion, Scaling
+from veriramp_operator.api.rollout import OnInconclusive, Promotion, Scaling
 from veriramp_operator.engine import windows
 from veriramp_operator.engine.ramp import Pace, pace_of, vector_at
+from veriramp_operator.engine.rollback import steps_down_at
 from veriramp_operator.engine.scene import Check, Scene
 from veriramp_operator.engine.stages import Rung, enter
 from veriramp_operator.engine.types import Direction, Finding
@@ -24,6 +25,9 @@ from veriramp_sdk.contract import Mode
 PROPAGATION_POLL: Final = 1.0
 WORKERS_STALL_SECONDS: Final = 600.0
 SOON: Final = 1.0
+BY_A_PERSON: Final = "a person's promote"
+BY_POLICY: Final = "onInconclusive: Promote"
+"""The two named exceptions, as status and history tell them."""
 
 
 def deletion_waits(scene: Scene) -> Finding | None:
@@ -52,7 +56,11 @@ def rolled_back(scene: Scene) -> Finding | None:
     if rollback.severity is not rollback.severity.KILL_SWITCH:
         lift += ", or change the spec"
     message = f'Rolled back from stage "{name}" by {rollback.gate}: {rollback.evidence.rstrip(".")}. {lift} to go on.'
-    return _hold(Reason.ROLLED_BACK, message, None if rollback.applied_at else PROPAGATION_POLL, stalled=True)
+    further = steps_down_at(scene.plan, scene.status)
+    left = None if further is None else further - scene.now
+    if left is not None:
+        message += f" One stage further down in {_about(left)} (stepDown)."
+    return _hold(Reason.ROLLED_BACK, message, left if rollback.applied_at else PROPAGATION_POLL, stalled=True)
 
 
 def stalled(scene: Scene) -> Finding | None:
@@ -214,18 +222,20 @@ def approval_required(scene: Scene) -> Finding | None:
 
 
 def inconclusive(scene: Scene) -> Finding | None:
-    """Promotion needs a Pass of every required gate, on evidence of this revision."""
+    """Promotion needs a Pass of every required gate, on evidence of this revision; two named exceptions aside."""
     following = scene.plan.after(scene.stage)
     if following is None:
         return None
-    open_question = _open_question(scene, following)
-    if open_question is None:
+    if following.vector.mode is Mode.LIVE and not scene.spec.allow_unguarded and not scene.bench.required:
+        why = "no required gate applies, and a Live stage needs one (or allowUnguarded: true)"
+        return _observing(scene, Reason.INCONCLUSIVE, f'"{following.name}" cannot begin: {why}.')
+    unclear = _unclear(scene)
+    if unclear is None or _exception(scene) is not None:
         return None
-    why, left = open_question
-    rung = scene.rung
+    why, left = unclear
     waited = ""
-    if rung is not None and scene.bake_seconds >= rung.max_bake > 0:
-        waited = f" maxBake ({format_duration(rung.max_bake)}) is over: decide with promote or abort."
+    if scene.is_past_max_bake and scene.rung is not None:
+        waited = f" maxBake ({format_duration(scene.rung.max_bake)}) is over: decide with promote or abort."
     return _observing(scene, Reason.INCONCLUSIVE, f'"{following.name}" cannot begin: {why}.{waited}', left)
 
 
@@ -238,10 +248,15 @@ def promote(scene: Scene) -> Finding | None:
         return _observing(scene, Reason.PROMOTE, f'"{following.name}" begins next.', SOON)
     entering = enter(following, scene.in_force, scene.now)
     target = vector_at(entering, following, pace_of(scene.plan, following, entering), 0.0)
+    by, unclear = _exception(scene), _unclear(scene)
+    although = ""
+    if by is not None and unclear is not None:
+        entering = entering.model_copy(update={"exception": by})
+        although = f" by {by}, although {unclear[0]}"
     return Finding(
         Direction.RISE,
         Reason.PROMOTE,
-        f'Stage "{following.name}" begins: {target}.',
+        f'Stage "{following.name}" begins{although}: {target}.',
         target=target,
         stage=entering,
         look_again=PROPAGATION_POLL,
@@ -296,14 +311,18 @@ def _ramping(scene: Scene, rung: Rung, pace: Pace) -> Finding:
     return Finding(Direction.HOLD, Reason.RAMPING, message, ramp_runs=True, look_again=max(left, SOON))
 
 
-def _open_question(scene: Scene, following: Rung) -> tuple[str, float | None] | None:
+def _exception(scene: Scene) -> str | None:
+    """The named exception by which unclear evidence does not hold this stage any longer."""
+    if scene.stage is not None and scene.stage.overrides:
+        return BY_A_PERSON
+    if scene.spec.on_inconclusive is OnInconclusive.PROMOTE and scene.is_past_max_bake:
+        return BY_POLICY
+    return None
+
+
+def _unclear(scene: Scene) -> tuple[str, float | None] | None:
     """Why the evidence does not allow the next stage, with the seconds after which that may change by itself."""
-    stage = scene.stage
-    if stage is not None and stage.approved:
-        return None
-    if following.vector.mode is Mode.LIVE and not scene.spec.allow_unguarded and not scene.bench.required:
-        return "no required gate applies, and a Live stage needs one (or allowUnguarded: true)", None
-    if stage is None:
+    if scene.stage is None:
         return None
     failing = scene.bench.not_passing()
     if failing is not None:

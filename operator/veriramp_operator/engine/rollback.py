@@ -1,7 +1,8 @@
 """How far a fall goes, the latch it leaves, and what lifts a latch.
 
-Public: :func:`off`, :func:`shadow`, :func:`previous_stage`, :func:`latch`, :func:`to_status`, :func:`from_status`,
-:func:`lift_by_generation`, :func:`lift_to_retry`, :func:`lift_to_restart`.
+Public: :func:`off`, :func:`shadow`, :func:`previous_stage`, :func:`stage_further_down`, :func:`steps_down_at`,
+:func:`latch`, :func:`to_status`, :func:`from_status`, :func:`lift_by_generation`, :func:`lift_to_retry`,
+:func:`lift_to_restart`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from veriramp_operator.api.status import EvidenceAnchor, RollbackStatus, Rollout
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.stages import Plan, at_first, enter
 from veriramp_operator.engine.types import Latch
+from veriramp_sdk.contract import Mode
 
 ABORT_REQUEST: Final = "request/abort"
 SHADOW_REQUEST: Final = "request/shadow"
@@ -51,6 +53,23 @@ def previous_stage(plan: Plan, status: RolloutStatus, in_force: Vector, now: flo
         return off()
     vector = in_force.meet(rung.vector)
     return Landing(vector, enter(rung, vector, now))
+
+
+def stage_further_down(plan: Plan, status: RolloutStatus, in_force: Vector, now: float) -> Landing:
+    """The nearest stage below the present one that lowers something; Off below the first."""
+    rung = None if status.stage is None else plan.below(status.stage.index)
+    while rung is not None and in_force.is_at_most(rung.vector):
+        rung = plan.below(rung.index)
+    return off() if rung is None else Landing(in_force.meet(rung.vector), enter(rung, in_force.meet(rung.vector), now))
+
+
+def steps_down_at(plan: Plan, status: RolloutStatus) -> float | None:
+    """When a gate's ``stepDown`` takes the rollout one stage further down; None when nothing does or all is off."""
+    holding = status.rollback
+    if holding is None or (status.parameters or OFF).mode is Mode.OFF:
+        return None
+    pace = next((asking.gate.step_down for asking in plan.gates if asking.gate.name == holding.gate), None)
+    return None if pace is None else holding.detected_at + pace
 
 
 def latch(

@@ -65,6 +65,12 @@ class Scene:
         return 0.0 if self.stage is None else self.stage.bake_seconds + self.elapsed.bake
 
     @property
+    def is_past_max_bake(self) -> bool:
+        """True when the stage has been observed at its full vector for maxBake; a stage without a bake never is."""
+        rung = self.rung
+        return rung is not None and self.at_full_vector and 0 < rung.max_bake <= self.bake_seconds
+
+    @property
     def ramp_seconds(self) -> float:
         """Healthy seconds of the ramp, if this pass counts; never past the step that comes next."""
         stage, rung = self.stage, self.rung

@@ -1,0 +1,429 @@
+"""What ends an unclear stage, what a person's word may do about it, and rollbacks that walk on by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support.builders import (
+    RolloutBuilder,
+    World,
+    a_rollout,
+    a_running,
+    inconclusive,
+    no_data,
+    passes,
+    regresses,
+)
+from tests.support.engine_acts import ask, outcome, stage_of
+from veriramp_operator.api.reasons import Reason
+from veriramp_operator.api.rollout import OnInconclusive, OnRegression, Promotion
+from veriramp_operator.api.status import RolloutStatus, Severity, Transition
+from veriramp_operator.api.vector import OFF
+from veriramp_operator.evidence.types import Verdict
+from veriramp_sdk.contract import Mode
+
+HOUR = 3600.0
+
+
+def four_stages(promotion: Promotion = Promotion.AUTO, action: OnRegression = OnRegression.SHADOW) -> RolloutBuilder:
+    return (
+        a_rollout()
+        .with_stage("shadow", Mode.SHADOW, rate=0.05, bake=60.0)
+        .with_stage("five", canary=5, weight=0.1, bake=60.0)
+        .with_stage("ten", canary=10, bake=600.0, max_bake=1200.0, promotion=promotion)
+        .with_stage("all", canary=100)
+        .with_gate("errors", action)
+    )
+
+
+def unclear(policy: str, promotion: Promotion = Promotion.AUTO, **changes: Any) -> World:
+    """In "ten" (bake 10 min, maxBake 20 min), with evidence that says nothing."""
+    world = a_running(four_stages(promotion), on_inconclusive=policy, **changes)
+    world.run_to("ten")
+    world.says["errors"] = inconclusive
+    return world
+
+
+def last_line(world: World) -> Transition:
+    return world.status.history[-1]
+
+
+def transitions(world: World, seconds: float) -> list[tuple[float, str, str]]:
+    """When, why and where to, from now."""
+    began, known = world.now, len(world.status.history)
+    world.run(seconds)
+    return [(line.at - began, line.reason, line.stage) for line in world.status.history[known:]]
+
+
+# onInconclusive
+
+
+def test_hold_waits_for_a_person() -> None:
+    world = unclear("Hold")
+
+    assert transitions(world, 5 * HOUR) == []
+    assert world.status.reason == Reason.INCONCLUSIVE
+    assert world.status.message == (
+        '"all" cannot begin: gate "errors" does not pass: too few requests. '
+        "maxBake (20m) is over: decide with "
+        "promote or abort."
+    )
+
+
+def test_rollback_goes_one_stage_down_at_max_bake_and_latches() -> None:
+    world = unclear("Rollback")
+
+    (fall,) = transitions(world, 5 * HOUR)
+
+    assert fall == (pytest.approx(1205, abs=15), "InconclusiveTooLong", "five")
+    assert last_line(world).message == 'Gate "errors" is still unclear at maxBake (20m): too few requests.'
+    assert world.status.rollback is not None
+    assert (world.status.rollback.severity, world.status.rollback.from_stage) == (Severity.PREVIOUS_STAGE, "ten")
+    assert world.status.rollback.target == world.vector()
+    assert world.vector().canary_percent == 5
+
+
+def test_promote_goes_on_at_max_bake_and_says_so_in_status_and_history() -> None:
+    world = unclear("Promote")
+    world.events.clear()
+
+    (rise,) = transitions(world, 1300)
+
+    assert rise == (pytest.approx(1205, abs=15), "Promote", "all")
+    assert last_line(world).message == (
+        'Stage "all" begins by onInconclusive: Promote, although gate "errors" does not pass: too few requests: Live '
+        "rate=0.05 topK=10 canary=100% weight=0.1."
+    )
+    assert world.status.stage is not None
+    assert world.status.stage.exception == "onInconclusive: Promote"
+    assert [(event.type, event.message) for event in world.events if event.reason == "Promote"] == [
+        ("Warning", last_line(world).message)
+    ]
+
+
+def test_clear_evidence_needs_no_exception() -> None:
+    world = unclear("Promote")
+    world.says.clear()
+
+    world.run_to("all")
+
+    assert world.status.stage is not None
+    assert world.status.stage.exception is None
+    assert last_line(world).message.startswith('Stage "all" begins: ')
+
+
+@pytest.mark.parametrize("says", [no_data, regresses, lambda at: inconclusive(at, leans_bad=True)])
+def test_promote_never_overrides_no_data_a_regression_or_what_leans_bad(says: Any) -> None:
+    builder = replace(four_stages(), gates=()).with_gate("errors", OnRegression.PREVIOUS_STAGE)
+    world = a_running(builder, on_inconclusive="Promote")
+    world.run_to("ten")
+    world.says["errors"] = inconclusive
+    world.run(1150)
+    world.says["errors"] = says
+
+    world.run(5 * HOUR)
+
+    assert world.vector().canary_percent <= 10
+
+
+def test_max_bake_is_healthy_time() -> None:
+    world = unclear("Rollback")
+    world.run(900)
+    world.edit(world.spec.model_copy(update={"paused": True}))
+
+    paused = transitions(world, 5 * HOUR)
+    world.edit(world.spec.model_copy(update={"paused": False}))
+    (fall,) = transitions(world, 1000)
+
+    assert paused == []
+    assert fall == (pytest.approx(305, abs=20), "InconclusiveTooLong", "five")
+
+
+def test_a_pause_and_a_missing_approval_mask_no_fall() -> None:
+    manual = unclear("Rollback", Promotion.MANUAL)
+    ((_, why, _),) = transitions(manual, 1300)
+    assert why == "InconclusiveTooLong"
+
+    paused = unclear("Hold")
+    paused.run(2000)
+    paused.edit(paused.spec.model_copy(update={"paused": True, "on_inconclusive": OnInconclusive.ROLLBACK}))
+    ((_, why, _),) = transitions(paused, 60)
+    assert why == "InconclusiveTooLong"
+
+
+def test_a_gate_that_has_only_just_become_unclear_decides_nothing() -> None:
+    world = a_running(four_stages(Promotion.MANUAL), on_inconclusive="Rollback")
+    world.run_to("ten")
+    world.run(3 * HOUR)
+    world.says["errors"] = inconclusive
+    world.run(30)
+    world.says.clear()
+
+    assert transitions(world, HOUR) == []
+    assert world.status.reason == Reason.APPROVAL_REQUIRED
+
+
+def test_after_the_last_stage_nothing_is_left_to_decide() -> None:
+    world = a_running(four_stages(), on_inconclusive="Rollback")
+    world.run_to("all")
+    world.says["errors"] = inconclusive
+
+    assert transitions(world, 5 * HOUR) == []
+
+
+def test_a_stage_without_a_bake_has_no_max_bake() -> None:
+    builder = a_rollout().with_stage("now", canary=5, bake=0.0).with_stage("all", canary=100).with_gate("errors")
+    world = a_running(builder, on_inconclusive="Rollback")
+    world.says["errors"] = inconclusive
+    world.run_to("now")
+
+    assert transitions(world, HOUR) == []
+
+
+def test_a_rollback_at_max_bake_walks_no_further_by_itself() -> None:
+    world = unclear("Rollback")
+    world.run(24 * HOUR)
+
+    assert stage_of(world) == "five"
+
+
+# A person's promote
+
+
+def test_promote_after_the_bake_ends_unclear_evidence_and_says_so() -> None:
+    world = unclear("Hold")
+    world.run(700)
+
+    ask(world, "promote", "ten")
+    world.run(10)
+
+    assert outcome(world) == "promote:ten@t1: done"
+    assert stage_of(world) == "all"
+    assert world.status.stage is not None
+    assert world.status.stage.exception == "a person's promote"
+    assert last_line(world).message.startswith(
+        'Stage "all" begins by a person\'s promote, although gate "errors" does not pass: too few requests: Live'
+    )
+
+
+@pytest.mark.parametrize("promotion", [Promotion.MANUAL, Promotion.AUTO])
+def test_promote_before_the_bake_is_over_is_an_approval_and_no_more(promotion: Promotion) -> None:
+    world = unclear("Hold", promotion)
+    world.run(300)
+    ask(world, "promote", "ten")
+    assert outcome(world) == (
+        "promote:ten@t1: done (approved; the bake is not over, and unclear evidence will still hold the stage)"
+    )
+
+    held = world.run(HOUR)
+
+    assert held.reason is Reason.INCONCLUSIVE
+    world.says.clear()
+    world.run(10)
+    assert stage_of(world) == "all"
+    ask_again = unclear("Hold", promotion)
+    ask_again.run(300)
+    ask(ask_again, "promote", "ten", "t1")
+    ask_again.run(HOUR)
+    ask(ask_again, "promote", "ten", "t2")
+    ask_again.run(10)
+    assert stage_of(ask_again) == "all"
+
+
+def test_a_skipped_bake_was_not_observed() -> None:
+    world = unclear("Hold")
+    world.run(60)
+    ask(world, "skip-bake", "ten", "t1")
+    ask(world, "promote", "ten", "t2")
+
+    held = world.run(60)
+
+    assert held.reason is Reason.INCONCLUSIVE
+    assert stage_of(world) == "ten"
+
+
+@pytest.mark.parametrize("says", [no_data, regresses])
+def test_promote_overrides_neither_no_data_nor_a_regression(says: Any) -> None:
+    builder = replace(four_stages(), gates=()).with_gate("errors", OnRegression.PREVIOUS_STAGE)
+    world = a_running(builder)
+    world.run_to("ten")
+    world.says["errors"] = inconclusive
+    world.run(700)
+    world.says["errors"] = says
+    ask(world, "promote", "ten")
+
+    world.run(HOUR)
+
+    assert world.vector().canary_percent <= 10
+
+
+def test_promote_puts_no_gate_where_none_applies() -> None:
+    builder = a_rollout().with_stage("shadow", Mode.SHADOW, bake=10.0).with_stage("live", canary=5, bake=10.0)
+    world = a_running(builder.with_gate("errors", stages=("live",)))
+    world.run_to("shadow")
+    world.run(60)
+
+    ask(world, "promote", "shadow")
+    held = world.run(60)
+
+    assert "no required gate applies" in held.message
+    assert stage_of(world) == "shadow"
+
+
+# stepDown
+
+
+def walking(pace: float = 24 * HOUR, **changes: Any) -> World:
+    """Fallen from "ten" by a PreviousStage gate with a stepDown; the evidence is good again."""
+    builder = replace(four_stages(), gates=())
+    world = a_running(builder.with_gate("errors", OnRegression.PREVIOUS_STAGE, step_down=pace), **changes)
+    world.run_to("ten")
+    world.says["errors"] = regresses
+    world.tick(5)
+    world.says.clear()
+    return world
+
+
+def steps(world: World, seconds: float) -> list[tuple[float, str, str]]:
+    began, known = world.now, len(world.status.history)
+    world.run(seconds, 30.0)
+    return [(line.at - began, line.reason, line.stage) for line in world.status.history[known:]]
+
+
+def test_step_down_walks_on_by_itself_at_its_pace_until_off() -> None:
+    world = walking()
+
+    taken = steps(world, 100 * HOUR)
+
+    day = 24 * HOUR
+    assert taken == [
+        (pytest.approx(day, abs=30), "StepDown", "shadow"),
+        (pytest.approx(2 * day, abs=60), "StepDown", "shadow"),
+    ]
+    assert world.vector() == OFF
+    assert stage_of(world) == ""
+    assert last_line(world).message == (
+        'The stepDown of gate "errors" (24h) has passed since the last fall: one stage further down.'
+    )
+    assert world.status.rollback is not None
+    assert (world.status.rollback.gate, world.status.rollback.severity) == ("errors", Severity.PREVIOUS_STAGE)
+    assert world.status.rollback.evidence == "5 is above 1"
+
+
+def test_the_latch_tells_when_the_next_step_comes() -> None:
+    world = walking()
+
+    decision = world.run(HOUR)
+
+    assert decision.message == (
+        'Rolled back from stage "ten" by errors: 5 is above 1. Ask for "retry" or "restart", or change the spec to '
+        "go on. One stage further down in 23h (stepDown)."
+    )
+
+
+def test_a_restart_and_a_lost_status_keep_the_pace() -> None:
+    world = walking()
+    world.run(12 * HOUR, 60.0)
+    world.status = RolloutStatus.model_validate(world.status.to_api())
+    (by_status, *_) = steps(world, 13 * HOUR)
+    lost = walking()
+    lost.run(12 * HOUR, 60.0)
+    lost.status = RolloutStatus()
+    lost.tick(5)
+    (by_document, *_) = [step for step in steps(lost, 13 * HOUR) if step[1] == "StepDown"]
+
+    assert by_status[0] == pytest.approx(12 * HOUR, abs=60)
+    assert by_document[0] == pytest.approx(12 * HOUR, abs=60)
+
+
+@pytest.mark.parametrize("lift", ["generation", "retry", "restart"])
+def test_a_lifted_latch_ends_the_walk(lift: str) -> None:
+    world = walking()
+    world.run(HOUR, 30.0)
+    if lift == "generation":
+        world.edit(world.spec.model_copy())
+    else:
+        ask(world, lift, "ten")
+
+    assert "StepDown" not in [reason for _, reason, _ in steps(world, 30 * HOUR)]
+    assert stage_of(world) == "all"
+
+
+def test_without_step_down_it_stays_one_stage_down() -> None:
+    world = a_running(four_stages(action=OnRegression.PREVIOUS_STAGE))
+    world.run_to("ten")
+    world.says["errors"] = regresses
+    world.tick(5)
+    world.says.clear()
+
+    assert steps(world, 100 * HOUR) == []
+    assert stage_of(world) == "five"
+
+
+def test_a_step_goes_past_stages_that_lower_nothing() -> None:
+    builder = (
+        a_rollout()
+        .with_stage("shadow", Mode.SHADOW, rate=0.05, bake=60.0)
+        .with_stage("one", canary=5, bake=60.0)
+        .with_stage("two", canary=5, bake=60.0)
+        .with_stage("ten", canary=10)
+        .with_gate("errors", OnRegression.PREVIOUS_STAGE, step_down=HOUR)
+    )
+    world = a_running(builder)
+    world.run_to("ten")
+    world.says["errors"] = regresses
+    world.tick(5)
+    world.says.clear()
+    first = stage_of(world)
+
+    assert [(reason, stage) for _, reason, stage in steps(world, 1.5 * HOUR)] == [("StepDown", "shadow")]
+    assert first == "two"
+
+
+# The same gate a second time
+
+
+def test_a_second_fall_needs_evidence_taken_wholly_after_the_first_was_confirmed() -> None:
+    world = a_running(four_stages(action=OnRegression.PREVIOUS_STAGE))
+    world.run_to("ten")
+    world.says["errors"] = regresses
+    asked: list[float | None] = []
+
+    def judge(gate: Any, samples: Any, now: float, since: float | None, trial: Any) -> Verdict:
+        asked.append(since)
+        return World.judge(world, gate, samples, now, since, trial)
+
+    world.judge = judge  # type: ignore[method-assign]
+    world.applied_revision = 1
+    world.tick(5)
+    fell_at = world.now
+    world.run(100)
+    unconfirmed, stayed = asked[-1], stage_of(world)
+    world.applied_revision = None
+    world.tick(5)
+    confirmed_at = world.now
+    world.run(55)
+    waited = stage_of(world)
+    world.run(10)
+
+    assert stayed == "five"
+    assert unconfirmed is not None
+    assert unconfirmed > fell_at + 100 - 5
+    assert asked[-2] == confirmed_at
+    assert (waited, stage_of(world)) == ("five", "shadow")
+
+
+def test_another_gate_walks_on_no_sooner() -> None:
+    builder = four_stages(action=OnRegression.PREVIOUS_STAGE).with_gate("slow", OnRegression.PREVIOUS_STAGE)
+    world = a_running(builder)
+    world.run_to("ten")
+    world.says["errors"] = regresses
+    world.tick(5)
+    world.says = {"errors": passes, "slow": regresses}
+
+    world.run(30)
+
+    assert stage_of(world) == "five"
