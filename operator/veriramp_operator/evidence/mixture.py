@@ -12,8 +12,9 @@ events are binomial (two Poisson counts); a likelihood ratio of such binomials h
 from __future__ import annotations
 
 import math
+from typing import Final
 
-_TINY = 1e-300
+_TINY: Final = 1e-12
 
 
 def tuned(variance: float, alpha: float) -> float:
@@ -21,7 +22,7 @@ def tuned(variance: float, alpha: float) -> float:
 
     Same unit as ``variance``; ``alpha`` in (0, 0.5).
     """
-    spent = -2 * math.log(2 * alpha)
+    spent = max(-2 * math.log(2 * alpha), _TINY)
     return variance / (spent + math.log1p(spent))
 
 
@@ -34,7 +35,7 @@ def log_normal_mixture(total: float, variance: float, rho: float) -> float:
     spread = variance + rho
     z = total / math.sqrt(spread)
     tail = math.erfc(-z / math.sqrt(2))  # twice the normal distribution function at z
-    return 0.5 * math.log(rho / spread) + 0.5 * z * z + math.log(tail) if tail > _TINY else -math.inf
+    return 0.5 * math.log(rho / spread) + 0.5 * z * z + math.log(tail) if tail > 0 else -math.inf
 
 
 def normal_bound(variance: float, rho: float, alpha: float) -> float:

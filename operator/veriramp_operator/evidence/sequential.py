@@ -37,7 +37,9 @@ from veriramp_operator.evidence.tally import (
     counted,
     dispersion,
     nothing,
+    seen_dispersion,
     usable,
+    with_prior,
 )
 from veriramp_operator.evidence.types import Counts
 
@@ -53,7 +55,7 @@ RESTART_EVERY: Final = 300.0
 """Seconds between restarts of (a); (b) restarts with each interval."""
 RATIO_SHARE: Final = 0.2
 """Share of alpha that (b) has."""
-LEANS_AT: Final = 1.0
+LEANS_AT: Final = 1.5
 """Standard errors by which the contrast must be past the tolerance to lean bad."""
 Columns = tuple[tuple[float, ...], ...]
 SLACK: Final = 1e-3
@@ -71,7 +73,8 @@ class Comparison:
     (each at alpha, valid at every scrape) of treatment rate - control rate over the bake at the full vector, or over
     the ramp while that is all there is; NaN without requests in both arms. ``treatment_rate``, ``control_rate``: events
     per request over the same time; ``ratio``: of the two, infinite when only the control has none. ``leans_bad``: past
-    the tolerance by a standard error or more, without being sure. ``within_tolerance``: surely inside the tolerance.
+    the tolerance by a standard error or more, without being sure. ``within_tolerance``: surely inside the tolerance, as
+    are two arms without a single event of which fewer are better.
     ``smallest_detectable``: relative worsening (0.3 = 30 %) that would have shown itself by the end of the stage, were
     it there from the beginning; None when nothing can be detected any more. ``scrapes``: intervals in which both arms
     were asked; ``treatment_requests``, ``control_requests``: requests counted over the bake.
@@ -120,8 +123,7 @@ class Monitor:
     def comparison(self, full_at: float | None) -> Comparison:
         """What all intervals so far say; ``full_at``: when the bake at the full vector began, None while it has not."""
         now = self._tallies[-1]
-        spread = dispersion(now)
-        scale = max(spread, _least_dispersion(now)) if math.isfinite(spread) else math.nan
+        scale = max(dispersion(now), _least_dispersion(now))
         by, since = "", self._by_interval(scale)
         if since is not None:
             by = "interval"
@@ -141,7 +143,7 @@ class Monitor:
             ratio=treatment / control if control else math.inf if treatment else math.nan,
             leans_bad=not by and self._leans_bad(scale),
             within_tolerance=inside and full_at is not None,
-            smallest_detectable=self._smallest(scale),
+            smallest_detectable=self._smallest(),
             scrapes=now.intervals,
             treatment_requests=now.treatment_total - bake.treatment_total,
             control_requests=now.control_total - bake.control_total,
@@ -151,7 +153,7 @@ class Monitor:
         """Start of the restart that weighs most when the mixture over all of them is beyond its budget."""
         tallies, terms = self._tallies, self.terms
         now = tallies[-1]
-        if now.intervals < FEWEST_INTERVALS or terms.factor <= 0 or not now.variance > 0:
+        if now.intervals < FEWEST_INTERVALS or terms.factor <= 0 or not now.pooled > 0:
             return None
         alpha = (1 - RATIO_SHARE) * terms.alpha
         rho = tuned(self._scrape_variance() * scale * BEST_AT, alpha)
@@ -165,7 +167,7 @@ class Monitor:
             share = FIRST_SHARE
             if number:
                 share = terms.share_between(tallies[self._restarts[number - 1]].at, old.at)
-            gain = share * math.exp(min(log_normal_mixture(contrast, (now.variance - old.variance) * scale, rho), 500))
+            gain = share * math.exp(min(log_normal_mixture(contrast, _variance(old, now) * scale, rho), 500))
             evidence += gain
             if gain > best:
                 best, since = gain, old.at
@@ -183,8 +185,8 @@ class Monitor:
         """Poisson variance per interval of late: old intervals may have been merged."""
         now = self._tallies[-1]
         back = self._tallies[max(0, now.intervals - int(BEST_AT))]
-        late = (now.variance - back.variance) / max(now.intervals - back.intervals, 1)
-        return late if late > 0 else now.variance / max(now.intervals, 1)
+        late = _variance(back, now) / max(now.intervals - back.intervals, 1)
+        return late if late > 0 else _variance(self._tallies[0], now) / max(now.intervals, 1)
 
     def _at(self, instant: float | None) -> Tally:
         """The sums at an instant: after the first interval that ended at or after it, unless it ended just there."""
@@ -198,19 +200,19 @@ class Monitor:
         """One-sided bounds of the difference of the rates, and whether the worse one is inside the tolerance."""
         now, terms = self._tallies[-1], self.terms
         weight = now.weight - bake.weight
-        if weight <= 0 or not math.isfinite(scale):
+        if weight <= 0:
             return math.nan, math.nan, False
         intervals = now.intervals - bake.intervals
         mean = (now.contrast - bake.contrast) / weight
-        one_more = _control_share(bake, now) ** 2  # no events at all are no proof that there will be none
-        variance = (now.variance - bake.variance) * scale + one_more
+        one_more = _control_share(bake, now) ** 2  # few events are no proof that there are none
+        variance = _variance(bake, now) * scale + one_more
         rho = tuned(max(self._scrape_variance() * scale, one_more) * BEST_AT, terms.alpha)
         reach = normal_bound(variance, rho, terms.alpha) / weight
         _, control = _rates(bake, now)
         allowed = (terms.factor - 1.0) * control
         ends = sorted(allowed + terms.sign * (mean + side * reach) for side in (-1, 1))
-        enough = intervals >= FEWEST_INTERVALS
-        return ends[0], ends[1], enough and mean + reach <= 0
+        silent = terms.sign > 0 and now.pooled == bake.pooled
+        return ends[0], ends[1], intervals >= FEWEST_INTERVALS and (silent or mean + reach <= 0)
 
     def _leans_bad(self, scale: float) -> bool:
         tallies = self._tallies
@@ -219,15 +221,14 @@ class Monitor:
             return False
         starts = (tallies[0], tallies[max(0, now.intervals - int(BEST_AT))])
         return any(
-            now.contrast - old.contrast > LEANS_AT * math.sqrt((now.variance - old.variance) * scale) > 0
-            for old in starts
+            now.contrast - old.contrast > LEANS_AT * math.sqrt(_variance(old, now) * scale) > 0 for old in starts
         )
 
-    def _smallest(self, scale: float) -> float | None:
+    def _smallest(self) -> float | None:
         now, terms = self._tallies[-1], self.terms
         elapsed = now.at - terms.began_at
         left = max(terms.stage_seconds - elapsed, 0.0)
-        if now.control_events <= 0 or elapsed <= 0 or terms.factor <= 0 or not math.isfinite(scale):
+        if now.control_events <= 0 or elapsed <= 0 or terms.factor <= 0:
             return None
         growth = 1 + left / elapsed
         return smallest_effect(
@@ -238,7 +239,7 @@ class Monitor:
             scrapes=max(now.intervals * growth, 1.0),
             tolerance=terms.tolerance,
             alpha=terms.alpha,
-            dispersion=scale,
+            seen=seen_dispersion(now),
         )
 
 
@@ -251,12 +252,12 @@ def smallest_effect(
     scrapes: float,
     tolerance: float,
     alpha: float,
-    dispersion: float = 1.0,
+    seen: float = 1.0,
 ) -> float | None:
     """The relative worsening (0.3 = 30 %) that test (a) finds in half of all cases by the end of such a stage.
 
-    ``control_rate``: events per request, > 0; requests and ``scrapes``: over the whole stage; ``dispersion``: variance
-    per Poisson variance. None when there is nothing to compare, or not even the loss of every good event would show.
+    ``control_rate``: events per request, > 0; requests and ``scrapes``: over the whole stage; ``seen``: the dispersion
+    that the stage will show. None when there is nothing to compare, or not even the loss of all good events would show.
     """
     if min(control_rate, treatment_requests, control_requests) <= 0 or scrapes < FEWEST_INTERVALS:
         return None
@@ -264,7 +265,7 @@ def smallest_effect(
     budget, factor, effect = (1 - RATIO_SHARE) * alpha, 1 + sign * tolerance, tolerance
     for _ in range(8):  # the variance depends on the effect: a few rounds settle it
         rates = max(1 + sign * effect, 0.0) / treatment_requests + factor**2 / control_requests
-        variance = max(dispersion * control_rate * rates, 1e-300)
+        variance = max(with_prior(seen, scrapes) * control_rate * rates, 1e-300)
         rho = tuned(variance * BEST_AT / scrapes, budget)
         effect = tolerance + normal_bound(variance, rho, budget * FIRST_SHARE) / control_rate
     return effect if sign > 0 or effect <= 1 else None
@@ -356,6 +357,14 @@ def _rates(old: Tally, now: Tally) -> tuple[float, float]:
         (now.treatment_events - old.treatment_events) / treatment if treatment > 0 else math.nan,
         (now.control_events - old.control_events) / control if control > 0 else math.nan,
     )
+
+
+def _variance(old: Tally, now: Tally) -> float:
+    """Poisson variance of the contrast between two tallies: with the rates as seen or as pooled, whichever is more.
+
+    With a small treatment arm the first, with a small control arm the second covers the skewness of small counts.
+    """
+    return max(now.variance - old.variance, now.pooled - old.pooled, 0.0)
 
 
 def _control_share(old: Tally, now: Tally) -> float:

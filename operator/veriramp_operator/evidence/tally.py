@@ -1,7 +1,7 @@
 """Running sums of a trial: what the sequential tests need to know after each interval.
 
 Public: :class:`Interval`, :class:`Terms`, :class:`Tally`, :func:`nothing`, :func:`usable`, :func:`counted`,
-:func:`dispersion`.
+:func:`dispersion`, :func:`seen_dispersion`, :func:`with_prior`.
 
 The compared quantity is the *contrast* of an interval: treatment rate minus ``factor`` x control rate, turned so that
 worse is positive; its mean is at most 0 exactly when the change stays inside the tolerance. An interval has the weight
@@ -18,17 +18,19 @@ from typing import Final, NamedTuple
 
 from veriramp_operator.api.rollout import Direction
 
-BLOCK: Final = 4
+BLOCK: Final = 8
 """Intervals per block of the second estimate of dispersion: bursts last longer than one scrape."""
 PRIOR_DISPERSION: Final = 3.0
-PRIOR_INTERVALS: Final = 5.0
+PRIOR_INTERVALS: Final = 20.0
 """What the ratio test assumes of the dispersion before it has seen any, and how many intervals that is worth."""
 WORSENINGS: Final = (1.5, 2.0, 3.0, 5.0, 10.0)
 """Grid of the ratio test: how many times worse than the tolerance allows."""
 FIRST_SHARE: Final = 0.5
 """Share of the error budget for a change that is bad from the beginning; the rest is spent over the restarts."""
-_HUGE: Final = 600.0
-_MOST: Final = 1e40
+_LEAST: Final = 1e-3
+_MOST: Final = 1e15
+_STEEPEST: Final = 500.0
+_CERTAIN: Final = 1e40
 
 
 class Interval(NamedTuple):
@@ -80,11 +82,13 @@ class Terms:
 
 
 class Tally(NamedTuple):
-    """The sums after an interval.
+    """The sums after an interval, w = weight and d = contrast of each.
 
-    ``contrast``, ``weight``, ``variance``: sums of w d', w and the Poisson variance of w d'. ``squares``, ``expected``:
-    sums of w d'^2 and its Poisson expectation, ``block_*``: the same over overlapping blocks. ``evidence``: for each
-    worsening, the likelihood ratio summed over weighted restarts; ``logs``: its logarithm since the beginning.
+    ``contrast``, ``weight``: sums of w d and w. ``variance``: of the sum of w d, as Poisson counts with the rates of
+    each interval as seen, ``pooled``: with the rates that the null gives both arms. ``squares``, ``expected``: sums of
+    w d^2 and of its Poisson expectation; ``block_*``: sums of w d, w, w d^2 and its expectation over overlapping
+    blocks. ``evidence``: for each worsening the likelihood ratio, summed over weighted restarts; ``logs``: its
+    logarithm since the beginning.
     """
 
     at: float
@@ -96,6 +100,7 @@ class Tally(NamedTuple):
     contrast: float
     weight: float
     variance: float
+    pooled: float
     squares: float
     expected: float
     block_squares: float
@@ -111,16 +116,14 @@ _NONE: Final = (0.0,) * len(WORSENINGS)
 
 def nothing(began_at: float) -> Tally:
     """The sums at the beginning of a trial."""
-    return Tally(began_at, 0, *(0.0,) * 13, evidence=_NONE, logs=_NONE)
+    return Tally(began_at, 0, *(0.0,) * 14, evidence=_NONE, logs=_NONE)
 
 
 def usable(interval: Interval) -> bool:
-    """Whether an interval says anything: all finite, none negative, both arms asked."""
-    return (
-        all(map(math.isfinite, interval))
-        and interval.treatment_events >= 0 <= interval.control_events
-        and interval.treatment_total > 0 < interval.control_total
-    )
+    """Whether an interval says anything: no odd numbers, and both arms were asked."""
+    _, _, k_t, r_t, k_c, r_c = interval
+    # A comparison with NaN is false.
+    return 0 <= k_t <= _MOST and 0 <= k_c <= _MOST and _LEAST <= r_t <= _MOST and _LEAST <= r_c <= _MOST
 
 
 def counted(tallies: Sequence[Tally], interval: Interval, terms: Terms) -> Tally:
@@ -130,6 +133,7 @@ def counted(tallies: Sequence[Tally], interval: Interval, terms: Terms) -> Tally
     factor, weight = terms.factor, r_t * r_c / (r_t + r_c)
     contrast = weight * terms.sign * (k_t / r_t - factor * k_c / r_c)
     variance = weight * weight * (k_t / (r_t * r_t) + factor * factor * k_c / (r_c * r_c))
+    pooled = weight * (k_t + k_c) / (factor * r_t + r_c) * factor * (r_c + factor * r_t) / (r_t + r_c)
     evidence, logs = _grown(last, interval, terms)
     total = last.contrast + contrast
     heavy, spread = last.weight + weight, last.variance + variance
@@ -146,6 +150,7 @@ def counted(tallies: Sequence[Tally], interval: Interval, terms: Terms) -> Tally
         total,
         heavy,
         spread,
+        last.pooled + pooled,
         last.squares + contrast * contrast / weight,
         last.expected + variance / weight,
         last.block_squares + (block_contrast * block_contrast / block_weight if back else 0.0),
@@ -158,19 +163,25 @@ def counted(tallies: Sequence[Tally], interval: Interval, terms: Terms) -> Tally
 
 
 def dispersion(tally: Tally) -> float:
-    """How many times the Poisson variance the contrasts have: over intervals or over blocks, whichever is more.
+    """How many times the Poisson variance the contrasts have, the prior included."""
+    return with_prior(seen_dispersion(tally), tally.intervals)
 
-    NaN when there is too little to say.
-    """
-    n = tally.intervals
+
+def with_prior(seen: float, intervals: float) -> float:
+    """A dispersion seen over some intervals, together with the prior: a burst needs time to show itself."""
+    return (PRIOR_INTERVALS * PRIOR_DISPERSION + intervals * seen) / (PRIOR_INTERVALS + intervals)
+
+
+def seen_dispersion(tally: Tally) -> float:
+    """The dispersion over intervals or over blocks, whichever is more; the prior where there is too little to say."""
+    n, blocks = tally.intervals, tally.intervals - BLOCK + 1
     if n < 2 or tally.expected <= 0:  # noqa: PLR2004 a variance needs two
-        return math.nan
+        return PRIOR_DISPERSION
     single = (tally.squares - tally.contrast**2 / tally.weight) / (n - 1) * n / tally.expected
-    blocks = n - BLOCK + 1
     if blocks < 2 * BLOCK or tally.block_expected <= 0:
         return max(single, 0.0)
     centred = tally.block_squares - tally.block_contrast**2 / tally.block_weight
-    return max(single, centred / tally.block_expected * blocks / (blocks - BLOCK + 1))
+    return max(single, centred / tally.block_expected * blocks / (blocks - BLOCK + 1), 0.0)
 
 
 def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -179,9 +190,7 @@ def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, 
     if null <= 0:
         return last.evidence, last.logs
     at, _, k_t, r_t, k_c, r_c = interval
-    seen = dispersion(last)
-    known = last.intervals if seen == seen else 0  # noqa: PLR0124 NaN
-    scale = max((PRIOR_INTERVALS * PRIOR_DISPERSION + (known * seen if known else 0.0)) / (PRIOR_INTERVALS + known), 1.0)
+    scale = max(dispersion(last), 1.0)
     weight = terms.share_between(last.at, at) + (0.0 if last.intervals else FIRST_SHARE)
     exposure, both = r_t / r_c, k_t + k_c
     under_null = null * exposure + 1
@@ -189,5 +198,5 @@ def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, 
     for (alternative, log_step), before, log in zip(terms.grid, last.evidence, last.logs, strict=True):
         gain = (k_t * log_step - both * math.log((alternative * exposure + 1) / under_null)) / scale
         logs.append(log + gain)
-        evidence.append(min((before + weight) * math.exp(max(min(gain, _HUGE), -_HUGE)), _MOST))
+        evidence.append(min((before + weight) * math.exp(max(min(gain, _STEEPEST), -_STEEPEST)), _CERTAIN))
     return tuple(evidence), tuple(logs)
