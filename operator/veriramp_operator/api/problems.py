@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.gate_rules import BARE_SELECTOR, KINDS, ONE_KIND
 from veriramp_operator.api.rollout import (
     BurnRateGate,
     EmptyMeans,
@@ -26,7 +27,6 @@ from veriramp_operator.api.rollout import (
     StageSpec,
     ThresholdGate,
 )
-from veriramp_operator.api.rules import BARE_SELECTOR, KINDS, ONE_KIND
 from veriramp_operator.api.zones import zone_of
 from veriramp_sdk.contract import Mode
 
@@ -152,8 +152,10 @@ def _gate(gate: GateSpec, spec: RolloutSpec) -> Iterator[str]:
         )
     if gate.threshold is not None:
         yield from (f": {text}" for text in _threshold(gate.threshold))
+    if gate.baseline is not None and (gate.baseline.lower_query is None) is not (gate.baseline.upper_query is None):
+        yield ": an interval has two ends; write both lowerQuery and upperQuery, or neither"
     if gate.burn_rate is not None:
-        yield from _burn_windows(gate.burn_rate)
+        yield from (f": {text}" for text in _burn_rate(gate.burn_rate))
     yield from _reaction(gate)
     if gate.every < 1:
         yield f": every {format_duration(gate.every)} is below 1s; write 1s or more"
@@ -166,11 +168,22 @@ def _gate(gate: GateSpec, spec: RolloutSpec) -> Iterator[str]:
             )
 
 
-def _burn_windows(gate: BurnRateGate) -> Iterator[str]:
+def _burn_rate(gate: BurnRateGate) -> Iterator[str]:
+    for name, selector in (("errors", gate.errors), ("total", gate.total)):
+        if not re.search(BARE_SELECTOR, selector):
+            yield (
+                f'{name} "{selector}" is more than a counter; write its name with label matchers, without function,'
+                " operator or range: the windows are added to it"
+            )
     for window in gate.windows:
+        if window.short < 1:
+            yield (
+                f"short {format_duration(window.short)} is below 1s; write at least two scrape intervals, for example"
+                " short: 5m"
+            )
         if window.long <= window.short:
             yield (
-                f": long {format_duration(window.long)} is not longer than short {format_duration(window.short)};"
+                f"long {format_duration(window.long)} is not longer than short {format_duration(window.short)};"
                 " write for example long: 1h, short: 5m"
             )
 
