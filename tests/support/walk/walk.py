@@ -1,0 +1,222 @@
+"""A walk: a rollout put somewhere, and then whatever can happen to it; every pass is shown to the judges.
+
+Public: :data:`CASE_SIZE`, :class:`Tick`, :class:`Memory`, :class:`Walk`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.support.builders import START
+from tests.support.walk.draws import Draws
+from tests.support.walk.specs import DNA_SIZE, spec_of
+from tests.support.walk.starts import begin
+from tests.support.walk.world import Saying, WalkWorld
+from veriramp_operator.api.reasons import Reason
+from veriramp_operator.api.rollout import GateSpec, RolloutSpec
+from veriramp_operator.api.status import RolloutStatus, Severity
+from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine.stages import Plan, plan_of
+from veriramp_operator.engine.types import (
+    Decision,
+    Direction,
+    Observation,
+    Problem,
+    Published,
+    PublishFlags,
+)
+
+START_SIZE: Final = 16
+CASE_SIZE: Final = DNA_SIZE + START_SIZE + 72
+MOST_PASSES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One reconcile pass: the world before, the decision, the world after.
+
+    ``whole``: nothing was cut or refused. ``edited``: no pass before has written down that it saw this generation.
+    ``says``: what each gate was told to say, whatever the engine made of it.
+    """
+
+    spec: RolloutSpec
+    plan: Plan
+    seen: Observation
+    now: float
+    before: RolloutStatus
+    published_before: Published | None
+    decision: Decision
+    after: RolloutStatus
+    published: Published | None
+    whole: bool
+    edited: bool
+    says: dict[str, Saying]
+
+    @property
+    def was(self) -> Vector:
+        """What was published before."""
+        return self.published_before.vector if self.published_before else OFF
+
+    @property
+    def out(self) -> Vector:
+        """What is published now."""
+        return self.published.vector if self.published else OFF
+
+    @property
+    def raised(self) -> bool:
+        """True when the published vector rose in any parameter."""
+        return not self.out.is_at_most(self.was)
+
+    @property
+    def reason(self) -> Reason:
+        """Why the decision is what it is."""
+        return self.decision.reason
+
+    @property
+    def lifts(self) -> str:
+        """The verb of a request that may lift a latch, if this pass answered one."""
+        handled = self.decision.status.last_handled_request
+        asked = self.seen.requests.request or ""
+        verb = asked.partition(":")[0]
+        known = self.before.last_handled_request
+        if verb not in ("retry", "restart") or (known is not None and known.request == asked) or handled is None:
+            return ""
+        return verb if handled.request == asked and (handled.outcome or "").endswith("done") else ""
+
+    def required(self) -> list[GateSpec]:
+        """The required gates that apply in the stage where the rollout stood."""
+        stage = self.decision.status.stage
+        name = self.plan.first.name if stage is None else stage.name
+        return [gate for gate in self.spec.gates if gate.is_required and (not gate.stages or name in gate.stages)]
+
+    def publication(self) -> PublishFlags | None:
+        """The document that the decision publishes."""
+        return next((command for command in self.decision.commands if isinstance(command, PublishFlags)), None)
+
+
+Judge = Callable[["Walk", Tick], None]
+
+
+@dataclass
+class Memory:
+    """What the judges remember; empty again when nothing is left of a rollout.
+
+    ``latched``: severity and generation of the last latch published. ``fell_at``: when the last latch was published.
+    ``blind_since``: when each gate began to have no data, as far as nothing but time has passed since.
+    """
+
+    latched: tuple[Severity, int] | None = None
+    salts: tuple[str, str] | None = None
+    fell_at: float | None = None
+    blind_since: dict[str, float] = field(default_factory=dict)
+    stage: str = ""
+
+
+class Walk:
+    """One case under way."""
+
+    def __init__(self, data: bytes, judges: Sequence[Judge]) -> None:
+        self.dna = bytearray(data[:DNA_SIZE])
+        self.draws = Draws(data[DNA_SIZE + START_SIZE :])
+        self.judges = judges
+        self.world: WalkWorld = begin(spec_of(bytes(self.dna)), Draws(data[DNA_SIZE : DNA_SIZE + START_SIZE]))
+        self.edited = False
+        self.tokens = 0
+        self.rewound = False
+        """The clock has gone back, so that times no longer tell what came first."""
+        self.passes = 0
+        self.disturbed = True
+        """Something but time has passed since the last whole pass."""
+        self.snapshot: RolloutStatus | None = None
+        self.stale: Observation | None = None
+        self.on_its_way: tuple[Published | None, PublishFlags] | None = None
+        self.looks_twice_at = 1 + self.draws.below(MOST_PASSES)
+        """The pass of which the same inputs are put to the engine again."""
+        self.memory = Memory()
+        published = self.world.published
+        if published is not None and published.latch is not None:
+            self.memory.latched = (published.latch.severity, published.latch.generation)
+            self.memory.fell_at = published.published_at
+        self.tally: Counter[str] = Counter()
+        self.story: list[object] = [self.world.spec, (self.world.status, self.world.published)]
+
+    def tick(self, seconds: float | None = None, cut: int | None = None, seen: Observation | None = None) -> None:
+        """One pass, judged; ``seconds`` None = as long as the last decision wished."""
+        world = self.world
+        if self.passes >= MOST_PASSES:
+            return
+        self.passes += 1
+        planned = world.last.next_decision_at if world.last and world.last.next_decision_at else world.now + 5.0
+        world.now = max(world.now, planned) if seconds is None else world.now + seconds
+        self.rewound = self.rewound or (seconds or 0.0) < 0
+        fresh = world.observe()
+        seen = seen or fresh
+        before, published_before = world.status, world.published
+        decision = world.decide_from(seen, world.now)
+        world.last = decision
+        publish = next((command for command in decision.commands if isinstance(command, PublishFlags)), None)
+        refused = publish is not None and seen.published is not published_before
+        world.apply(decision, 0 if refused else cut)
+        if cut == 1 and publish is not None and decision.direction is Direction.RISE:
+            self.on_its_way = (world.published, publish)
+        whole = cut is None and seen is fresh
+        edited, self.edited = self.edited, self.edited and world.status.observed_generation != world.generation
+        tick = Tick(
+            world.spec,
+            plan_of(world.spec),
+            seen,
+            world.now,
+            before,
+            published_before,
+            decision,
+            world.status,
+            world.published,
+            whole,
+            edited,
+            {gate.name: world.saying(gate) for gate in world.spec.gates},
+        )
+        self._judge(tick, cut)
+        world.a_pass_is_over()
+        self.stale, self.disturbed = fresh, not whole
+
+    def _judge(self, tick: Tick, cut: int | None) -> None:
+        decision = tick.decision
+        self.tally[f"{decision.direction} {decision.reason}"] += 1
+        self.story.append((tick.now, decision, cut))
+        for judge in self.judges:
+            judge(self, tick)
+
+    def edit(self, spec: RolloutSpec) -> None:
+        """A person changes the spec."""
+        self.world.edit(spec)
+        self.edited = True
+
+    def forget(self) -> None:
+        """Neither status nor document are left: as good as a new object."""
+        self.snapshot = None
+        self.memory = Memory()
+
+    def problem(self, reason: Reason) -> None:
+        """Something outside the spec stalls the rollout."""
+        self.world.problems = (Problem(reason, "somebody must act"),)
+
+
+def told(story: Sequence[object]) -> str:
+    """The story of a walk for people; put together only when something was found."""
+    return "\n".join(_line(part) for part in story)
+
+
+def _line(part: object) -> str:
+    match part:
+        case (float(now), Decision() as decision, cut):
+            note = "" if cut is None else f" (cut after {cut} writes)"
+            return f"+{now - START:g}s {decision.direction} {decision.reason}: {decision.message}{note}"
+        case (RolloutStatus() as status, published):
+            stage = status.stage
+            place = f"{stage.name} ramp {stage.ramp_seconds:g}s bake {stage.bake_seconds:g}s" if stage else "no stage"
+            return f"in {place}, in force {status.parameters}, latch {status.rollback}, published {published}"
+        case _:
+            return str(part)
