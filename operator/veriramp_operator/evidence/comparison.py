@@ -137,11 +137,12 @@ def _judged(question: _Question) -> Verdict:
     )
     if result.regression:
         return _regression(question, result)
-    missing = "; ".join(_missing(question, result))
+    missing = [*_missing(question, result)]
     rates = _rates(spec, result.treatment_rate, result.control_rate)
     requests = result.treatment_requests + result.control_requests
     if missing:
-        kind, reason, message = VerdictKind.INCONCLUSIVE, VerdictReason.UNCERTAIN, f"{rates}: {missing}"
+        kind, reason = VerdictKind.INCONCLUSIVE, VerdictReason.UNCERTAIN
+        message = "; ".join([rates, *missing, _sight(result)])
     else:
         kind, reason = VerdictKind.PASS, VerdictReason.HEALTHY
         message = f"{rates}, surely within what is tolerated ({_tolerated(spec)})"
@@ -186,10 +187,13 @@ def _missing(question: _Question, result: Comparison) -> Iterator[str]:
         if trial.full_at is not None and requests < spec.min_requests:
             yield f"{int(requests)} of {spec.min_requests} requests (minRequests) in the {arm}"
     yield from _missing_users(spec, question.occupied, trial)
-    if result.smallest_detectable is not None:
-        yield f"the smallest change that this stage can still show is {_percent(result.smallest_detectable)}"
-    elif result.scrapes:
-        yield "this stage cannot show any change: it has too few requests or events"
+
+
+def _sight(result: Comparison) -> str:
+    """What this stage could still see: whoever waits for it should know whether waiting helps."""
+    if result.smallest_detectable is None:
+        return "there are too few requests or events to see any change in this stage"
+    return f"the smallest change that this stage can still show is {_percent(result.smallest_detectable)}"
 
 
 def _missing_users(spec: ComparisonGate, occupied: Occupied | None, trial: Trial) -> Iterator[str]:
