@@ -27,9 +27,10 @@ WORSENINGS: Final = (1.5, 2.0, 3.0, 5.0, 10.0)
 """Grid of the ratio test: how many times worse than the tolerance allows."""
 FIRST_SHARE: Final = 0.5
 """Share of the error budget for a change that is bad from the beginning; the rest is spent over the restarts."""
+STEEPEST: Final = 500.0
+"""Logarithm beyond which evidence is not told apart."""
 _LEAST: Final = 1e-3
 _MOST: Final = 1e15
-_STEEPEST: Final = 500.0
 _CERTAIN: Final = 1e40
 
 
@@ -198,5 +199,5 @@ def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, 
     for (alternative, log_step), before, log in zip(terms.grid, last.evidence, last.logs, strict=True):
         gain = (k_t * log_step - both * math.log((alternative * exposure + 1) / under_null)) / scale
         logs.append(log + gain)
-        evidence.append(min((before + weight) * math.exp(max(min(gain, _STEEPEST), -_STEEPEST)), _CERTAIN))
+        evidence.append(min((before + weight) * math.exp(max(min(gain, STEEPEST), -STEEPEST)), _CERTAIN))
     return tuple(evidence), tuple(logs)
