@@ -52,5 +52,5 @@ def test_invariant(found: Found, name: str) -> None:
 
 
 def test_the_walks_reach_every_row_of_both_tables(found: Found) -> None:
-    seldom = {row: found.decisions[row] for row in REACHED if found.decisions[row] < CASES / 1000}
+    seldom = {row: found.decisions[row] for row in REACHED if found.decisions[row] < CASES / 2000}
     assert not seldom, f"after {found.cases} cases and {found.passes} passes"

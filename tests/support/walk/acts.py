@@ -43,6 +43,8 @@ def walk(data: bytes, judges: Sequence[Judge]) -> Walk:
 
 
 def _time_passes(going: Walk) -> None:
+    if going.world.status.rollback is not None and going.draws.one_in(3):
+        _ask(going)
     for _ in range(1 + going.draws.below(3)):
         going.tick(going.draws.pick((None, None, None, None, 5.0, 1.0, 12.0, 30.0, 61.0)))
 
@@ -149,6 +151,7 @@ def _consumers_change(going: Walk) -> None:
     going.world.consumers = going.draws.pick((0, 3, 1))
     going.world.applied_revision = 0 if going.draws.one_in(2) else None
     going.tick()
+    going.tick()
 
 
 def _workers_break(going: Walk) -> None:
@@ -178,7 +181,7 @@ def _all_is_well_again(going: Walk) -> None:
 
 def _wheel() -> tuple[Callable[[Walk], None], ...]:
     shares: tuple[tuple[Callable[[Walk], None], int], ...] = (
-        (_time_passes, 90),
+        (_time_passes, 88),
         (_gate_says, 40),
         (_crash, 22),
         (_ask, 24),
@@ -195,7 +198,7 @@ def _wheel() -> tuple[Callable[[Walk], None], ...]:
         (_remember_status, 3),
         (_older_status_comes_back, 3),
         (_somebody_writes_the_document, 3),
-        (_consumers_change, 3),
+        (_consumers_change, 5),
         (_abort, 2),
         (_workers_break, 2),
         (_problem_appears, 1),

@@ -161,6 +161,8 @@ def _one_window_walks_one_stage(walk: Walk, tick: Tick) -> None:
         return
     if old is None or new is None or fell is None or new.severity is not Severity.PREVIOUS_STAGE:
         return
+    if new.gate != old.gate and (tick.edited or tick.lifts):
+        return  # the latch was lifted in this very pass, and another gate fell anew
     windows = [
         min(gate.window or 0.0, gate.step_down or 1e9)
         for gate in tick.spec.gates
@@ -264,6 +266,9 @@ def _second_pass_changes_nothing(walk: Walk, tick: Tick) -> None:
     """But for the gates of a stage just entered, which are asked from then on."""
     if not tick.whole or (tick.reason is Reason.PROMOTE and any(gate.stages for gate in tick.spec.gates)):
         return
+    same_again = tick.decision.direction is Direction.HOLD and tick.reason == tick.before.reason
+    if same_again and walk.passes % 3:
+        return  # twice the same row is looked at less often, for time
     again = walk.world.decide()
     assert not [command for command in again.commands if isinstance(command, PublishFlags)], (
         f"published twice: {again.message}"

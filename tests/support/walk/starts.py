@@ -46,9 +46,9 @@ def begin(spec: RolloutSpec, draws: Draws) -> WalkWorld:
     plan = plan_of(spec)
     rung = plan.rungs[draws.below(len(plan.rungs))]
     world.generation = _GENERATION
-    if kind < 168:
+    if kind < 184:
         _in_stage(world, plan, rung, draws)
-    elif kind < 232:
+    elif kind < 228:
         _latched(world, plan, rung, draws)
     else:
         _cut_rise(world, plan, rung, draws)
