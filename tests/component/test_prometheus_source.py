@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import httpx
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tests.support.evidence import alert_gate
-from tools.toolchain import binary
+from tests.support.prometheus import free_port, scraping
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence import judge, questions
 from veriramp_operator.evidence.types import Failure, Matrix, Reading, Samples, Series
 from veriramp_operator.sources.prometheus import MOST_BYTES, PrometheusEndpoint
-
-START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -34,63 +28,13 @@ class Monitoring:
 
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
-    folder = tmp_path_factory.mktemp("prometheus")
     registry = CollectorRegistry()
     Gauge("answer", "a number", ["part"], registry=registry).labels("a").set(42)
     Gauge("nothing", "no number", registry=registry).set(float("nan"))
     Counter("requests", "requests", registry=registry).inc(5)
     Histogram("latency", "a histogram", registry=registry).observe(0.1)
-    exporter_port, port = free_port(), free_port()
-    server, thread = start_http_server(exporter_port, addr="127.0.0.1", registry=registry)
-    configuration = folder / "prometheus.yml"
-    configuration.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: exporter, static_configs: [{{targets: ['127.0.0.1:{exporter_port}']}}]}}]\n"
-    )
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [
-            binary("prometheus"),
-            f"--config.file={configuration}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: _has(url, "rate(requests_total[5s])"), folder)
+    with scraping(tmp_path_factory.mktemp("prometheus"), registry, ready="rate(requests_total[5s])") as url:
         yield Monitoring(url)
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until(condition: Callable[[], bool], folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.1)
-
-
-def _has(url: str, query: str) -> bool:
-    try:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == 200 and bool(answer.json()["data"]["result"])
 
 
 @asynccontextmanager

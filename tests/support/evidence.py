@@ -26,6 +26,37 @@ def threshold_gate(**fields: Any) -> GateSpec:
     return _gate({"threshold": kind}, fields)
 
 
+def baseline_gate(**fields: Any) -> GateSpec:
+    """A baseline gate (at most 10 % down) with a bare query, polled every 5 s."""
+    kind: dict[str, Any] = {"query": "precision", "baselineQuery": "baseline", "maxDrop": 0.1}
+    kind.update(
+        {
+            name: fields.pop(name)
+            for name in ("query", "baselineQuery", "maxDrop", "lowerQuery", "upperQuery")
+            if name in fields
+        }
+    )
+    return _gate({"baseline": kind}, {"selector": None, "maxAge": "30s", **fields})
+
+
+def burn_gate(**fields: Any) -> GateSpec:
+    """A burn rate gate (99 %, 14.4 over 1 h and 5 min), polled every 5 s."""
+    kind: dict[str, Any] = {
+        "errors": "errors_total",
+        "total": "requests_total",
+        "objective": 0.99,
+        "windows": [{"long": "1h", "short": "5m", "rate": 14.4}],
+    }
+    kind.update(
+        {
+            name: fields.pop(name)
+            for name in ("errors", "total", "objective", "windows", "minRequests")
+            if name in fields
+        }
+    )
+    return _gate({"burnRate": kind}, {"selector": None, **fields})
+
+
 def firing_gate(*names: str, source: str = "Push", **fields: Any) -> GateSpec:
     """A gate on alerts by name."""
     return _gate({"firing": {"alertnames": list(names) or ["Broken"], "source": source}}, fields)

@@ -25,7 +25,7 @@ def grade_baseline(gate: BaselineGate, reading: Reading) -> Grade:
             NoDataReason.NOT_POSITIVE, f"the baseline query returned {baseline:g}; a drop is relative to more than 0"
         )
     limit = baseline * (1 - gate.max_drop)
-    against = f"{limit:g}, which is {gate.max_drop:.3g} below the baseline {baseline:g}"
+    against = f"{limit:g}, which is {100 * gate.max_drop:.3g} % below the baseline {baseline:g}"
     if gate.lower_query is None and gate.upper_query is None:
         if value < limit:
             return Grade(Mark.BAD, f"{value:g} is below {against}", value)
