@@ -98,7 +98,6 @@ YOUNG = Trial(50.0, NOW - 20, None, HOUR)
         ("all buckets occupied", samples(occupied=Occupied(NOW, 5000, 5000)), FULL, VerdictKind.PASS, "Healthy", ""),
     ],
 )  # fmt: skip
-@pytest.mark.shows("S1-AB-02")
 def test_verdicts(what: str, found: Samples, trial: Trial, kind: VerdictKind, reason: str, says: str) -> None:
     answer = verdict(found, trial)
     assert (answer.kind, str(answer.reason)) == (kind, reason), (what, answer)
