@@ -158,10 +158,10 @@ class Monitor:
             old = tallies[start]
             if now.intervals - start < FEWEST_INTERVALS:
                 break
-            share = terms.share_between(before, old.at) if number else FIRST_SHARE
-            before = old.at
+            since_before, before = before, old.at
             if (contrast := now.contrast - old.contrast) <= 0:
                 continue
+            share = terms.share_between(since_before, old.at) if number else FIRST_SHARE
             log = log_normal_mixture(contrast, _variance(old, now) * scale, rho)
             gain = share * math.exp(min(log, STEEPEST))
             evidence += gain

@@ -78,7 +78,7 @@ class Terms:
     def share_between(self, since: float, until: float) -> float:
         """Share of the error budget for restarts between two instants: over all time less than 1 - FIRST_SHARE."""
         horizon = max(self.stage_seconds, 1.0)
-        before, after = (max(at - self.began_at, 0.0) for at in (since, until))
+        before, after = max(since - self.began_at, 0.0), max(until - self.began_at, 0.0)
         return max((1 - FIRST_SHARE) * (after / (after + horizon) - before / (before + horizon)), 0.0)
 
 
