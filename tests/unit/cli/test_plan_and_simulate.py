@@ -57,7 +57,6 @@ def test_a_plan_warns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     path.write_text(RAISES_TWO)
     warnings = json.loads(said(capsys, "plan", str(path), "-o", "json"))["warnings"]
     for part in (
-        "comparison is not supported yet",
         "raises canaryPercent and rankingWeight at once",
         "cannot tell less than",
         "looks 5m back",
