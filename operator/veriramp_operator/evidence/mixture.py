@@ -1,12 +1,11 @@
-"""The formulas of the sequential tests: normal mixture and rate ratio, without any state.
+"""The normal mixture: the formulas behind the interval test, without any state.
 
-Public: :func:`tuned`, :func:`log_normal_mixture`, :func:`normal_bound`, :func:`log_ratio`.
+Public: :func:`tuned`, :func:`log_normal_mixture`, :func:`normal_bound`.
 
 Sources: the one-sided normal mixture is Robbins' (1970) in the form of Howard, Ramdas, McAuliffe, Sekhon,
 "Time-uniform, nonparametric, nonasymptotic confidence sequences" (2021), section 3.2; its use with an estimated
 variance is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central
-limit theory and asymptotic confidence sequences" (2024). Given both arms' requests, the events of one arm among all
-events are binomial (two Poisson counts); a likelihood ratio of such binomials has mean 1 under its denominator.
+limit theory and asymptotic confidence sequences" (2024).
 """
 
 from __future__ import annotations
@@ -45,13 +44,3 @@ def normal_bound(variance: float, rho: float, alpha: float) -> float:
     """
     spread = variance + rho
     return math.sqrt(2 * spread * math.log1p(math.sqrt(spread / rho) / (2 * alpha)))
-
-
-def log_ratio(first: float, second: float, exposure: float, null: float, alternative: float) -> float:
-    """Logarithm of the likelihood ratio of two rate ratios, given the sum of two counts.
-
-    ``first``, ``second``: events of the arms; ``exposure``: requests of the first per request of the second;
-    ``alternative`` and ``null``: rate of the first per rate of the second, both > 0.
-    """
-    shift = math.log((alternative * exposure + 1) / (null * exposure + 1))
-    return first * math.log(alternative / null) - (first + second) * shift

@@ -186,7 +186,12 @@ def seen_dispersion(tally: Tally) -> float:
 
 
 def _grown(last: Tally, interval: Interval, terms: Terms) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Evidence and logs of the ratio test; the dispersion is that of earlier intervals, so no look ahead biases it."""
+    """Evidence and logs of the ratio test after one more interval.
+
+    Given both arms' requests and the sum of their events, the events of one arm are binomial (two Poisson counts), and
+    a likelihood ratio has mean 1 under its null. Divided by the dispersion it still has, for counts that come in
+    clusters of that size; it is the dispersion of the earlier intervals, so that nothing looks ahead.
+    """
     null = terms.factor
     if null <= 0:
         return last.evidence, last.logs
