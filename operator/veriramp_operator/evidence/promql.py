@@ -1,12 +1,14 @@
 """What a PromQL query says about time: how far back it looks, and whether it is a bare series selector.
 
-Public: :func:`largest_range`, :func:`is_bare_selector`. A tokenizer, not a parser: Prometheus judges the syntax; here
-only strings, comments, brackets and durations must be told apart. Grammar: prometheus.io/docs, "Querying basics".
+Public: :func:`largest_range`, :func:`is_bare_selector`, :func:`metrics_of`, :func:`typos`. A tokenizer, not a parser:
+Prometheus judges the syntax; here only strings, comments, brackets and durations must be told apart. Grammar:
+prometheus.io/docs, "Querying basics".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
@@ -74,6 +76,56 @@ def is_bare_selector(query: str) -> bool:
             return False
 
 
+def metrics_of(query: str) -> frozenset[str]:
+    """Names of the metrics that a query speaks of, as far as they stand before a selector or alone.
+
+    Functions, operators, labels in ``by (..)`` and the like, numbers and durations are none.
+    """
+    found, tokens = set(), _tokens(query)
+    depth_of_labels = 0
+    for token, following in zip(tokens, (*tokens[1:], None), strict=True):
+        opens = following is not None and (following.kind is _Kind.OPEN or following.text.lower() in _AGGREGATED)
+        if token.kind is _Kind.WORD and token.text.lower() in _GROUPING:
+            depth_of_labels = 1 if opens else 0
+        elif token.kind is _Kind.CLOSE:
+            depth_of_labels = 0
+        elif token.kind is _Kind.WORD and _is_metric_name(token.text) and not (opens or depth_of_labels):
+            found.add(token.text)
+    return frozenset(found - _KEYWORDS)
+
+
+def typos(query: str) -> tuple[str, ...]:
+    """What can only be a slip of the pen: brackets and quotes left open, operators of other languages."""
+    return tuple(_typos(query))
+
+
+def _typos(query: str) -> Iterator[str]:
+    depth, before = 0, _Token(_Kind.OPEN, "")
+    for token in _tokens(query):
+        depth += (token.kind is _Kind.OPEN) - (token.kind is _Kind.CLOSE)
+        if depth < 0:
+            yield 'a ")" too many'
+            return
+        if token.kind in _CLOSED_BY and not token.text.endswith(_CLOSED_BY[token.kind]):
+            yield f'"{token.text[0]}" is never closed by "{_CLOSED_BY[token.kind]}"'
+        elif token.kind is _Kind.RANGE and before.kind not in {_Kind.WORD, _Kind.BRACES, _Kind.CLOSE, _Kind.RANGE}:
+            yield f"{token.text} follows no series; write for example rate(search_requests_total{token.text})"
+        elif token.text in {'"', "'", "`"}:
+            yield f"a {token.text} is never closed"
+            return
+        elif token.text + before.text in {"&&", "||"}:
+            yield f'"{2 * token.text}" is no operator; write {"and" if token.text == "&" else "or"}'
+        before = token
+    if depth > 0:
+        yield f'{depth} "(" never closed'
+    texts = ["", *(token.text for token in _tokens(query)), ""]
+    if any(
+        text == "=" and {before, after}.isdisjoint("=!<>")
+        for before, text, after in zip(texts, texts[1:], texts[2:], strict=False)
+    ):
+        yield '"=" outside of braces compares nothing; write "=="'
+
+
 _PATTERNS: Final = re.compile(
     r"""
       (?P<SPACE>\s+ | \#[^\n]*)
@@ -87,6 +139,10 @@ _PATTERNS: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CLOSING: Final = {"[": "]", "{": "}"}
+_CLOSED_BY: Final = {_Kind.RANGE: "]", _Kind.BRACES: "}"}
+_GROUPING: Final = frozenset({"by", "without", "on", "ignoring", "group_left", "group_right"})
+_AGGREGATED: Final = frozenset({"by", "without"})
+_KEYWORDS: Final = _GROUPING | {"and", "or", "unless", "bool", "offset", "atan2", "start", "end"}
 _METRIC_NAME: Final = re.compile(r"[A-Za-z_:][\w:]*\Z", re.ASCII)
 _NUMBER_WORDS: Final = frozenset({"inf", "nan"})
 _DURATION: Final = re.compile(r"(?:\d+(?:ms|[smhdwy]))+\Z")

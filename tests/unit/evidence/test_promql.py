@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veriramp_operator.evidence.promql import is_bare_selector, largest_range
+from veriramp_operator.evidence.promql import is_bare_selector, largest_range, metrics_of, typos
 
 RANGES = [
     ("up", None),
@@ -76,3 +76,48 @@ def test_no_text_breaks_the_tokenizer(query: str) -> None:
     seconds = largest_range(query)
     assert seconds is None or seconds >= 0
     assert is_bare_selector(query) in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("query", "metrics"),
+    [
+        ("up", {"up"}),
+        ('sum by (le, arm) (rate(hits_total{arm="control"}[5m]))', {"hits_total"}),
+        ("a / on (instance) group_left (job) b > bool 0.5 offset 5m", {"a", "b"}),
+        ('histogram_quantile(0.95, sum(rate(d_bucket[5m])) by (le)) unless {job="x"}', {"d_bucket"}),
+        ("1 + inf", set()),
+    ],
+)
+def test_metrics_of_a_query(query: str, metrics: set[str]) -> None:
+    assert metrics_of(query) == metrics
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("sum(rate(a[5m])", '1 "(" never closed'),
+        ("sum(a))", 'a ")" too many'),
+        ("rate(a[5m)", '"[" is never closed by "]"'),
+        ('a{b="c"', '"{" is never closed by "}"'),
+        ('a{b="c"} > 1 && b', '"&&" is no operator; write and'),
+        ("a || b", '"||" is no operator; write or'),
+        ("a = 1", '"=" outside of braces compares nothing; write "=="'),
+        ("[5m]", "[5m] follows no series"),
+        ('label_replace(a, "b', "is never closed"),
+    ],
+)
+def test_slips_of_the_pen_are_seen(query: str, said: str) -> None:
+    assert any(said in typo for typo in typos(query)), typos(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'a{b="c)", d=~"[x"}[5m] == 1 and b != 2 or c >= 3 unless d <= 4',
+        'max_over_time((rate(a[1m]) > 0)[1h:1m]) # a comment with ( and "',
+        "sum(a) by (b)[5m:]",
+        '{__name__="a"}[5m]',
+    ],
+)
+def test_good_queries_have_no_typos(query: str) -> None:
+    assert typos(query) == ()
