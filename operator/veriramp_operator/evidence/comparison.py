@@ -40,7 +40,8 @@ def judge_comparison(gate: GateSpec, samples: Samples, now: float, since: float 
         message = f"{trial.percent:g} % of the users are in the treatment, so there are no two arms to compare"
         return Verdict(VerdictKind.NOT_APPLICABLE, VerdictReason.NO_ARMS, message)
     spec = gate.comparison
-    trial = replace(trial, began_at=trial_start(trial, now)).clipped(since)
+    start = trial_start(trial, now)
+    trial = (trial if start == trial.began_at else replace(trial, began_at=start)).clipped(since)
     if spec is None or trial.began_at is None or trial.began_at > now:
         return _warming_up("counting begins when what is published is confirmed by the processes")
     readings = [reading for reading in samples.readings if reading.at <= now]
