@@ -11,10 +11,10 @@ from typing import Any, Final
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.cli.files import RolloutFile, add_file_argument, load_rollout
-from veriramp_operator.cli.outlook import Outlook, StageOutlook, outlook_of
+from veriramp_operator.cli.outlook import Outlook, outlook_of
+from veriramp_operator.cli.timeline import A_MONDAY, StageOutlook
 
 DEFAULT_RPS: Final = 40.0
-DEFAULT_BASE_RATE: Final = 0.01
 _SHOWN_STEPS: Final = 3
 
 
@@ -24,6 +24,7 @@ def register(subparsers: Any) -> None:
     add_file_argument(parser)
     add_traffic_arguments(parser)
     parser.add_argument("--start", type=instant_argument, help="date (2026-12-01) or moment: adds calendar dates")
+    parser.add_argument("--steps", action="store_true", help="list every ramp step")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
     parser.set_defaults(run=run)
 
@@ -31,12 +32,12 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan."""
     rollout = load_rollout(arguments.file)
-    base_rate = DEFAULT_BASE_RATE if arguments.base_rate is None else arguments.base_rate
-    outlook = outlook_of(rollout.spec, arguments.rps, base_rate)
+    start = A_MONDAY if arguments.start is None else arguments.start
+    outlook = outlook_of(rollout.spec, arguments.rps, arguments.base_rate, start)
     if arguments.output == "json":
         print(json.dumps(to_json(outlook), indent=2))
     else:
-        print("\n".join(_text(rollout, outlook, arguments.start)))
+        print("\n".join(_text(rollout, outlook, arguments.start, every_step=arguments.steps)))
     return 0
 
 
@@ -74,7 +75,7 @@ def instant_argument(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _text(rollout: RolloutFile, outlook: Outlook, start: float | None) -> Iterator[str]:
+def _text(rollout: RolloutFile, outlook: Outlook, start: float | None, *, every_step: bool) -> Iterator[str]:
     stages, gates = len(outlook.stages), len(rollout.spec.gates)
     yield (
         f"{rollout.namespace}/{rollout.name}: {stages} stage{'s' * (stages != 1)}, {gates} gate{'s' * (gates != 1)}, "
@@ -87,38 +88,63 @@ def _text(rollout: RolloutFile, outlook: Outlook, start: float | None) -> Iterat
     for row, stage in zip(rows, [None, *outlook.stages], strict=True):
         yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         if stage is not None and len(stage.steps) > 1:
-            yield f"  {'':{widths[0]}}  {_ramp(stage)}"
+            for line in _every_step(stage, start) if every_step else [_ramp(stage)]:
+                yield f"  {'':{widths[0]}}  {line}"
     yield f"  guard from +{short(outlook.duration)}{_date(start, outlook.duration)}: the gates go on for good"
-    if any(stage.detectable is not None for stage in outlook.stages):
-        yield ""
-        yield "  detects: smallest rise of the error rate that the bake shows (one-sided 5 %, power 80 %, best case)"
-    if outlook.warnings:
-        yield ""
+    yield ""
+    yield from _notes(rollout, outlook, start)
     for warning in outlook.warnings:
         yield f"  warning: {warning}"
 
 
+def _notes(rollout: RolloutFile, outlook: Outlook, start: float | None) -> Iterator[str]:
+    live = [stage for stage in outlook.stages if stage.detectable is not None]
+    if live:
+        yield "  detects: smallest worsening that the comparison of both arms finds in half of all cases in the bake"
+    if any(not stage.sight.compared for stage in live):
+        yield "  (in brackets: no comparison gate looks; one with the default tolerance and alpha would find so much)"
+    if rollout.spec.windows:
+        counted = "included" if start is not None else "counted from a Monday 00:00Z; give --start for dates"
+        yield f"  windows: {counted}"
+
+
 def _row(stage: StageOutlook, start: float | None) -> list[str]:
+    effect = "-" if stage.detectable is None else f"{stage.detectable:.0%}"
     return [
         stage.rung.name,
         f"+{short(stage.starts_after)}{_date(start, stage.starts_after)}",
         short(stage.ramp) if stage.ramp else "-",
         short(stage.bake) + (", then approval" if stage.is_manual else ""),
         str(stage.rung.vector),
-        "-" if stage.detectable is None else f"+{stage.detectable:.0%}",
+        effect if stage.sight.compared or stage.detectable is None else f"({effect})",
     ]
 
 
 def _ramp(stage: StageOutlook) -> str:
     steps = stage.steps
-    changed = [name for name in Vector.model_fields if getattr(steps[0], name) != getattr(steps[-1], name)]
-    name = changed[0] if changed else "ranking_weight"
-    values = [f"{getattr(step, name):g}" if name != "mode" else str(step.mode) for step in steps]
+    changed = _changed(stage)
+    values = [_value(step.vector, changed[0]) for step in steps]
     if len(values) > 2 * _SHOWN_STEPS:
         values = [*values[:_SHOWN_STEPS], "...", *values[-_SHOWN_STEPS + 1 :]]
     others = f" (and {', '.join(_words(other) for other in changed[1:])})" if len(changed) > 1 else ""
-    steps_text = f"{len(steps) - 1} steps, one per {short(stage.interval)}"
-    return f"{steps_text}: {_words(name)}{others} {' > '.join(values)}"
+    pace = f", one per {short(stage.interval)}" if stage.interval >= 1 else ""
+    return f"{len(steps) - 1} steps{pace}: {_words(changed[0])}{others} {' > '.join(values)}"
+
+
+def _every_step(stage: StageOutlook, start: float | None) -> Iterator[str]:
+    changed = _changed(stage)
+    for step in stage.steps:
+        values = ", ".join(f"{_words(name)} {_value(step.vector, name)}" for name in changed)
+        yield f"+{short(step.after)}{_date(start, step.after)}  {values}"
+
+
+def _changed(stage: StageOutlook) -> list[str]:
+    first, last = stage.steps[0].vector, stage.steps[-1].vector
+    return [name for name in Vector.model_fields if getattr(first, name) != getattr(last, name)] or ["ranking_weight"]
+
+
+def _value(vector: Vector, name: str) -> str:
+    return str(vector.mode) if name == "mode" else f"{getattr(vector, name):g}"
 
 
 def _words(field: str) -> str:

@@ -24,8 +24,10 @@ from veriramp_operator.cli.simulation.surroundings import UID, Surroundings
 from veriramp_operator.cli.simulation.traffic import Traffic
 from veriramp_operator.engine import after_publish, decide, trial_of
 from veriramp_operator.engine.ramp import pace_of
+from veriramp_operator.engine.rollback import steps_down_at
 from veriramp_operator.engine.stages import Plan, plan_of
 from veriramp_operator.engine.types import Decision, Direction, Observation, PublishFlags, Requests, ScaleWorkers
+from veriramp_operator.engine.windows import next_opening
 
 __all__ = ["DEFAULT_START", "Moment", "Options", "Run", "simulate"]
 
@@ -37,11 +39,10 @@ MOST_PASSES: Final = 2_000_000
 SETTLING_SECONDS: Final = 3600.0
 TRACE_POINTS: Final = 400
 _LOOKS_PER_PROGRESS: Final = 256
-_QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.GUARDING, Reason.ROLLED_BACK})
+_QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.WINDOW_CLOSED, Reason.GUARDING, Reason.ROLLED_BACK})
 _BY_EVIDENCE: Final = frozenset({Reason.EVIDENCE_LEANS_BAD, Reason.INCONCLUSIVE})
 """Rows that end by more evidence: of a comparison each scrape is looked at anyway."""
-_IN_TIME: Final = _BY_EVIDENCE | {Reason.WINDOW_CLOSED, Reason.ROLLED_BACK}
-"""Rows that may end by themselves, later."""
+_PROGRESS: Final = frozenset({Reason.RAMPING, Reason.BAKING})
 
 Progress = Callable[[float, str], None]
 
@@ -116,7 +117,8 @@ class _World:
                 self._publish(command)
             elif isinstance(command, ScaleWorkers):
                 self._round.scale(command, self._now)
-        trial = trial_of(self._status)
+        stage = self._status.stage
+        trial = trial_of(self._status, None if stage is None else self._plan.at(stage))
         for arms in self._arms:
             arms.follow(trial)
             arms.told(self._now)
@@ -190,21 +192,29 @@ class _World:
         """Seconds for which a quiet row stays what it is, as far as nobody from outside disturbs it."""
         if math.isfinite(self._stop_at):
             return (self._stop_at - self._tail_from) / PASSES_IN_TAIL
+        match decision.reason:
+            case Reason.WINDOW_CLOSED:
+                return (next_opening(self._spec.windows, self._now) or self._now) - self._now
+            case Reason.ROLLED_BACK:
+                return max(0.0, (steps_down_at(self._plan, self._status) or self._now) - self._now)
+            case Reason.GUARDING:
+                return max(0.0, self._settled_at() - self._now)
+            case _:
+                return self._quiet_in_stage(decision.reason)
+
+    def _quiet_in_stage(self, reason: Reason) -> float:
         stage = self._status.stage
         if stage is None:
             return 0.0
         rung = self._plan.at(stage)
-        if decision.reason is Reason.RAMPING:
+        if reason is Reason.RAMPING:
             return pace_of(self._plan, rung, stage).next_step_in(stage.ramp_seconds)
-        if decision.reason is Reason.BAKING:
-            return max(0.0, rung.bake - stage.bake_seconds)
-        if decision.reason in _BY_EVIDENCE:
-            borders = (rung.bake - stage.bake_seconds, rung.max_bake - stage.bake_seconds, *self._unsettled_for())
-            return min(
-                (seconds for seconds in borders if seconds > 0),
-                default=max(0.0, self._idle_since + self._patience() - self._now),
-            )
-        return max(0.0, self._settled_at() - self._now) if decision.reason is Reason.GUARDING else 0.0
+        baked = stage.bake_seconds
+        if reason is Reason.BAKING:
+            return max(0.0, rung.bake - baked)
+        borders = (rung.bake - baked, rung.max_bake - baked, *self._unsettled_for())
+        patience = max(0.0, self._idle_since + self._patience() - self._now)
+        return min((seconds for seconds in borders if seconds > 0), default=patience)
 
     def _unsettled_for(self) -> list[float]:
         """Seconds until the evidence of each gate speaks of this revision alone."""
@@ -221,7 +231,8 @@ class _World:
             return
         if decision.reason is Reason.APPROVAL_REQUIRED and self._status.stage is not None:
             self._request = f"promote:{self._status.stage.name}@{self.result.passes}"
-        if self.result.detected_at is not None and self._round.safe_at is not None:
+        down = steps_down_at(self._plan, self._status) is None
+        if self.result.detected_at is not None and self._round.safe_at is not None and down:
             self._stop_soon(f'rolled back by gate "{self.result.rollback_gate}"')
         elif decision.reason is Reason.GUARDING and self._settled_at() <= self._now and not self._breaching():
             self.result.completed = True
@@ -229,13 +240,13 @@ class _World:
         self._look_for_standstill(decision)
 
     def _look_for_standstill(self, decision: Decision) -> None:
-        if decision.direction is not Direction.HOLD or decision.reason in {Reason.RAMPING, Reason.BAKING}:
+        opens = decision.reason is Reason.WINDOW_CLOSED and next_opening(self._spec.windows, self._now) is not None
+        if decision.direction is not Direction.HOLD or decision.reason in _PROGRESS or opens:
             self._idle, self._idle_since = 0, self._now
             return
         self._idle += 1
         waited = self._now - self._idle_since
-        in_time = decision.reason in _IN_TIME
-        if waited >= self._patience() if in_time else self._idle >= MOST_IDLE_PASSES:
+        if waited >= self._patience() if decision.reason in _BY_EVIDENCE else self._idle >= MOST_IDLE_PASSES:
             self.result.ending = f"stands still, {decision.reason}: {decision.message}"
         elif self.result.passes >= MOST_PASSES:
             self.result.ending = f"not at its end after {MOST_PASSES:,} passes, {decision.reason}: {decision.message}"
