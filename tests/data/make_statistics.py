@@ -1,9 +1,10 @@
 """Write the golden values of the sequential statistics, made with other people's code.
 
-``python tests/data/make_statistics.py``. Run in an environment of its own, never by the tests: Python 3.11, confseq 0.0.11 (needs Boost headers to build), scipy,
-numpy, mpmath. Mixtures and exact bounds come from confseq, the explicit bound and the mixture integral from mpmath with
-50 digits, binomial probabilities from scipy, whole trials from the formulas of docs/adr/0006 in numpy: double sums over
-restarts where the product has recursions and prefix sums. Nothing of the product is imported.
+``python tests/data/make_statistics.py`` in an environment of its own, never by the tests: Python 3.11, confseq 0.0.11
+(built with Boost headers), scipy, numpy, mpmath. Mixtures and exact bounds come from confseq, the explicit bound and
+the mixture integral from mpmath with 50 digits, binomial probabilities from scipy, whole trials from the formulas of
+docs/adr/0006 in numpy: double sums over restarts where the product has recursions and prefix sums. Nothing of the
+product is imported.
 """
 
 from __future__ import annotations
