@@ -15,7 +15,7 @@ from typing import Final
 from veriramp_operator.api.errors import ConfigurationError, NotFound, Refused, Unavailable
 from veriramp_sdk import __version__
 
-COMMANDS: Final = ("plan", "simulate", "replay", "cluster", "explain", "ask")
+COMMANDS: Final = ("lint", "plan", "simulate", "replay", "cluster", "explain", "ask")
 """Modules beside this one that add commands with ``register(subparsers)``, in the order of the help."""
 
 

@@ -1,0 +1,333 @@
+"""What ``veriramp lint`` looks for beyond admission: one small check each, with a code of its own. Pure.
+
+Public: :class:`Finding`, :class:`Severity`, :func:`findings`, :data:`CODES`. The rules of admission and the warnings of
+``plan`` are asked, not written again; what depends on the traffic is left to ``plan``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.config import Limits
+from veriramp_operator.api.problems import problems
+from veriramp_operator.api.rollout import AlertSource, GateSpec, OnRegression, RolloutSpec
+from veriramp_operator.api.support import not_yet_supported
+from veriramp_operator.cli.outlook import outlook_of
+from veriramp_operator.engine.ramp import Pace, pace_of
+from veriramp_operator.engine.stages import enter, plan_of
+from veriramp_operator.evidence import window_of
+from veriramp_operator.evidence.promql import metrics_of, typos
+from veriramp_sdk.contract import Mode
+
+DEFAULT_SCRAPE_INTERVAL: Final = 15.0
+SCRAPES: Final = 4
+"""A short window with fewer scrapes than these is decided by one of them."""
+
+
+class Severity(StrEnum):
+    """``error``: not admitted, or it would stall. ``warning``: it runs, but not as meant. ``hint``: worth a look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    HINT = "hint"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``field``: the path in the object, for example ``spec.gates[2].selector``; ``message``: with what to write."""
+
+    code: str
+    severity: Severity
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What lint is told: seconds between two scrapes (None = nothing), and the operator's ceiling of the weight."""
+
+    scrape_interval: float | None = None
+    max_ranking_weight: float = Limits().max_ranking_weight
+
+
+def findings(spec: RolloutSpec, site: Site) -> list[Finding]:
+    """Everything found, in the order of the table; nothing for a sound plan."""
+    found = [Finding("Admission", Severity.ERROR, _field(spec, text), text) for text in problems(spec)]
+    found += [Finding("NotYetSupported", Severity.ERROR, _field(spec, text), text) for text in not_yet_supported(spec)]
+    if found:
+        # The rest of the rules may take for granted what these say.
+        return [*found, *_of(spec, site, ("PromQL", "AboveCeiling"))]
+    return [*_unwise(spec), *_of(spec, site, tuple(_RULES))]
+
+
+Rule = Callable[[RolloutSpec, Site], Iterator[tuple[str, str]]]
+
+
+def _of(spec: RolloutSpec, site: Site, codes: tuple[str, ...]) -> list[Finding]:
+    return [
+        Finding(code, _RULES[code][0], field, text) for code in codes for field, text in _RULES[code][1](spec, site)
+    ]
+
+
+def _promql(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    for index, gate in enumerate(spec.gates):
+        for name, query in _queries(gate):
+            for typo in typos(query):
+                yield f"spec.gates[{index}].{name}", f'gate "{gate.name}": {typo}, in {_short(query)}'
+
+
+def _above_ceiling(spec: RolloutSpec, site: Site) -> Iterator[tuple[str, str]]:
+    for index, stage in enumerate(spec.stages):
+        if (stage.ranking_weight or 0.0) > site.max_ranking_weight:
+            yield (
+                f"spec.stages[{index}].rankingWeight",
+                (
+                    f'stage "{stage.name}": rankingWeight {stage.ranking_weight:g} is above the ceiling '
+                    f"{site.max_ranking_weight:g} and would stall; lower it, or raise the operator's "
+                    "limits.maxRankingWeight (and tell lint: --max-ranking-weight)"
+                ),
+            )
+
+
+def _unwise(spec: RolloutSpec) -> Iterator[Finding]:
+    """The warnings of ``plan`` that do not depend on the traffic."""
+    for text in outlook_of(spec, 40.0, 0.01).warnings:
+        for code, (severity, wanted) in _WARNED.items():
+            if wanted in text:
+                yield Finding(code, severity, _field(spec, text), text)
+
+
+def _max_bake(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    for rung in plan_of(spec).rungs:
+        for gate in _asked(spec, rung.name):
+            if gate.is_required and gate.comparison is None and window_of(gate) > rung.max_bake > 0:
+                yield (
+                    f"spec.stages[{rung.index}].maxBake",
+                    (
+                        f'stage "{rung.name}": maxBake {format_duration(rung.max_bake)} is over before gate '
+                        f'"{gate.name}" has {format_duration(window_of(gate))} of evidence of its own; raise maxBake '
+                        "or shorten the gate's window"
+                    ),
+                )
+
+
+def _ramp_blind(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    plan = plan_of(spec)
+    for rung in plan.rungs:
+        pace = pace_of(plan, rung, enter(rung, rung.vector, 0.0)) if rung.spec.ramp else Pace(0.0, 0.0)
+        if rung.vector.mode is not Mode.LIVE or pace.duration <= 0:
+            continue
+        quickest = min((window_of(gate) for gate in _acting(spec, rung.name)), default=0.0)
+        if 0 < pace.interval < quickest:
+            yield (
+                f"spec.stages[{rung.index}].ramp.interval",
+                (
+                    f'stage "{rung.name}": every {format_duration(pace.interval)} a step, but its quickest gate looks '
+                    f"{format_duration(quickest)} back, so several steps are taken before the first can be seen; write "
+                    f"interval: {format_duration(quickest)} or more"
+                ),
+            )
+
+
+def _selector(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    for index, gate in enumerate(spec.gates):
+        query = _main_query(gate)
+        if gate.selector is None or query is None:
+            continue
+        space = re.search(r'namespace\s*=\s*"[^"]*"', query)
+        if space and "namespace" not in gate.selector:
+            yield (
+                f"spec.gates[{index}].selector",
+                (
+                    f'gate "{gate.name}": the query is about {space.group()}, its selector about every namespace, so '
+                    f"fresh samples elsewhere hide old ones here; add {space.group()} to the selector"
+                ),
+            )
+        strangers = metrics_of(gate.selector) - metrics_of(query)
+        if strangers and metrics_of(query):
+            yield (
+                f"spec.gates[{index}].selector",
+                (
+                    f'gate "{gate.name}": the selector names {", ".join(sorted(strangers))}, which the query does not '
+                    "use, so it tells nothing about the age of the query's samples; name a metric of the query"
+                ),
+            )
+
+
+def _presence(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    for index, gate in enumerate(spec.gates):
+        if gate.alert is None or gate.alert.presence is None:
+            continue
+        asked, present = metrics_of(gate.alert.expr), metrics_of(gate.alert.presence.query)
+        families = [{name.split("_")[0] for name in names} for names in (asked, present)]
+        if asked and present and families[0].isdisjoint(families[1]):
+            yield (
+                f"spec.gates[{index}].alert.presence",
+                (
+                    f'gate "{gate.name}": presence watches {", ".join(sorted(present))}, the alert '
+                    f"{', '.join(sorted(asked))}: if those vanish, presence does not notice, and silence passes for "
+                    "health; write presence about the metrics of the alert"
+                ),
+            )
+
+
+def _burn_rate(spec: RolloutSpec, site: Site) -> Iterator[tuple[str, str]]:
+    interval = site.scrape_interval or DEFAULT_SCRAPE_INTERVAL
+    least = SCRAPES * interval
+    for index, gate in enumerate(spec.gates):
+        for place, window in enumerate(gate.burn_rate.windows if gate.burn_rate else ()):
+            if window.short < least:
+                yield (
+                    f"spec.gates[{index}].burnRate.windows[{place}].short",
+                    (
+                        f'gate "{gate.name}": short {format_duration(window.short)} holds fewer than {SCRAPES} scrapes '
+                        f"of {format_duration(interval)}; write at least {format_duration(least)}"
+                    ),
+                )
+
+
+def _max_age(spec: RolloutSpec, site: Site) -> Iterator[tuple[str, str]]:
+    for index, gate in enumerate(spec.gates):
+        least = max(gate.every, site.scrape_interval or 0.0)
+        if gate.max_age is not None and gate.max_age < least:
+            yield (
+                f"spec.gates[{index}].maxAge",
+                (
+                    f'gate "{gate.name}": maxAge {format_duration(gate.max_age)} is shorter than '
+                    f"{format_duration(least)}, the time between two looks or scrapes, so that good evidence is too "
+                    f"old before the next comes; write at least {format_duration(2 * least)}"
+                ),
+            )
+
+
+def _only_pushed(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    if spec.allow_unguarded:
+        return
+    for rung in plan_of(spec).rungs:
+        required = [gate for gate in _acting(spec, rung.name) if gate.is_required]
+        if rung.vector.mode is Mode.LIVE and required and all(_is_pushed(gate) for gate in required):
+            yield (
+                f"spec.stages[{rung.index}]",
+                (
+                    f'stage "{rung.name}" is guarded by pushed alerts alone, and one that does not come proves '
+                    "nothing, so no further Live stage begins; add a gate that asks Prometheus, or source: Both"
+                ),
+            )
+
+
+def _lease_off(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    if spec.flags.lease_seconds == 0:
+        yield (
+            "spec.flags.leaseSeconds",
+            (
+                "leaseSeconds 0 keeps everything on while no operator runs, however bad it is; write 240, or what an "
+                "outage may cost"
+            ),
+        )
+
+
+def _no_kill_switch(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    live = any(stage.mode is Mode.LIVE for stage in spec.stages)
+    if live and not any(gate.on_regression is OnRegression.KILL_SWITCH for gate in spec.gates):
+        yield (
+            "spec.gates",
+            (
+                "no gate has onRegression: KillSwitch, so documents go on being verified whatever happens; give one to "
+                "what verification itself can break, for example the error rate or the latency of search"
+            ),
+        )
+
+
+def _push_receiver(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    for index, gate in enumerate(spec.gates):
+        if gate.firing is not None and gate.firing.source is not AlertSource.PULL:
+            names = ", ".join(gate.firing.alertnames)
+            yield (
+                f"spec.gates[{index}].firing",
+                (
+                    f'gate "{gate.name}" hears of {names} only if Alertmanager sends them to the operator\'s receiver, '
+                    "with the labels namespace and (for one rollout only) rollout; see the installation guide"
+                ),
+            )
+
+
+_RULES: Final[Mapping[str, tuple[Severity, Rule]]] = {
+    "PromQL": (Severity.ERROR, _promql),
+    "AboveCeiling": (Severity.ERROR, _above_ceiling),
+    "WindowLongerThanMaxBake": (Severity.WARNING, _max_bake),
+    "RampFasterThanGates": (Severity.WARNING, _ramp_blind),
+    "SelectorElsewhere": (Severity.WARNING, _selector),
+    "PresenceElsewhere": (Severity.WARNING, _presence),
+    "ShortWindowTooShort": (Severity.WARNING, _burn_rate),
+    "MaxAgeTooShort": (Severity.WARNING, _max_age),
+    "OnlyPushedAlerts": (Severity.WARNING, _only_pushed),
+    "LeaseOff": (Severity.WARNING, _lease_off),
+    "NoKillSwitch": (Severity.HINT, _no_kill_switch),
+    "PushNeedsReceiver": (Severity.HINT, _push_receiver),
+}
+_WARNED: Final[Mapping[str, tuple[Severity, str]]] = {
+    "NoActingGate": (Severity.WARNING, "has no gate that acts"),
+    "NoControl": (Severity.WARNING, "only comparison gates"),
+    "SeveralAtOnce": (Severity.WARNING, "at once: if a gate regresses"),
+    "WindowsNeverOpen": (Severity.WARNING, "no window ever opens"),
+    "RampStretched": (Severity.WARNING, "the windows stretch"),
+    "WindowLongerThanBake": (Severity.HINT, "promotion waits for evidence of this stage alone"),
+}
+"""Parts of sentences by which the warnings of ``plan`` are known."""
+CODES: Final = ("Unreadable", "Admission", "NotYetSupported", *_WARNED, *_RULES)
+
+
+def _field(spec: RolloutSpec, text: str) -> str:
+    """The stage, gate or worker that a sentence begins with."""
+    places = (("stage", spec.stages, "stages"), ("gate", spec.gates, "gates"), ("worker", spec.workers, "workers"))
+    for word, items, path in places:
+        found = re.match(rf'{word} "([^"]*)"', text)
+        for index, item in enumerate(items):
+            if found and getattr(item, "name", getattr(item, "profile", "")) == found[1]:
+                return f"spec.{path}[{index}]"
+    named = re.match(r"spec\.[\w.\[\]]+", text)
+    return named.group().rstrip(".") if named else "spec"
+
+
+def _asked(spec: RolloutSpec, stage: str) -> list[GateSpec]:
+    return [gate for gate in spec.gates if not gate.stages or stage in gate.stages]
+
+
+def _acting(spec: RolloutSpec, stage: str) -> list[GateSpec]:
+    return [gate for gate in _asked(spec, stage) if gate.on_regression is not OnRegression.REPORT]
+
+
+def _is_pushed(gate: GateSpec) -> bool:
+    return gate.firing is not None and gate.firing.source is AlertSource.PUSH
+
+
+def _main_query(gate: GateSpec) -> str | None:
+    if gate.alert is not None:
+        return gate.alert.expr
+    return gate.threshold.query if gate.threshold else gate.baseline.query if gate.baseline else None
+
+
+def _queries(gate: GateSpec) -> Iterator[tuple[str, str]]:
+    given: list[tuple[str, str | None]] = [("selector", gate.selector)]
+    if gate.alert is not None:
+        given += [("alert.expr", gate.alert.expr)]
+    if gate.threshold is not None:
+        given += [("threshold.query", gate.threshold.query)]
+    for kind, asked in (("alert", gate.alert), ("threshold", gate.threshold)):
+        if asked is not None and asked.presence is not None:
+            given += [(f"{kind}.presence.query", asked.presence.query)]
+    if (baseline := gate.baseline) is not None:
+        given += [("baseline.query", baseline.query), ("baseline.baselineQuery", baseline.baseline_query)]
+        given += [("baseline.lowerQuery", baseline.lower_query), ("baseline.upperQuery", baseline.upper_query)]
+    if gate.burn_rate is not None:
+        given += [("burnRate.errors", gate.burn_rate.errors), ("burnRate.total", gate.burn_rate.total)]
+    yield from ((name, query) for name, query in given if query is not None)
+
+
+def _short(query: str) -> str:
+    return query if len(query) <= 60 else f"{query[:59]}…"  # noqa: PLR2004 the width of a line
