@@ -30,6 +30,7 @@ NUMBER: Final = "veriramp_number"
 
 _NEWEST: Final = "newest"
 _EXPOSED: Final = "exposed"
+_MOST_EVENTS: Final = 1e18
 _ORDER: Final = {Mark.BAD: 0, Mark.UNKNOWN: 1, Mark.UNSURE: 2, Mark.GOOD: 3}
 
 
@@ -127,14 +128,13 @@ def _spent(burn: BurnRateGate, numbers: Mapping[str, float], seconds: float) -> 
     if errors is None:
         return _too_few(burn.errors, seconds)
     spent = _Spent(errors * seconds, total * seconds)
-    # The difference is finite only when both are; NaN and infinity come from broken counters.
-    if not abs(spent.errors - spent.requests) < float("inf"):
-        return unknown(NoDataReason.NOT_A_NUMBER, f"the rates over {format_duration(seconds)} are no finite numbers")
+    if not (abs(spent.errors) < _MOST_EVENTS and abs(spent.requests) < _MOST_EVENTS):
+        return unknown(NoDataReason.NOT_A_NUMBER, f"the rates over {format_duration(seconds)} are no numbers of events")
     return spent
 
 
 def _is_idle(burn: BurnRateGate, spent: _Spent) -> bool:
-    return spent.requests <= 0 or spent.requests < burn.min_requests
+    return spent.requests < max(burn.min_requests, 1)
 
 
 def _too_few(selector: str, seconds: float) -> Grade:

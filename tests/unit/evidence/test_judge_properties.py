@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.evidence import NOW, alert_gate, numbers, reading, threshold_gate
+from tests.support.evidence import NOW, alert_gate, baseline_gate, numbers, reading, threshold_gate
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import VerdictKind
@@ -27,6 +28,8 @@ gates = st.sampled_from(
         threshold_gate(),
         threshold_gate(min=1, **{"for": "20s"}),
         threshold_gate(emptyMeans="Zero", presence={"query": "p", "min": 0.1}),
+        baseline_gate(),
+        baseline_gate(lowerQuery="low", upperQuery="high"),
     ]
 )
 gaps = st.floats(0.5, 30.0)
@@ -39,9 +42,10 @@ def rows(draw: st.DrawFn) -> Samples:
     readings = []
     for _ in range(draw(st.integers(0, 12))):
         poll = reading(at, draw(answers))
-        readings.append(
-            replace(poll, presence=draw(st.none() | answers), newest=draw(st.none() | answers | _fresh(at)))
-        )
+        beside: dict[str, Any] = {
+            name: draw(st.none() | answers) for name in ("presence", "baseline", "lower", "upper")
+        }
+        readings.append(replace(poll, **beside, newest=draw(st.none() | answers | _fresh(at))))
         at -= draw(gaps)
     return Samples(tuple(reversed(readings)))
 
