@@ -51,7 +51,10 @@ def last_line(world: World) -> Transition:
     return world.status.history[-1]
 
 
-def transitions(world: World, seconds: float) -> list[tuple[float, str, str]]:
+Line = tuple[object, str, str]
+
+
+def transitions(world: World, seconds: float) -> list[Line]:
     """When, why and where to, from now."""
     began, known = world.now, len(world.status.history)
     world.run(seconds)
@@ -287,7 +290,7 @@ def walking(pace: float = 24 * HOUR, **changes: Any) -> World:
     return world
 
 
-def steps(world: World, seconds: float) -> list[tuple[float, str, str]]:
+def steps(world: World, seconds: float) -> list[Line]:
     began, known = world.now, len(world.status.history)
     world.run(seconds, 30.0)
     return [(line.at - began, line.reason, line.stage) for line in world.status.history[known:]]
@@ -396,7 +399,7 @@ def test_a_second_fall_needs_evidence_taken_wholly_after_the_first_was_confirmed
         asked.append(since)
         return World.judge(world, gate, samples, now, since, trial)
 
-    world.judge = judge  # type: ignore[method-assign]
+    world.judge = judge  # type: ignore[method-assign, assignment]
     world.applied_revision = 1
     world.tick(5)
     fell_at = world.now

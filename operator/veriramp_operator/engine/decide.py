@@ -108,7 +108,5 @@ def _problems(plan: Plan, seen: Observation) -> Iterator[Problem]:
                 f'spec.stages[{rung.index}] "{rung.name}": rankingWeight {rung.vector.ranking_weight:g} is above the '
                 f"operator's ceiling limits.maxRankingWeight; write at most {ceiling:g}",
             )
-    for message in plan.unsupported:
-        yield Problem(Reason.NOT_YET_SUPPORTED, message)
     for message in plan.broken:
         yield Problem(Reason.INVALID_SPEC, message)

@@ -42,7 +42,8 @@ class Bench:
 
     ``required``: gates that a promotion needs, as far as they apply. ``regressing``: gates that regress and act on it.
     ``reported``: gates that regress and only report. ``blind``: required gates without data. ``unclear``: required
-    gates whose evidence shows neither. ``leaning_bad``: a gate whose evidence points the wrong way without proving it.
+    gates whose evidence shows neither. ``comparing``: gates that compare the arms and act on it. ``leaning_bad``: a
+    gate whose evidence points the wrong way without proving it.
     """
 
     all: tuple[Judged, ...] = ()
@@ -51,6 +52,7 @@ class Bench:
     reported: tuple[Judged, ...] = ()
     blind: tuple[Judged, ...] = ()
     unclear: tuple[Judged, ...] = ()
+    comparing: tuple[Judged, ...] = ()
     leaning_bad: Judged | None = None
 
     def not_passing(self) -> Judged | None:
@@ -85,6 +87,7 @@ def _bench(plan: Plan, every: list[Judged]) -> Bench:
     required: list[Judged] = []
     acting: list[Judged] = []
     reported: list[Judged] = []
+    comparing: list[Judged] = []
     leaning_bad = None
     for asking, judged in zip(plan.gates, every, strict=True):
         verdict = judged.verdict
@@ -92,11 +95,22 @@ def _bench(plan: Plan, every: list[Judged]) -> Bench:
             required.append(judged)
         if verdict.kind is VerdictKind.REGRESSION:
             (acting if asking.acts else reported).append(judged)
+        if asking.acts and judged.gate.comparison and verdict.kind is not VerdictKind.NOT_APPLICABLE:
+            comparing.append(judged)
         if leaning_bad is None and asking.acts and verdict.leans_bad:
             leaning_bad = judged
     blind = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.NO_DATA)
     unclear = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.INCONCLUSIVE)
-    return Bench(tuple(every), tuple(required), tuple(acting), tuple(reported), blind, unclear, leaning_bad)
+    return Bench(
+        tuple(every),
+        tuple(required),
+        tuple(acting),
+        tuple(reported),
+        blind,
+        unclear,
+        tuple(comparing),
+        leaning_bad,
+    )
 
 
 def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]:

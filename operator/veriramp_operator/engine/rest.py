@@ -13,6 +13,7 @@ from typing import Final
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnInconclusive, Promotion, Scaling
+from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.engine import windows
 from veriramp_operator.engine.ramp import Pace, pace_of, vector_at
 from veriramp_operator.engine.rollback import steps_down_at
@@ -20,6 +21,7 @@ from veriramp_operator.engine.scene import Check, Scene
 from veriramp_operator.engine.stages import Rung, enter
 from veriramp_operator.engine.types import Direction, Finding
 from veriramp_operator.engine.workers import wanted
+from veriramp_operator.evidence.ratio import sample_ratio
 from veriramp_sdk.contract import Mode
 
 PROPAGATION_POLL: Final = 1.0
@@ -145,6 +147,19 @@ def workers_not_ready(scene: Scene) -> Finding | None:
             message = f'Worker "{worker.profile}": {ready} of {needs} ready.'
             left = None if late else since + WORKERS_STALL_SECONDS - scene.now
             return _hold(Reason.WORKERS_NOT_READY, message, left, stalled=late)
+    return None
+
+
+def sample_ratio_mismatch(scene: Scene) -> Finding | None:
+    """The users are not dealt out as the percent says, so the arms cannot be compared."""
+    confirmed_at = scene.confirmed_at
+    for judged in scene.bench.comparing:
+        samples = scene.seen.samples.get(judged.gate.name)
+        if samples is None or samples.occupied is None or samples.occupied.at < confirmed_at:
+            continue  # what was counted under another percent says nothing about this one
+        split = sample_ratio(samples.occupied, scene.in_force.canary_percent)
+        if split.kind is VerdictKind.REGRESSION:
+            return _hold(Reason.SAMPLE_RATIO_MISMATCH, f"The arms cannot be compared: {split.message}.")
     return None
 
 
@@ -282,6 +297,7 @@ REST: Final[tuple[Check, ...]] = (
     no_consumers,
     no_data,
     workers_not_ready,
+    sample_ratio_mismatch,
     evidence_leans_bad,
     window_closed,
     ramp_step,
@@ -327,11 +343,9 @@ def _unclear(scene: Scene) -> tuple[str, float | None] | None:
     failing = scene.bench.not_passing()
     if failing is not None:
         return f'gate "{failing.gate.name}" does not pass: {failing.verdict.message}', None
-    seen = scene.status.propagation
-    confirmed_at = math.inf if seen is None or seen.confirmed_at is None else seen.confirmed_at
-    early = scene.bench.not_of(confirmed_at)
+    early = scene.bench.not_of(scene.confirmed_at)
     if early is not None:
-        left = confirmed_at + early.window - scene.now
+        left = scene.confirmed_at + early.window - scene.now
         return f'gate "{early.gate.name}" has no evidence of this revision alone yet, {_about(left)} to go', left
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,6 +53,12 @@ class Scene:
     def rung(self) -> Rung | None:
         """The rung of that stage."""
         return None if self.status.stage is None else self.plan.at(self.status.stage)
+
+    @property
+    def confirmed_at(self) -> float:
+        """When the published revision was confirmed; a moment that never comes while it is not."""
+        seen = self.status.propagation
+        return math.inf if seen is None or seen.confirmed_at is None else seen.confirmed_at
 
     @property
     def at_full_vector(self) -> bool:

@@ -15,7 +15,6 @@ from typing import Final
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec, StageSpec
 from veriramp_operator.api.status import StageStatus
-from veriramp_operator.api.support import not_yet_supported
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.evidence import window_of
 from veriramp_sdk.contract import Mode
@@ -59,12 +58,10 @@ class Plan:
     """What a spec means, worked out once.
 
     ``broken``: a sentence per rule of the CRD that the spec breaks (an object may be older than a rule).
-    ``unsupported``: a sentence per use of a field whose behaviour comes in a later release.
     """
 
     rungs: tuple[Rung, ...]
     gates: tuple[Asking, ...]
-    unsupported: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
     @property
@@ -172,7 +169,6 @@ def _plan(same: _Same) -> Plan:
             Asking(gate, window_of(gate), gate.is_required, gate.on_regression is not OnRegression.REPORT)
             for gate in spec.gates
         ),
-        not_yet_supported(spec),
         problems(spec),
     )
 
