@@ -163,13 +163,14 @@ class _Progress:
 
 def _draw(title: str, outcomes: Outcomes, path: Path) -> None:
     try:
-        from veriramp_operator.cli import plot  # noqa: PLC0415 matplotlib is an extra and slow to import
+        from veriramp_operator.cli.plot import draw  # noqa: PLC0415 matplotlib is an extra and slow to import
+        from veriramp_operator.cli.plot_delays import draw_delays  # noqa: PLC0415
     except ImportError as error:
         raise ConfigurationError(f"--plot needs matplotlib: pip install 'veriramp[plot]' ({error})") from error
     try:
         if len(outcomes.each) == 1:
-            plot.draw(title, outcomes.first, path)
+            draw(title, outcomes.first, path)
         else:
-            plot.draw_delays(title, outcomes, path)
+            draw_delays(title, outcomes, path)
     except OSError as error:
         raise ConfigurationError(f"--plot {path}: {error.strerror}; name a writable PNG file") from error

@@ -8,18 +8,23 @@ treatment. The counts go through the operator's own ledger, so they are merged a
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from itertools import accumulate
 from typing import Final
 
 from veriramp_operator.api.rollout import ComparisonGate, Direction, GateSpec
+from veriramp_operator.cli.simulation.runs import Estimate
 from veriramp_operator.cli.simulation.signals import EDGE, Signal
 from veriramp_operator.cli.simulation.traffic import BURST_SHAPE, DEFAULT_BASE_RATE, Noise, Traffic, poisson
 from veriramp_operator.evidence import judge
+from veriramp_operator.evidence.comparison import DEFAULT_TRIAL_SECONDS
 from veriramp_operator.evidence.counts import Row, extend, trial_start
+from veriramp_operator.evidence.sequential import compare
 from veriramp_operator.evidence.types import NO_TRIAL, Counts, Occupied, Reading, Samples, Series, Trial
 
 DEFAULT_GOOD_RATE: Final = 0.3
 BUCKETS: Final = 10_000
+LATE_SECONDS: Final = 900.0
 _Told = tuple[str, str, bool]
 
 
@@ -30,6 +35,7 @@ class ArmsSignal(Signal):
         super().__init__(gate, traffic)
         # No poll shows more than the last scrape, and no scrape more than a poll.
         self.every = max(self.every, traffic.scrape)
+        self._comparison = comparison
         self._less_is_better = comparison.direction is Direction.LOWER_IS_BETTER
         default = DEFAULT_BASE_RATE if self._less_is_better else DEFAULT_GOOD_RATE
         self._rate = default if traffic.base_rate is None else traffic.base_rate
@@ -82,6 +88,27 @@ class ArmsSignal(Signal):
     def told(self, now: float) -> None:
         """Remember what a decision has seen."""
         self._told = self._verdict(now)
+
+    def estimate(self, now: float) -> Estimate | None:
+        """What the sequential test makes of the counts, for a picture; None before it says anything."""
+        counts, trial = self._counts, self._trial
+        began_at = trial_start(trial, now)
+        if counts is None or not counts.at or began_at is None:
+            return None
+        seen = compare(
+            counts,
+            began_at=began_at,
+            full_at=trial.full_at,
+            direction=self._comparison.direction,
+            tolerance=self._comparison.tolerance,
+            alpha=self._comparison.alpha,
+            stage_seconds=trial.seconds or DEFAULT_TRIAL_SECONDS,
+        )
+        if not math.isfinite(seen.upper - seen.lower):
+            return None
+        limit = self._comparison.tolerance * seen.control_rate * (1 if self._less_is_better else -1)
+        difference = seen.treatment_rate - seen.control_rate
+        return Estimate(counts.until, difference, seen.lower, seen.upper, limit, _late(counts))
 
     def _verdict(self, now: float) -> _Told:
         verdict = judge(self.gate, self.samples(now), now, None, self._trial)
@@ -142,3 +169,12 @@ class ArmsSignal(Signal):
         border = round(percent / 100 * BUCKETS)
         below, all_of_them = self._occupied_below[border], self._occupied_below[BUCKETS]
         return Occupied(now, round(seen * below), round(seen * (all_of_them - below)))
+
+
+def _late(counts: Counts) -> float:
+    """Rate of the treatment less the control's over the last 15 minutes; NaN without requests in both."""
+    first = bisect_right(counts.at, counts.until - LATE_SECONDS)
+    treated, controlled = sum(counts.treatment_total[first:]), sum(counts.control_total[first:])
+    if not treated or not controlled:
+        return math.nan
+    return sum(counts.treatment_events[first:]) / treated - sum(counts.control_events[first:]) / controlled

@@ -1,11 +1,13 @@
 """What one simulated run is asked, and what happened in it.
 
-Public: :class:`Options`, :class:`Moment`, :class:`Estimate`, :class:`Run`.
+Public: :class:`Options`, :class:`Moment`, :class:`Estimate`, :class:`Trace`, :class:`Run`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -15,6 +17,8 @@ from veriramp_operator.cli.simulation.injection import Injection
 from veriramp_operator.cli.simulation.traffic import Traffic
 from veriramp_operator.engine.types import Direction
 
+MOST_ESTIMATES: Final = 1200
+FINE_ESTIMATES: Final = 300
 DEFAULT_START: Final = (
     1_767_225_600.0  # 2026-01-01T00:00:00Z, so that a simulation without --start is the same every day
 )
@@ -45,7 +49,8 @@ class Moment:
 class Estimate(NamedTuple):
     """What a comparison makes of both arms: bounds of the treatment's rate less the control's, and what it tolerates.
 
-    ``limit``: the difference at which the tolerance ends; rates are shares (0..1) of requests.
+    ``difference``: over the bake (on a ramp: so far), ``late``: over the last 15 minutes, ``limit``: at which the
+    tolerance ends; rates are shares (0..1) of requests.
     """
 
     at: float
@@ -53,6 +58,32 @@ class Estimate(NamedTuple):
     lower: float
     upper: float
     limit: float
+    late: float
+
+
+class Trace:
+    """Estimates over time: all of the last ones, fewer of those from long ago."""
+
+    def __init__(self) -> None:
+        self._coarse: list[Estimate] = []
+        self._fine: deque[Estimate] = deque(maxlen=FINE_ESTIMATES)
+        self._stride, self._seen = 1, 0
+
+    def add(self, estimate: Estimate) -> None:
+        """The next estimate."""
+        if len(self._fine) == FINE_ESTIMATES:
+            if self._seen % self._stride == 0:
+                self._coarse.append(self._fine[0])
+            self._seen += 1
+            if len(self._coarse) > MOST_ESTIMATES:
+                del self._coarse[1::2]
+                self._stride *= 2
+        self._fine.append(estimate)
+
+    def __iter__(self) -> Iterator[Estimate]:
+        """From the oldest to the newest."""
+        yield from self._coarse
+        yield from self._fine
 
 
 @dataclass(slots=True)
@@ -66,7 +97,7 @@ class Run:
     options: Options
     timeline: list[Moment] = field(default_factory=list)
     verdicts: dict[str, list[tuple[float, VerdictKind]]] = field(default_factory=dict)
-    estimates: dict[str, list[Estimate]] = field(default_factory=dict)
+    estimates: dict[str, Trace] = field(default_factory=dict)
     injected_at: dict[str, float] = field(default_factory=dict)
     first_bad_at: float | None = None
     detected_at: float | None = None

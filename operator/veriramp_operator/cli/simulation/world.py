@@ -18,7 +18,7 @@ from veriramp_operator.cli.simulation.alerts import FiringSignal
 from veriramp_operator.cli.simulation.arms import ArmsSignal
 from veriramp_operator.cli.simulation.budget import BudgetSignal
 from veriramp_operator.cli.simulation.numbers import NumberSignal
-from veriramp_operator.cli.simulation.runs import DEFAULT_START, Moment, Options, Run
+from veriramp_operator.cli.simulation.runs import DEFAULT_START, Moment, Options, Run, Trace
 from veriramp_operator.cli.simulation.signals import Signal
 from veriramp_operator.cli.simulation.surroundings import UID, Surroundings
 from veriramp_operator.cli.simulation.traffic import Traffic
@@ -37,7 +37,6 @@ PASSES_IN_TAIL: Final = 100
 MOST_IDLE_PASSES: Final = 2000
 MOST_PASSES: Final = 2_000_000
 SETTLING_SECONDS: Final = 3600.0
-TRACE_POINTS: Final = 400
 _LOOKS_PER_PROGRESS: Final = 256
 _QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.WINDOW_CLOSED, Reason.GUARDING, Reason.ROLLED_BACK})
 _BY_EVIDENCE: Final = frozenset({Reason.EVIDENCE_LEANS_BAD, Reason.INCONCLUSIVE})
@@ -171,12 +170,19 @@ class _World:
         while (tick := min((arms.next_tick for arms in self._arms), default=math.inf)) < until:
             # Each is counted up to the same scrape before anything is told.
             news = [arms.look(tick) for arms in self._arms if arms.next_tick <= tick]
+            if self._options.traced:
+                self._trace(tick)
             if any(news) and tick > self._now:
                 return tick
             looks += 1
             if looks % _LOOKS_PER_PROGRESS == 0:
                 self._tell(tick)
         return until
+
+    def _trace(self, now: float) -> None:
+        for arms in self._arms:
+            if (estimate := arms.estimate(now)) is not None:
+                self.result.estimates.setdefault(arms.gate.name, Trace()).add(estimate)
 
     def _is_quiet(self, decision: Decision) -> bool:
         if decision.reason in _BY_EVIDENCE:
