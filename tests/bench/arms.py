@@ -24,10 +24,11 @@ Z_FROM: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """``noise``: iid, diurnal or bursty; ``rps``: of both arms together; ``base``: events per request.
+    """``noise``: iid, diurnal, bursty or clustered; ``rps``: of both arms together; ``base``: events per request.
 
     Bursty: the event rate of each arm is multiplied by its own lognormal first-order autoregressive process with mean
-    1, coefficient of variation ``burst`` and correlation exp(-scrapes / ``lasts``).
+    1, coefficient of variation ``burst`` and correlation exp(-scrapes / ``lasts``). Clustered: events come in groups of
+    geometric size with mean ``cluster`` (their variance is 2 ``cluster`` - 1 times that of single ones).
     """
 
     noise: str
@@ -36,6 +37,7 @@ class Traffic:
     treated: float = 0.5
     burst: float = 0.2
     lasts: float = 2.0
+    cluster: float = 3.0
 
 
 def arms(random: np.random.Generator, traffic: Traffic, scrapes: int, effect: float = 1.0, onset: float = 0.0) -> Rows:
@@ -52,6 +54,10 @@ def arms(random: np.random.Generator, traffic: Traffic, scrapes: int, effect: fl
     share = np.array([traffic.treated, 1 - traffic.treated])
     total = random.poisson(traffic.rps * SCRAPE * asked[:, None] * share)
     events = random.binomial(total, np.minimum(traffic.base * rate, 1.0))
+    if traffic.noise == "clustered":
+        groups = random.poisson(total * traffic.base * rate / traffic.cluster)
+        more = random.negative_binomial(np.maximum(groups, 1), 1 / traffic.cluster)
+        events = np.where(groups > 0, groups + more, 0)
     return np.column_stack((at, np.full(scrapes, SCRAPE), events[:, 0], total[:, 0], events[:, 1], total[:, 1]))
 
 
