@@ -16,4 +16,3 @@ class VerdictReason(StrEnum):
     FIRING = "Firing"
     NOT_FIRING = "NotFiring"
     NO_ARMS = "NoArms"
-    NOT_YET_SUPPORTED = "NotYetSupported"
