@@ -22,6 +22,7 @@ from scipy import stats  # type: ignore[import-untyped]
 mpmath.mp.dps = 50
 Rows = list[tuple[float, float, int, int, int, int]]
 ALPHA_INTERVAL, ALPHA_RATIO, BLOCK, FEWEST, BEST_AT = 0.8, 0.2, 8, 20, 60
+PRIOR = 3.5
 WORSENINGS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 
@@ -74,7 +75,7 @@ class Whole:
 
     def dispersion(self, n: int) -> float:
         x, w, v = self.x[:n], self.w[:n], self.seen[:n]
-        estimate = 3.0
+        estimate = PRIOR
         if n >= 2 and np.sum(v / w) > 0:
             mean = x.sum() / w.sum()
             estimate = float(np.sum(w * (x / w - mean) ** 2) / (n - 1) / np.mean(v / w))
@@ -83,7 +84,7 @@ class Whole:
                 bx, bw, bv = (np.convolve(column, np.ones(BLOCK), "valid") for column in (x, w, v))
                 spread = np.sum(bw * (bx / bw - bx.sum() / bw.sum()) ** 2)
                 estimate = max(estimate, float(spread / np.sum(bv / bw) * blocks / (blocks - BLOCK + 1)))
-        return (20 * 3.0 + n * estimate) / (20 + n)
+        return (20 * PRIOR + n * estimate) / (20 + n)
 
     def share(self, since: float, until: float) -> float:
         return 0.5 * (until / (until + self.horizon) - since / (since + self.horizon))

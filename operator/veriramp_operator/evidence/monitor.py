@@ -33,7 +33,7 @@ __all__ = ["Comparison", "Interval", "Monitor", "Terms", "smallest_effect"]
 
 FEWEST_INTERVALS: Final = 20
 """Intervals before (a) says anything, of the stage and of each restart."""
-FEWEST_FOR_RATIO: Final = 3
+FEWEST_FOR_RATIO: Final = 4
 """Intervals before (b) says anything: one strange scrape is no breakage."""
 BEST_AT: Final = 60.0
 """Scrapes at which the bounds of (a) are tightest."""
