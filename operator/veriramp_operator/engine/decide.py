@@ -19,6 +19,7 @@ from veriramp_operator.engine.falls import FALLS, lowest
 from veriramp_operator.engine.force import Standing, catch_up
 from veriramp_operator.engine.gates import Judge, judge_all
 from veriramp_operator.engine.outcome import decision_from
+from veriramp_operator.engine.ramp import pace_of
 from veriramp_operator.engine.requests import Asked, answer
 from veriramp_operator.engine.rest import REST, guarding
 from veriramp_operator.engine.scene import Scene
@@ -78,6 +79,7 @@ def _scene(
         standing.exposed,
         judge_all(judge, plan, status, seen, now, following.name),
         _elapsed(status, now),
+        None if status.stage is None else pace_of(plan, plan.at(status.stage), status.stage),
         problems=tuple(_problems(plan, seen)),
         missing=standing.missing,
         edited=status.observed_generation != seen.generation,

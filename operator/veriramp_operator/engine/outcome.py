@@ -20,7 +20,6 @@ from veriramp_operator.engine.conditions import conditions, phase_of
 from veriramp_operator.engine.force import Standing
 from veriramp_operator.engine.gates import gate_statuses
 from veriramp_operator.engine.memory import next_revision, remember
-from veriramp_operator.engine.ramp import pace_of
 from veriramp_operator.engine.requests import Asked
 from veriramp_operator.engine.rollback import from_status, to_status
 from veriramp_operator.engine.scene import Scene
@@ -136,13 +135,13 @@ def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, s
 
 
 def _stage(scene: Scene, finding: Finding) -> StageStatus | None:
-    stage, rung = scene.stage, scene.rung
-    if stage is None or rung is None:
+    stage, pace = scene.stage, scene.pace
+    if stage is None or pace is None:
         return None
     due = finding.reason is Reason.WINDOW_CLOSED  # the time that made the step due counts, so that it stays due
     ramp_seconds = scene.ramp_seconds if finding.ramp_runs or due else stage.ramp_seconds
     bake_seconds = scene.bake_seconds if finding.bake_runs else stage.bake_seconds
-    fraction = 1.0 if scene.at_full_vector else min(pace_of(scene.plan, rung, stage).fraction(ramp_seconds), 0.9999)
+    fraction = 1.0 if scene.at_full_vector else min(pace.fraction(ramp_seconds), 0.9999)
     if (ramp_seconds, bake_seconds, fraction) == (stage.ramp_seconds, stage.bake_seconds, stage.ramp_fraction):
         return stage
     return stage.model_copy(

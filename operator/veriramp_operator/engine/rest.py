@@ -191,20 +191,20 @@ def window_closed(scene: Scene) -> Finding | None:
 
 def ramp_step(scene: Scene) -> Finding | None:
     """The ramp is unfinished: the next step when its time has come."""
-    rung, stage = scene.rung, scene.stage
-    if rung is None or stage is None or scene.at_full_vector:
+    rung, stage, pace = scene.rung, scene.stage, scene.pace
+    if rung is None or stage is None or pace is None or scene.at_full_vector:
         return None
     failing = scene.bench.not_passing() if stage.reentry else None
     if failing is not None:
         message = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}" does not yet.'
         return _hold(Reason.RAMPING, message)
-    pace = pace_of(scene.plan, rung, stage)
-    due = vector_at(stage, rung, pace, scene.ramp_seconds)
+    seconds = scene.ramp_seconds
+    due = vector_at(stage, rung, pace, seconds)
     if scene.may_rise and not due.is_at_most(scene.in_force):
         return Finding(
             Direction.RISE,
             Reason.RAMP_STEP,
-            f'Stage "{rung.name}": step to {pace.fraction(scene.ramp_seconds):.0%} of its ramp, {due}.',
+            f'Stage "{rung.name}": step to {pace.fraction(seconds):.0%} of its ramp, {due}.',
             target=due,
             stage=stage,
             ramp_runs=True,
@@ -319,10 +319,11 @@ def _observing(scene: Scene, reason: Reason, message: str, look_again_in: float 
 
 
 def _ramping(scene: Scene, rung: Rung, pace: Pace) -> Finding:
-    left = pace.next_step_in(scene.ramp_seconds)
+    seconds = scene.ramp_seconds
+    left = pace.next_step_in(seconds)
     message = (
         f'Stage "{rung.name}" ramps from {scene.in_force}: next step in {_about(left)}, '
-        f"{_about(pace.duration - scene.ramp_seconds)} to {rung.vector}."
+        f"{_about(pace.duration - seconds)} to {rung.vector}."
     )
     return Finding(Direction.HOLD, Reason.RAMPING, message, ramp_runs=True, look_again=max(left, SOON))
 

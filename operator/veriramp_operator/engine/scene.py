@@ -11,7 +11,7 @@ from veriramp_operator.api.status import RolloutStatus, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.clocks import Elapsed
 from veriramp_operator.engine.gates import Bench
-from veriramp_operator.engine.ramp import pace_of
+from veriramp_operator.engine.ramp import Pace
 from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Finding, Observation, Problem
 
@@ -21,8 +21,8 @@ class Scene:
     """Spec, status, observation and instant, with what follows from them.
 
     ``status``: caught up with the published document, requests answered, anchored in the present stage list.
-    ``exposed``: vectors that processes may be running. ``problems``: everything that stalls the rollout.
-    ``edited``: this pass is the first to see this generation.
+    ``exposed``: vectors that processes may be running. ``pace``: of the stage's ramp. ``problems``: everything that
+    stalls the rollout. ``edited``: this pass is the first to see this generation.
     """
 
     spec: RolloutSpec
@@ -33,6 +33,7 @@ class Scene:
     exposed: tuple[Vector, ...]
     bench: Bench
     elapsed: Elapsed
+    pace: Pace | None = None
     problems: tuple[Problem, ...] = ()
     missing: bool = False
     edited: bool = False
@@ -80,10 +81,9 @@ class Scene:
     @property
     def ramp_seconds(self) -> float:
         """Healthy seconds of the ramp, if this pass counts; never past the step that comes next."""
-        stage, rung = self.stage, self.rung
-        if stage is None or rung is None:
+        if self.stage is None or self.pace is None:
             return 0.0
-        return pace_of(self.plan, rung, stage).counted(stage.ramp_seconds, self.elapsed.ramp)
+        return self.pace.counted(self.stage.ramp_seconds, self.elapsed.ramp)
 
     @property
     def may_rise(self) -> bool:

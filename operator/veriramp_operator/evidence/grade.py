@@ -6,8 +6,8 @@ Public: :class:`Grade`, :class:`Mark`, :func:`presence_problem`, :func:`one_numb
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import PresenceSpec
@@ -23,9 +23,8 @@ class Mark(Enum):
     UNKNOWN = auto()  # there is no data
 
 
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """The mark of one poll, with a sentence and the number behind it.
+class Grade(NamedTuple):
+    """The mark of one poll, with a sentence and the number behind it; a tuple, because each pass makes one per gate.
 
     ``reason``: only when unknown. ``leans_bad``: only when unsure, the point estimate is on the bad side.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.status import VerdictKind
@@ -166,9 +167,8 @@ class Trial:
 NO_TRIAL = Trial()
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a gate says.
+class Verdict(NamedTuple):
+    """What a gate says; a tuple, because each pass makes one per gate.
 
     ``observed_at``: time of the newest evidence used. ``breached_at``: time of the first sample of the present breach
     (Regression only), from which the time to safe is counted. ``leans_bad``: Inconclusive with a point estimate past
