@@ -53,15 +53,19 @@ class Surroundings:
         self.client = cluster.client()
         ready = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/default"
         wait_for(lambda: self.client.get(ready).is_success, SECONDS, "the service account")
-        self._pod("flagserver", "veriramp/flagserver", 8016, "/readyz", {"VERIRAMP_LEASE_NAMESPACE": SYSTEM})
-        self._pod("exporter", _EXPORTER, 8080, "/metrics", {})
-        self.flags_address = f"{self._address('flagserver')}:8015"
-        self._exporter = f"http://{self._address('exporter')}:8080"
+        self._pod(SYSTEM, "flagserver", "veriramp/flagserver", 8016, "/readyz", {"VERIRAMP_LEASE_NAMESPACE": SYSTEM})
+        self.flags_address = f"{self._address(SYSTEM, 'flagserver')}:8015"
+        self._exporter = self.exporter(SYSTEM)
 
     def says(self, case: str, *, errors: float = 0.0, requests: float = 10.0) -> None:
         """Set what Prometheus will scrape for a case."""
         query = {"case": case, "errors": str(errors), "requests": str(requests)}
         httpx.post(f"{self._exporter}/set", params=query, trust_env=False, timeout=10).raise_for_status()
+
+    def exporter(self, namespace: str) -> str:
+        """Run an exporter as a pod of a namespace; its URL."""
+        self._pod(namespace, "exporter", _EXPORTER, 8080, "/metrics", {})
+        return f"http://{self._address(namespace, 'exporter')}:8080"
 
     def forget_lease(self) -> None:
         """Delete the operator's Lease, so that the next operator need not wait for a dead one's."""
@@ -80,7 +84,7 @@ class Surroundings:
         """Close the connections."""
         self.client.close()
 
-    def _pod(self, name: str, image: str, port: int, path: str, environment: Mapping[str, str]) -> None:
+    def _pod(self, namespace: str, name: str, image: str, port: int, path: str, environment: Mapping[str, str]) -> None:
         container = {
             "name": "main",
             "image": image,
@@ -98,11 +102,11 @@ class Surroundings:
             "metadata": metadata,
             "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
         }
-        self.client.post(f"/api/v1/namespaces/{SYSTEM}/pods", json=pod).raise_for_status()
+        self.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod).raise_for_status()
 
-    def _address(self, name: str) -> str:
+    def _address(self, namespace: str, name: str) -> str:
         def ready() -> str:
-            status = self.client.get(f"/api/v1/namespaces/{SYSTEM}/pods/{name}").json()["status"]
+            status = self.client.get(f"/api/v1/namespaces/{namespace}/pods/{name}").json()["status"]
             return str(status["podIP"]) if condition(status, "Ready") == "True" else ""
 
         return wait_for(ready, SECONDS, f"pod {name} to be ready")

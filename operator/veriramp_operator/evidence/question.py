@@ -12,6 +12,7 @@ from veriramp_operator.evidence.burn_rate import burn_query
 from veriramp_operator.evidence.promql import is_bare_selector, largest_range
 
 DEFAULT_WINDOW: Final = 300.0
+COMPARED_WINDOW: Final = 60.0
 DEFAULT_SCRAPE_INTERVAL: Final = 15.0
 LEAST_MAX_AGE: Final = 30.0
 POLLS_PER_MAX_AGE: Final = 3.0
@@ -112,12 +113,15 @@ def every_of(gate: GateSpec) -> float:
 def window_of(gate: GateSpec) -> float:
     """Seconds of the past that one answer speaks about.
 
-    ``window``; without one the longest window of a burn rate, the query's largest range, or else 5 min.
+    ``window``; without one the longest window of a burn rate, a minute of compared counters (each interval is counted
+    for itself; large breakage shows within a minute), the query's largest range, or else 5 min.
     """
     if gate.window is not None:
         return gate.window
     if gate.burn_rate is not None:
         return max(window.long for window in gate.burn_rate.windows)
+    if gate.comparison is not None:
+        return COMPARED_WINDOW
     query = query_of(gate)
     found = largest_range(query) if query is not None else None
     return DEFAULT_WINDOW if found is None else found
