@@ -12,6 +12,7 @@ from tests.chart.helm import CHART, NAMESPACE, HelmError, helm, of_kind, one, re
 from tests.support.rollouts import CRD
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.flagserver.settings import read_settings
+from veriramp_operator.runtime.journal import JournalSettings
 from veriramp_operator.runtime.settings import Settings
 
 WATCHED: Final = [
@@ -208,6 +209,30 @@ def test_the_alert_token_is_made_given_or_somebody_elses() -> None:
     volumes = one(objects, "Deployment", "veriramp-operator")["spec"]["template"]["spec"]["volumes"]
     (secret,) = [volume["secret"] for volume in volumes if volume["name"] == "alerts"]
     assert secret == {"secretName": "mine", "items": [{"key": "bearer", "path": "token"}]}
+
+
+@pytest.mark.shows("S4-SEC-05")
+def test_the_journal_goes_where_it_is_told() -> None:
+    def read(values: dict[str, Any]) -> tuple[JournalSettings, list[dict[str, Any]]]:
+        objects = render({"journal": values})
+        env = {
+            name: value
+            for name, value in environment(objects, "operator").items()
+            if name.startswith("VERIRAMP_JOURNAL")
+        }
+        volumes = one(objects, "Deployment", "veriramp-operator")["spec"]["template"]["spec"]["volumes"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container(objects, "operator")["volumeMounts"]}
+        settings = Settings.from_environment(env).journal
+        assert mounts.get("journal") == (str(settings.folder) if settings.folder else None)
+        return settings, [volume for volume in volumes if volume["name"] == "journal"]
+
+    assert read({}) == (JournalSettings(), [])
+    settings, [volume] = read({"stdout": False, "files": {"enabled": True, "sizeMiB": 4, "count": 3}})
+    assert not settings.stdout
+    assert (settings.most_bytes, settings.most_files) == (4 * 1024**2, 3)
+    assert volume["emptyDir"] == {"sizeLimit": "20Mi"}
+    _, [volume] = read({"files": {"enabled": True, "existingClaim": "audit"}})
+    assert volume["persistentVolumeClaim"] == {"claimName": "audit"}
 
 
 def test_placement_and_extras_reach_the_pods() -> None:
