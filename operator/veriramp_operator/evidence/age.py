@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec
@@ -9,6 +11,9 @@ from veriramp_operator.evidence.grade import Grade, one_number, unknown
 from veriramp_operator.evidence.promql import is_bare_selector
 from veriramp_operator.evidence.question import max_age_of, selector_of
 from veriramp_operator.evidence.types import Answer
+
+_LONGEST_AGE: Final = 100 * 365 * 86400.0
+"""An answer that is no time may be any number; from here on it makes no difference."""
 
 
 def age_problem(gate: GateSpec, newest: Answer | None, at: float, scrape_interval: float) -> Grade | None:
@@ -33,8 +38,8 @@ def age_problem(gate: GateSpec, newest: Answer | None, at: float, scrape_interva
         return time
     age, limit = at - time, max_age_of(gate, scrape_interval)
     if age > limit:
+        known = format_duration(min(age, _LONGEST_AGE))
         return unknown(
-            NoDataReason.TOO_OLD,
-            f"the newest sample of {selector} is {format_duration(age)} old, more than {format_duration(limit)}",
+            NoDataReason.TOO_OLD, f"the newest sample of {selector} is {known} old, more than {format_duration(limit)}"
         )
     return None

@@ -78,6 +78,7 @@ SINGLE = [
     no_data("no bounds at all", threshold_gate(max=None), poll(numbers(1)), NoDataReason.BAD_QUERY),
     no_data("no series behind", alert_gate(), poll(EMPTY, newest=EMPTY), NoDataReason.NOT_YET_EXPOSED),
     no_data("samples too old", alert_gate(), poll(EMPTY, newest=numbers(NOW - 31)), NoDataReason.TOO_OLD),
+    no_data("an age beyond all time", alert_gate(), poll(EMPTY, newest=numbers(-1e305)), NoDataReason.TOO_OLD),
     no_data("a breach of old samples", alert_gate(), poll(BAD, newest=numbers(NOW - 31)), NoDataReason.TOO_OLD),
     no_data("older than its maxAge", alert_gate(maxAge="2s"), poll(BAD, newest=numbers(NOW - 3)), NoDataReason.TOO_OLD),
     no_data("age NaN", alert_gate(), poll(EMPTY, newest=numbers(math.nan)), NoDataReason.NOT_A_NUMBER),
