@@ -186,8 +186,8 @@ SUCCESS = b'{"status":"success","data":{"resultType":"vector","result":[]}'
     [
         (response("500 Oops", b"broken"), NoDataReason.SERVER_ERROR),
         (response("503 Busy", b'{"status":"error","errorType":"timeout","error":"slow"}'), NoDataReason.TIMEOUT),
-        (response("401 No", b"who are you"), NoDataReason.REFUSED),
-        (response("302 Found", b"", "Location: http://127.0.0.1:1/\r\n"), NoDataReason.REFUSED),
+        (response("401 No", b"who are you"), NoDataReason.CLIENT_ERROR),
+        (response("302 Found", b"", "Location: http://127.0.0.1:1/\r\n"), NoDataReason.CLIENT_ERROR),
         (response("200 OK", b"<html>a login page</html>"), NoDataReason.WRONG_TYPE),
         (response("200 OK", b"[1]"), NoDataReason.WRONG_TYPE),
         (response("200 OK", SUCCESS + b',"warnings":["half of the stores answered"]}'), NoDataReason.PARTIAL_RESPONSE),

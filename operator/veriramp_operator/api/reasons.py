@@ -64,6 +64,7 @@ class NoDataReason(StrEnum):
     REFUSED = "Refused"
     TIMEOUT = "Timeout"
     SERVER_ERROR = "ServerError"
+    CLIENT_ERROR = "ClientError"
     BAD_QUERY = "BadQuery"
     PARTIAL_RESPONSE = "PartialResponse"
     EMPTY = "Empty"

@@ -190,6 +190,8 @@ NO_DATA: Final[Mapping[NoDataReason, str]] = {
     NoDataReason.TIMEOUT: "Prometheus does not answer in time: it is overloaded, or the query is too heavy. Try the "
     "query there; a recording rule makes it cheap.",
     NoDataReason.SERVER_ERROR: "Prometheus answers with a fault of its own: look at its log.",
+    NoDataReason.CLIENT_ERROR: "Prometheus, or a proxy before it, turns the operator away (4xx or a redirect): is the "
+    "address right, with its path, and are its credentials?",
     NoDataReason.BAD_QUERY: "Prometheus does not accept the query: correct the PromQL.",
     NoDataReason.PARTIAL_RESPONSE: "a part of the data is missing behind Prometheus (a store or shard is away); a part "
     "is no evidence.",

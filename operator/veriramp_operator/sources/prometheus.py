@@ -223,9 +223,9 @@ def _refusal(status: int, content: dict[str, Any]) -> Failure:
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return Failure(NoDataReason.SERVER_ERROR, f"answered with {said}")
     if status >= httpx.codes.BAD_REQUEST:
-        return Failure(NoDataReason.REFUSED, f"refused with {said}")
+        return Failure(NoDataReason.CLIENT_ERROR, f"refused with {said}")
     if status >= httpx.codes.MULTIPLE_CHOICES:
-        return Failure(NoDataReason.REFUSED, f"answered with a redirect (HTTP {status}), which is not followed")
+        return Failure(NoDataReason.CLIENT_ERROR, f"answered with a redirect (HTTP {status}), which is not followed")
     return Failure(NoDataReason.WRONG_TYPE, f"the answer (HTTP {status}) is not one of a Prometheus API")
 
 
