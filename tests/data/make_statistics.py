@@ -22,7 +22,7 @@ from scipy import stats  # type: ignore[import-untyped]
 mpmath.mp.dps = 50
 Rows = list[tuple[float, float, int, int, int, int]]
 ALPHA_INTERVAL, ALPHA_RATIO, BLOCK, FEWEST, BEST_AT = 0.8, 0.2, 8, 20, 60
-PRIOR = 3.5
+PRIOR = 3.0
 WORSENINGS = (1.5, 2.0, 3.0, 5.0, 10.0)
 
 

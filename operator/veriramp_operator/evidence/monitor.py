@@ -85,7 +85,7 @@ class Monitor:
     def __init__(self, terms: Terms) -> None:
         self.terms: Final = terms
         self._tallies = [nothing(terms.began_at)]
-        self._restarts = [0]
+        self._restarts = [(0, FIRST_SHARE)]
 
     def add(self, interval: Interval) -> None:
         """Count an interval; one that began before the trial, or in which an arm was silent, says nothing."""
@@ -93,14 +93,15 @@ class Monitor:
         if not usable(interval) or interval.at <= last.at or interval.at - interval.seconds < began_at - SLACK:
             return
         if last.intervals and (interval.at - began_at) // RESTART_EVERY > (last.at - began_at) // RESTART_EVERY:
-            self._restarts.append(last.intervals)
+            before = self._tallies[self._restarts[-1][0]].at
+            self._restarts.append((last.intervals, self.terms.share_between(before, last.at)))
         self._tallies.append(counted(self._tallies, interval, self.terms))
 
     def forget(self, after: float) -> None:
         """Drop every interval that ended later than ``after`` (seconds since the epoch)."""
         keep = bisect_right(self._tallies, after, lo=1, key=attrgetter("at"))
         del self._tallies[keep:]
-        while self._restarts[-1] >= keep:
+        while self._restarts[-1][0] >= max(keep - 1, 1):  # a restart is made by the interval after it
             self._restarts.pop()
 
     def comparison(self, full_at: float | None) -> Comparison:
@@ -153,15 +154,12 @@ class Monitor:
             return 0.0, terms.began_at
         rho = tuned(self._scrape_variance() * scale * BEST_AT, (1 - RATIO_SHARE) * terms.alpha)
         evidence, most, since = 0.0, 0.0, terms.began_at
-        before = terms.began_at
-        for number, start in enumerate(self._restarts):
+        for start, share in self._restarts:
             old = tallies[start]
             if now.intervals - start < FEWEST_INTERVALS:
                 break
-            since_before, before = before, old.at
             if (contrast := now.contrast - old.contrast) <= 0:
                 continue
-            share = terms.share_between(since_before, old.at) if number else FIRST_SHARE
             log = log_normal_mixture(contrast, _variance(old, now) * scale, rho)
             gain = share * math.exp(min(log, STEEPEST))
             evidence += gain

@@ -20,7 +20,7 @@ from veriramp_operator.api.rollout import Direction
 
 BLOCK: Final = 8
 """Intervals per block of the second estimate of dispersion: bursts last longer than one scrape."""
-PRIOR_DISPERSION: Final = 3.5
+PRIOR_DISPERSION: Final = 3.0
 PRIOR_INTERVALS: Final = 20.0
 """What the ratio test assumes of the dispersion before it has seen any, and how many intervals that is worth."""
 WORSENINGS: Final = (1.5, 2.0, 3.0, 5.0, 10.0)
