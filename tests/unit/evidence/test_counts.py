@@ -127,7 +127,7 @@ def histories(draw: st.DrawFn) -> tuple[list[RawSeries], list[RawSeries]]:
                 counts = [0, 0]
             grow = draw(st.integers(0, 5))
             counts = [counts[0] + grow // 3, counts[1] + grow]
-            row.append((at, *(math.nan if draw(st.integers(0, 20)) == 0 else count for count in counts)))
+            row.append((at, *([math.nan] * 2 if draw(st.integers(0, 20)) == 0 else counts)))
         arm = draw(st.sampled_from([*ARMS, "forced"]))
         events.append(series([(moment, count) for moment, count, _ in row], arm, str(number)))
         total.append(series([(moment, count) for moment, _, count in row], arm, str(number)))
@@ -144,7 +144,8 @@ def test_any_way_to_cut_a_history_gives_the_same_counts(
     cuts = [START + sum(steps[: index + 1]) for index in range(len(steps))]
     for cut in [*(cut for cut in cuts if cut < end), end]:
         since = tailing.counts.until - overlap
-        tailing.fold(*(_between(counter, since, cut) for counter in history), cut)
+        events, total = (_between(counter, since, cut) for counter in history)
+        tailing.fold(events, total, cut)
     assert tailing.counts == whole.counts
     assert sum(whole.counts.treatment_events) <= sum(whole.counts.treatment_total)
 
@@ -162,7 +163,7 @@ def a_row(index: int) -> tuple[float, float, float, float, float, float]:
     return (index * SCRAPE, SCRAPE, 1.0, 10.0, 2.0, 20.0)
 
 
-@pytest.mark.parametrize("scrape", [1.0, 15.0, 60.0])
+@pytest.mark.parametrize("scrape", [5.0, 15.0, 60.0])
 def test_thirty_days_stay_small_and_lose_nothing(scrape: float) -> None:
     first, count = 1_700_000, int(TRIAL_SECONDS / scrape)
     counts = Counts(first * scrape, first * scrape)
