@@ -1,4 +1,4 @@
-"""`make demo` as a newcomer runs it: exit code 0, two rollbacks measured, the report and its pictures."""
+"""`make demo` as a newcomer runs it: exit code 0, two rollbacks measured, report and pictures, the journal replayed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROCESSES = 3
 
 
 @pytest.mark.timeout(SECONDS + 60)
-@pytest.mark.shows("S1-ROLL-06", "S1-ROLL-05", "S1-RBK-01", "S2-CAN-02", "S2-CAN-05")
+@pytest.mark.shows("S1-ROLL-06", "S1-ROLL-05", "S1-RBK-01", "S2-CAN-02", "S2-CAN-05", "S4-SEC-05")
 def test_the_demo_rolls_back_by_pull_and_by_push_and_reports(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tools.demo", "--build", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=SECONDS)
@@ -37,5 +37,8 @@ def test_the_demo_rolls_back_by_pull_and_by_push_and_reports(tmp_path: Path) -> 
         picture = image.imread(tmp_path / name)
         assert min(picture.shape[:2]) > 200
         assert picture.std() > 0.01, f"{name} is blank"
+    journal = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {line["decision"]["direction"] for line in journal} == {"Rise", "Hold", "Fall"}
+    assert f"{len(journal)} decisions of 1 rollout: 0 differ" in done.stdout
     for sentence in ("predicted    measured", "bad -> safe in all", "users exposed to the regression"):
         assert sentence in done.stdout

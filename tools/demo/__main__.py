@@ -19,6 +19,7 @@ from tools.demo.incidents import Rollback, first_bad_sample, measure, push_alert
 from tools.demo.installation import ROLLOUT, ROOT, SEARCH, Installed, install
 from tools.demo.load import search_load
 from tools.demo.look_ahead import Prediction, look_ahead
+from tools.demo.look_back import look_back
 from tools.demo.watching import Watcher
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import Options
@@ -48,7 +49,7 @@ FULL_CANARY: Final = 20
 
 
 def main() -> int:
-    """Exit code 0 when both rollbacks happened and were measured."""
+    """Exit code 0 when both rollbacks happened and were measured, and every decision comes out the same again."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     keep = os.environ.get("KEEP", "") not in {"", "0"}
     parser.add_argument("--keep", action="store_true", default=keep, help="leave everything running (KEEP=1)")
@@ -112,6 +113,7 @@ def _run(console: Console, cluster: DevCluster, predicted: Prediction, began: fl
     report.draw(build / "measured.png", results)
     shown = build.relative_to(ROOT) if build.is_relative_to(ROOT) else build
     console.say(f"machine-readable: {shown}/report.json; plots: {shown}/simulated.png, {shown}/measured.png")
+    look_back(console, cluster, build)
 
 
 def _pulled(console: Console, cluster: DevCluster, installed: Installed, watcher: Watcher) -> Rollback:

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.documents import GUIDE, first_column
 from tests.support.rollouts import ROOT, bad_rollouts
 from veriramp_operator.api.rollout import KIND, RolloutSpec
-from veriramp_operator.cli.lint_rules import CODES, Severity, Site, findings
+from veriramp_operator.cli.lint_rules import CODES, Site, findings
 from veriramp_operator.cli.main import main
 
 Spec = dict[str, Any]
@@ -245,5 +246,6 @@ def test_what_cannot_be_read(text: str | None, said: str, tmp_path: Path, capsys
     assert said in capsys.readouterr().err
 
 
-def test_severities_are_words() -> None:
-    assert [str(severity) for severity in Severity] == ["error", "warning", "hint"]
+@pytest.mark.shows("S4-DEP-04")
+def test_every_code_is_explained_in_the_guide() -> None:
+    assert sorted(first_column(GUIDE / "lint.md", "Codes")) == sorted(CODES)
