@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from veriramp_operator.api.status import RolloutStatus
 FINALIZER: Final = "veriramp.dev/safe-off"
 ABORT: Final = "veriramp.dev/abort"
 REQUEST: Final = "veriramp.dev/request"
+
+_log: Final = logging.getLogger("veriramp.object")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ _KEPT: Final[Mapping[str, TypeAdapter[Any]]] = {
 def _status(raw: Mapping[str, Any]) -> RolloutStatus:
     try:
         return RolloutStatus.model_validate(raw)
-    except ValidationError:
+    except ValidationError as error:
         # A status of another version: begin from what the published document remembers.
+        _log.warning("a status cannot be read and is begun anew from the published document: %s", error.errors()[0])
         return RolloutStatus()

@@ -11,7 +11,7 @@ from typing import Any
 
 from veriramp_operator.api.status import FlagsStatus, PropagationStatus, RolloutStatus, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
-from veriramp_operator.engine.memory import after_publish
+from veriramp_operator.engine.memory import after_publish, served_revision
 from veriramp_operator.engine.rollback import to_status
 from veriramp_operator.engine.stages import Plan, enter, reanchor
 from veriramp_operator.engine.types import Direction, Observation, Published, PublishFlags
@@ -50,7 +50,7 @@ def catch_up(plan: Plan, status: RolloutStatus, seen: Observation, now: float) -
         return Standing(_finished(status, published), (published.vector,))
     if published.revision > status.flags.revision:
         return _cut_after_document(plan, status, published, now)
-    return _same_or_older(plan, status, published, now)
+    return _same_or_older(plan, status, published, now, served=served_revision(seen))
 
 
 def _without_document(plan: Plan, status: RolloutStatus, now: float) -> Standing:
@@ -103,10 +103,11 @@ def _cut_after_document(plan: Plan, status: RolloutStatus, published: Published,
     return Standing(status.model_copy(update=update), (published.vector,))
 
 
-def _same_or_older(plan: Plan, status: RolloutStatus, published: Published, now: float) -> Standing:
+def _same_or_older(plan: Plan, status: RolloutStatus, published: Published, now: float, *, served: int) -> Standing:
     recorded = status.parameters or published.vector
     flags = status.flags
-    behind = flags is not None and published.revision < flags.revision
+    # The flag servers are ahead when they saw a document that was broken or gone for a while and sent Off for it.
+    behind = flags is not None and published.revision < max(flags.revision, served)
     if published.vector == recorded:
         if status.parameters is None:
             status = status.model_copy(update={"parameters": recorded})

@@ -35,7 +35,13 @@ def next_revision(status: RolloutStatus, seen: Observation) -> int:
         known.append(status.pending.revision)
     if seen.published is not None:
         known.append(seen.published.revision)
-    return max(known) + 1
+    return max(*known, served_revision(seen)) + 1
+
+
+def served_revision(seen: Observation) -> int:
+    """The newest revision that the flag servers know of this very object; 0 when they have not been heard."""
+    view = seen.propagation
+    return view.revision if view.observed_at is not None and view.uid == seen.uid else 0
 
 
 def after_publish(

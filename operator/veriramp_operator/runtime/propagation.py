@@ -74,6 +74,7 @@ class PropagationPoller:
             for key in self._world
             if (entry := self._world.get(key)) is not None and entry.status.flags is not None
         }
+        self._asked = {key: at for key, at in self._asked.items() if key in periods}
         settled = sum(period == SETTLED_SECONDS for period in periods.values())
         waiting = sum(1 / period for period in periods.values() if period != SETTLED_SECONDS)
         often = {
