@@ -34,7 +34,8 @@ class Falls(MonitoredMachine):
     def judge_tick(self, tick: Tick) -> None:
         vector = OFF if tick.published is None else tick.published.vector
         status = tick.decision.status
-        memory = tick.before.rollback or tick.before.anchor or status.anchor
+        latched = tick.before.rollback or (tick.published_before and tick.published_before.latch)
+        memory = latched or tick.before.anchor or status.anchor
         for gate, mark, verdict in self.asked(tick) if tick.whole else []:
             bad = verdict is VerdictKind.REGRESSION
             if gate.name == "errors" and mark is Mark.BAD and memory is None:

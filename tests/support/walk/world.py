@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from tests.support.builders import World, inconclusive, no_data, passes, regresses
@@ -35,7 +35,7 @@ class WalkWorld(World):
             return Verdict(VerdictKind.NOT_APPLICABLE, "NoArms", "no two arms")
         verdict = super().judge(gate, samples, now, since, trial)
         if verdict.reason == "WarmingUp" and self.saying(gate) is regresses:
-            return replace(verdict, leans_bad=True)
+            return verdict._replace(leans_bad=True)
         return verdict
 
     def saying(self, gate: GateSpec) -> Saying:
