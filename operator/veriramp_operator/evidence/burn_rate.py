@@ -16,6 +16,7 @@ What else this reading of it settles:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from veriramp_operator.api.base import format_duration
@@ -31,6 +32,8 @@ NUMBER: Final = "veriramp_number"
 _NEWEST: Final = "newest"
 _EXPOSED: Final = "exposed"
 _MOST_EVENTS: Final = 1e18
+_CACHED: Final = 1024
+_text: Final = lru_cache(maxsize=_CACHED)(format_duration)
 _ORDER: Final = {Mark.BAD: 0, Mark.UNKNOWN: 1, Mark.UNSURE: 2, Mark.GOOD: 3}
 
 
@@ -81,8 +84,7 @@ def _pair(burn: BurnRateGate, numbers: Mapping[str, float], window: BurnWindow, 
     if _is_idle(burn, long):
         return unknown(
             NoDataReason.NOT_PRESENT,
-            f"{long.requests:.0f} requests in {format_duration(window.long)}, fewer than minRequests "
-            f"{burn.min_requests}",
+            f"{long.requests:.0f} requests in {_text(window.long)}, fewer than minRequests {burn.min_requests}",
         )
     grade = _held_against(burn, window, long, short)
     if grade.mark is not Mark.BAD or new_seconds is None:
@@ -92,13 +94,13 @@ def _pair(burn: BurnRateGate, numbers: Mapping[str, float], window: BurnWindow, 
 
 def _held_against(burn: BurnRateGate, window: BurnWindow, long: _Spent, short: _Spent) -> Grade:
     value, now = (spent.errors / max(spent.requests, 1e-9) / (1 - burn.objective) for spent in (long, short))
-    burns = f"the error budget burns {value:.3g} x as fast as promised over {format_duration(window.long)}"
+    burns = f"the error budget burns {value:.3g} x as fast as promised over {_text(window.long)}"
     if value <= window.rate:
         return Grade(Mark.GOOD, f"{burns} (limit {window.rate:g})", value)
     if _is_idle(burn, short):
         message = f"{burns} (limit {window.rate:g}), and {short.requests:.0f} requests in the last "
-        return Grade(Mark.UNSURE, f"{message}{format_duration(window.short)} decide nothing", value, leans_bad=True)
-    message = f"{burns} and {now:.3g} x over {format_duration(window.short)} (limit {window.rate:g})"
+        return Grade(Mark.UNSURE, f"{message}{_text(window.short)} decide nothing", value, leans_bad=True)
+    message = f"{burns} and {now:.3g} x over {_text(window.short)} (limit {window.rate:g})"
     return Grade(Mark.BAD if now > window.rate else Mark.GOOD, message, value)
 
 
@@ -129,7 +131,7 @@ def _spent(burn: BurnRateGate, numbers: Mapping[str, float], seconds: float) -> 
         return _too_few(burn.errors, seconds)
     spent = _Spent(errors * seconds, total * seconds)
     if not (abs(spent.errors) < _MOST_EVENTS and abs(spent.requests) < _MOST_EVENTS):
-        return unknown(NoDataReason.NOT_A_NUMBER, f"the rates over {format_duration(seconds)} are no numbers of events")
+        return unknown(NoDataReason.NOT_A_NUMBER, f"the rates over {_text(seconds)} are no numbers of events")
     return spent
 
 
@@ -138,17 +140,19 @@ def _is_idle(burn: BurnRateGate, spent: _Spent) -> bool:
 
 
 def _too_few(selector: str, seconds: float) -> Grade:
-    return unknown(NoDataReason.EMPTY, f"{selector} has fewer than two samples in {format_duration(seconds)}")
+    return unknown(NoDataReason.EMPTY, f"{selector} has fewer than two samples in {_text(seconds)}")
 
 
 def _windows(burn: BurnRateGate) -> tuple[float, ...]:
     return tuple(sorted({seconds for window in burn.windows for seconds in (window.long, window.short)}))
 
 
+@lru_cache(maxsize=_CACHED)
 def _errors(seconds: float) -> str:
     return f"errors {seconds:g}"
 
 
+@lru_cache(maxsize=_CACHED)
 def _total(seconds: float) -> str:
     return f"total {seconds:g}"
 
