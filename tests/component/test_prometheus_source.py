@@ -7,15 +7,18 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tests.support.evidence import alert_gate
 from tests.support.prometheus import free_port, scraping
+from tests.support.rollouts import ROOT
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.status import VerdictKind
+from veriramp_operator.cli.files import load_rollout
 from veriramp_operator.evidence import judge, questions
 from veriramp_operator.evidence.types import Failure, Matrix, Reading, Samples, Series
 from veriramp_operator.sources.prometheus import MOST_BYTES, PrometheusEndpoint
@@ -142,6 +145,17 @@ async def test_what_prometheus_refuses_or_answers_in_another_type(
         answer = await source.instant(query, time.time())
     assert isinstance(answer, Failure)
     assert answer.reason is reason
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "rollouts").glob("*.yaml")), ids=lambda path: path.stem)
+async def test_the_queries_of_the_examples_are_understood(monitoring: Monitoring, path: Path) -> None:
+    rollout = load_rollout(str(path))
+    gates = rollout.spec.gates
+    asked = [query for gate in gates for query in questions(gate, rollout.namespace, rollout.name).queries]
+    async with endpoint(monitoring.url) as source:
+        for query in asked:
+            answer = await source.instant(query, time.time())
+            assert isinstance(answer, Series), f"{query}: {answer}"
 
 
 @pytest.mark.shows("S1-ROLL-07")
