@@ -94,9 +94,8 @@ def _promoted_by_right(walk: Walk, tick: Tick) -> None:
     if walk.rewound:
         return  # the clock went back, so nobody can tell
     for gate in tick.required():
-        if gate.comparison is None:
-            assert tick.says[gate.name] is passes, f"promoted although {gate.name} does not pass"
-            assert tick.now >= out_since + (gate.window or 0.0), f"{gate.name} speaks of an earlier revision"
+        assert tick.says[gate.name] is passes, f"promoted although {gate.name} does not pass"
+        assert tick.now >= out_since + (gate.window or 0.0), f"{gate.name} speaks of an earlier revision"
 
 
 def _falls_reach_their_target(walk: Walk, tick: Tick) -> None:
@@ -128,7 +127,7 @@ def _remember_blindness(walk: Walk, tick: Tick) -> None:
     place = f"{stage.name} {stage.entered_at}" if stage else ""
     steady = tick.whole and not walk.disturbed and not tick.edited and place == memory.stage
     memory.stage = place
-    blind = {gate.name for gate in tick.required() if tick.says[gate.name] is no_data and gate.comparison is None}
+    blind = {gate.name for gate in tick.required() if tick.says[gate.name] is no_data}
     known = memory.blind_since if steady else {}
     memory.blind_since = {name: known.get(name, tick.now) for name in sorted(blind)}
 
@@ -206,7 +205,7 @@ def _no_further_than_due(tick: Tick) -> None:
         most = 2 / 3 + 0.01  # a late pass may take two steps at once, never the whole way
         assert all(to - since <= most for to, since in zip(path, done, strict=True)), "came back in one step"
         for gate in tick.required():
-            assert gate.comparison or tick.says[gate.name] is passes, f"came back although {gate.name} does not pass"
+            assert tick.says[gate.name] is passes, f"came back although {gate.name} does not pass"
 
 
 def _due(ramp: RampSpec, seconds: float, *, linear: bool) -> float:
@@ -257,14 +256,18 @@ def _starts_low(tick: Tick, verb: str) -> None:
 
 
 def _no_data_never_up(_walk: Walk, tick: Tick) -> None:
-    if any(tick.says[gate.name] is no_data and gate.comparison is None for gate in tick.required()):
+    if any(tick.says[gate.name] is no_data for gate in tick.required()):
         assert tick.decision.direction is not Direction.RISE
         assert not tick.raised or tick.published_before is None
 
 
 def _second_pass_changes_nothing(walk: Walk, tick: Tick) -> None:
-    """But for the gates of a stage just entered, which are asked from then on."""
-    if not tick.whole or (tick.reason is Reason.PROMOTE and any(gate.stages for gate in tick.spec.gates)):
+    """But for gates that are asked only from now on: those of a stage just entered, and of arms that there now are."""
+    old, new = tick.decision.status.stage, tick.after.stage
+    moved = tick.reason is Reason.PROMOTE or tick.decision.direction is Direction.FALL or old != new
+    arms = (tick.was.canary_percent > 0) != (tick.out.canary_percent > 0) or tick.out.canary_percent == 100
+    asked_now = [gate for gate in tick.spec.gates if (gate.stages and moved) or (gate.comparison is not None and arms)]
+    if not tick.whole or asked_now:
         return
     same_again = tick.decision.direction is Direction.HOLD and tick.reason == tick.before.reason
     if same_again and walk.passes % 3:

@@ -28,6 +28,7 @@ from veriramp_operator.engine.types import (
     Published,
     PublishFlags,
 )
+from veriramp_sdk.contract import Mode
 
 START_SIZE: Final = 16
 CASE_SIZE: Final = DNA_SIZE + START_SIZE + 72
@@ -87,10 +88,15 @@ class Tick:
         return verb if handled.request == asked and (handled.outcome or "").endswith("done") else ""
 
     def required(self) -> list[GateSpec]:
-        """The required gates that apply in the stage where the rollout stood."""
-        stage = self.decision.status.stage
+        """The required gates that apply in the stage where the rollout stood; a comparison needs two arms."""
+        stage, vector = self.decision.status.stage, self.decision.status.parameters or OFF
         name = self.plan.first.name if stage is None else stage.name
-        return [gate for gate in self.spec.gates if gate.is_required and (not gate.stages or name in gate.stages)]
+        arms = vector.mode is Mode.LIVE and 0 < vector.canary_percent < 100
+        return [
+            gate
+            for gate in self.spec.gates
+            if gate.is_required and (not gate.stages or name in gate.stages) and (arms or gate.comparison is None)
+        ]
 
     def publication(self) -> PublishFlags | None:
         """The document that the decision publishes."""

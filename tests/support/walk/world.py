@@ -9,7 +9,6 @@ from typing import Final
 from tests.support.builders import World, inconclusive, no_data, passes, regresses
 from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import VerdictKind
-from veriramp_operator.engine.types import Observation
 from veriramp_operator.evidence.types import Samples, Trial, Verdict
 
 Saying = Callable[[float], Verdict]
@@ -54,7 +53,3 @@ class WalkWorld(World):
             del self.bursts[name]
             self.says.pop(name, None)
         self.bursts = {name: left - 1 for name, left in self.bursts.items()}
-
-    def observe(self) -> Observation:
-        """One snapshot."""
-        return super().observe()
