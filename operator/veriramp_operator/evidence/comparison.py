@@ -16,15 +16,13 @@ from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import ComparisonGate, Direction, GateSpec
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence.counts import ARMS, trial_start
-from veriramp_operator.evidence.question import LEAST_MAX_AGE, POLLS_PER_MAX_AGE, every_of, max_age_of
+from veriramp_operator.evidence.question import GAP_POLLS, LEAST_MAX_AGE, POLLS_PER_MAX_AGE, every_of, max_age_of
 from veriramp_operator.evidence.ratio import users_of
 from veriramp_operator.evidence.reasons import VerdictReason
 from veriramp_operator.evidence.sequential import Comparison, compare
 from veriramp_operator.evidence.types import Counts, Failure, Occupied, Reading, Samples, Series, Trial, Verdict
 from veriramp_sdk.contract import BUCKETS
 
-OUTLIVES_POLLS: Final = 2.5
-"""A regression outlives polls without data by so many of them: what breaks a service may take its metrics along."""
 DEFAULT_TRIAL_SECONDS: Final = 86400.0
 """Length of a trial that nobody has told."""
 _MINUTE: Final = 60.0
@@ -57,9 +55,8 @@ def judge_comparison(gate: GateSpec, samples: Samples, now: float, since: float 
     young = now - trial.began_at <= limit + samples.scrape_interval
     if problem is None or (young and problem.reason in _COMING):
         return _warming_up("the first scrapes of this stage are still to come")
-    return Verdict(
-        VerdictKind.NO_DATA, problem.reason, problem.message, observed_at=readings[-1].at if readings else None
-    )
+    asked_at = readings[-1].at if readings else None
+    return Verdict(VerdictKind.NO_DATA, problem.reason, problem.message, observed_at=asked_at)
 
 
 _COMING: Final = frozenset({NoDataReason.NEVER_ASKED, NoDataReason.NOT_YET_EXPOSED})
@@ -86,8 +83,9 @@ def _problem(gate: GateSpec, reading: Reading | None, now: float, limit: float) 
 
 
 def _outlived(gate: GateSpec, readings: list[Reading], now: float) -> bool:
+    """Whether polls without data are still so few that a regression outlives them, as it does in other kinds."""
     good = [reading.at for reading in readings if not isinstance(reading.answer, Failure)]
-    return bool(good) and now - good[-1] <= OUTLIVES_POLLS * every_of(gate)
+    return bool(good) and now - good[-1] <= GAP_POLLS * every_of(gate)
 
 
 def _progress(counts: Counts, now: float) -> str:

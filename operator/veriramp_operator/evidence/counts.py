@@ -148,7 +148,7 @@ def trial_start(trial: Trial, now: float) -> float | None:
 
 def _not_exposed(name: str, missing: list[str], *, rest: bool) -> str:
     arms = " and ".join(f'arm="{arm}"' for arm in missing)
-    message = f"{name} has no series with {arms}, namespace and rollout of this rollout"
+    message = f"{name} lately has no series with {arms}, namespace and rollout of this rollout"
     if rest:
         return f"{message}; export it with the value 0 from the start, not from the first event on"
     return f"{message}; count it with the labels namespace, rollout and arm, as the SDK's metrics are"

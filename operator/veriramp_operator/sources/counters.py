@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -26,7 +27,7 @@ CHUNK_SECONDS: Final = 900.0
 SETTLE_SECONDS: Final = 1.0
 """How long a scrape may take to be stored; what comes later counts one interval later."""
 HISTORIES_AT_ONCE: Final = 2
-TAILS_AT_ONCE: Final = 6
+TAILS_AT_ONCE: Final = 4
 _PHASE_SECONDS: Final = 1.0
 _SCRAPES_IN_CHUNK: Final = 4.0
 _SCRAPES_SEEN: Final = 3.0
@@ -43,6 +44,14 @@ class CounterEndpoint(Protocol):
         """The raw samples that a range selector selects at a moment; faults are Failures."""
 
 
+class _Turns:
+    """Who may ask one endpoint now: a slow one keeps nobody waiting who asks another."""
+
+    def __init__(self) -> None:
+        self.history = asyncio.Semaphore(HISTORIES_AT_ONCE)
+        self.tail = asyncio.Semaphore(TAILS_AT_ONCE)
+
+
 @dataclass(slots=True, eq=False)
 class _Trail:
     """One rollout whose arms are compared: a ledger per gate, all since the same instant."""
@@ -50,8 +59,8 @@ class _Trail:
     key: Key
     endpoint: CounterEndpoint
     since: float
+    chunk: float
     ledgers: dict[Watch, Ledger] = field(default_factory=dict)
-    chunk: float = CHUNK_SECONDS
     due: float = 0.0
     running: bool = False
     dropped: bool = False
@@ -72,8 +81,7 @@ class Counters:
         self._wake, self._clock = wake, clock
         self._trails: dict[Key, _Trail] = {}
         self._moved = asyncio.Event()
-        self._history = asyncio.Semaphore(HISTORIES_AT_ONCE)
-        self._tail = asyncio.Semaphore(TAILS_AT_ONCE)
+        self._turns: defaultdict[CounterEndpoint, _Turns] = defaultdict(_Turns)
 
     def follow(self, key: Key, endpoint: CounterEndpoint | None, watches: Iterable[Watch], trial: Trial) -> None:
         """Count for exactly these gates of a rollout from now on; a new stage begins new counts."""
@@ -87,7 +95,8 @@ class Counters:
             return
         if trail is None or trail.endpoint is not endpoint or trail.since != since:
             self.forget(key)
-            trail = self._trails[key] = _Trail(key, endpoint, since)
+            chunk = max(CHUNK_SECONDS, _SCRAPES_IN_CHUNK * endpoint.scrape_interval)
+            trail = self._trails[key] = _Trail(key, endpoint, since, chunk)
             self._moved.set()
         for watch in compared:
             if watch not in trail.ledgers:
@@ -129,7 +138,8 @@ class Counters:
                 now = self._clock()
                 behind = min(ledger.counts.until for ledger in trail.ledgers.values())
                 history = now - behind > trail.chunk - trail.overlap
-                async with self._history if history else self._tail:
+                turns = self._turns[trail.endpoint]
+                async with turns.history if history else turns.tail:
                     going_on = await _Chunk(trail, behind, now).read(self._wake)
                 if not going_on or not history:
                     return
@@ -168,7 +178,7 @@ class _Chunk:
         return not any(isinstance(answer, Failure) for answer in answers.values())
 
     def _count(
-        self, watch: Watch, ledger: Ledger, answers: Mapping[str, Matrix | Failure], occupied: Occupied | None
+        self, watch: Watch, ledger: Ledger, answers: Mapping[str, Matrix | Failure], occupied: Occupied | Failure | None
     ) -> bool:
         """Hand a gate what its counters grew by; True when its verdict can have changed."""
         spec = watch.gate.comparison
@@ -187,6 +197,8 @@ class _Chunk:
         problem = problem_of(events.series, total.series, (spec.events, spec.total))
         newest = newest_of(total.series)
         age = None if newest is None else Series((newest,))
+        if isinstance(occupied, Failure):
+            occupied = watch.occupied
         changed = watch.count(Reading(self._now, problem or Series(()), newest=age), ledger.counts, occupied)
         return changed or ledger.counts is not before
 
@@ -206,15 +218,17 @@ class _Chunk:
     async def _raw(self, name: str) -> Matrix | Failure:
         return await self._range(f"{name}{{{self._of()},{_ARMS}}}", self._seconds)
 
-    async def _occupied(self) -> Occupied | None:
+    async def _occupied(self) -> Occupied | Failure | None:
         """The split of the users; None where nobody tells it."""
         seconds = math.ceil(_SCRAPES_SEEN * self._trail.endpoint.scrape_interval)
         gauges, revisions = await asyncio.gather(
             self._range(f"veriramp_occupied_buckets{{{self._of()},{_ARMS}}}", seconds),
             self._range(f"veriramp_flag_applied_revision{{{self._of()}}}", seconds),
         )
-        if isinstance(gauges, Failure) or isinstance(revisions, Failure):
-            return None
+        if isinstance(gauges, Failure):
+            return gauges
+        if isinstance(revisions, Failure):
+            return revisions
         return occupied_of(gauges.series, revisions.series)
 
     async def _range(self, selector: str, seconds: int) -> Matrix | Failure:

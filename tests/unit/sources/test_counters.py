@@ -42,13 +42,16 @@ class Stored:
         self.metrics, self.asked = metrics, list[tuple[str, float, float]]()
         self.failure: Failure | None = None
         self.most_seconds = 1e9
+        self.hangs = False
 
     async def matrix(self, query: str, at: float) -> Matrix | Failure:
         found = re.fullmatch(r"(\w+)\{(.*)\}\[(\d+)s\]", query)
         assert found is not None, query
-        assert 'namespace="search",rollout="r"' in found[2]
+        assert 'namespace="search",rollout="' in found[2]
         seconds = float(found[3])
         self.asked.append((found[1], at - seconds, at))
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.failure is not None:
             return self.failure
         if seconds > self.most_seconds:
@@ -209,4 +212,26 @@ async def test_an_arm_without_series_is_told_by_name() -> None:
         answer = bench.samples.readings[-1].answer
     assert isinstance(answer, Failure)
     assert answer.reason is NoDataReason.NOT_YET_EXPOSED
-    assert 'requests has no series with arm="treatment"' in answer.message
+    assert 'requests lately has no series with arm="treatment"' in answer.message
+
+
+async def test_scrapes_that_are_far_apart_are_read_to_the_end() -> None:
+    endpoint = stored()
+    endpoint.scrape_interval = 700.0
+    async with running(endpoint, Trial(50.0, NOW - 6000)) as bench:
+        await until(lambda: bench.samples.counts is not None and bench.counts.until >= NOW - 701)
+
+
+async def test_endpoints_that_hang_delay_nobody_else() -> None:
+    slow, fast = stored(), stored()
+    slow.hangs = True
+    samplers = Samplers({"slow": slow, "fast": fast}, lambda *_: None, lambda: NOW)
+    for number in range(20):
+        spec_of_slow = spec().model_copy(update={"prometheus": "slow"})
+        samplers.watch(("search", str(number)), spec_of_slow, Trial(50.0, NOW - 600))
+    samplers.watch(KEY, spec().model_copy(update={"prometheus": "fast"}), Trial(50.0, NOW - 600))
+    task = asyncio.create_task(samplers.run())
+    await until(lambda: samplers.samples(KEY)["gate"].counts is not None)
+    assert len(slow.asked) < 20
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
