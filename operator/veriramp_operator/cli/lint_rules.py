@@ -16,7 +16,6 @@ from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.config import Limits
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import AlertSource, GateSpec, OnRegression, RolloutSpec
-from veriramp_operator.api.support import not_yet_supported
 from veriramp_operator.cli.outlook import outlook_of
 from veriramp_operator.engine.ramp import Pace, pace_of
 from veriramp_operator.engine.stages import enter, plan_of
@@ -25,6 +24,7 @@ from veriramp_operator.evidence.promql import metrics_of, typos
 from veriramp_sdk.contract import Mode
 
 DEFAULT_SCRAPE_INTERVAL: Final = 15.0
+EVERYBODY: Final = 100.0
 SCRAPES: Final = 4
 """A short window with fewer scrapes than these is decided by one of them."""
 
@@ -58,7 +58,6 @@ class Site:
 def findings(spec: RolloutSpec, site: Site) -> list[Finding]:
     """Everything found, in the order of the table; nothing for a sound plan."""
     found = [Finding("Admission", Severity.ERROR, _field(spec, text), text) for text in problems(spec)]
-    found += [Finding("NotYetSupported", Severity.ERROR, _field(spec, text), text) for text in not_yet_supported(spec)]
     if found:
         # The rest of the rules may take for granted what these say.
         return [*found, *_of(spec, site, ("PromQL", "AboveCeiling"))]
@@ -205,17 +204,21 @@ def _max_age(spec: RolloutSpec, site: Site) -> Iterator[tuple[str, str]]:
             )
 
 
-def _only_pushed(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
-    if spec.allow_unguarded:
-        return
-    for rung in plan_of(spec).rungs:
-        required = [gate for gate in _acting(spec, rung.name) if gate.is_required]
-        if rung.vector.mode is Mode.LIVE and required and all(_is_pushed(gate) for gate in required):
+def _cannot_begin(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    """A Live stage begins only on the word of a required gate that applies in the stage before it."""
+    rungs = plan_of(spec).rungs
+    for before, rung in zip((rungs[0], *rungs), rungs, strict=False):
+        if spec.allow_unguarded or rung.vector.mode is not Mode.LIVE:
+            continue
+        has_arms = before.vector.mode is Mode.LIVE and 0 < before.vector.canary_percent < EVERYBODY
+        required = [gate for gate in _asked(spec, before.name) if gate.is_required]
+        if not any(gate.comparison is None or has_arms for gate in required if not _is_pushed(gate)):
             yield (
                 f"spec.stages[{rung.index}]",
                 (
-                    f'stage "{rung.name}" is guarded by pushed alerts alone, and one that does not come proves '
-                    "nothing, so no further Live stage begins; add a gate that asks Prometheus, or source: Both"
+                    f'stage "{rung.name}" waits for a person: no required gate can pass in stage "{before.name}", because '
+                    "a pushed alert that does not come proves nothing and a comparison needs two arms; add a required gate "
+                    "there that asks Prometheus, for example an alert with presence"
                 ),
             )
 
@@ -265,7 +268,7 @@ _RULES: Final[Mapping[str, tuple[Severity, Rule]]] = {
     "PresenceElsewhere": (Severity.WARNING, _presence),
     "ShortWindowTooShort": (Severity.WARNING, _burn_rate),
     "MaxAgeTooShort": (Severity.WARNING, _max_age),
-    "OnlyPushedAlerts": (Severity.WARNING, _only_pushed),
+    "NothingToBeginOn": (Severity.WARNING, _cannot_begin),
     "LeaseOff": (Severity.WARNING, _lease_off),
     "NoKillSwitch": (Severity.HINT, _no_kill_switch),
     "PushNeedsReceiver": (Severity.HINT, _push_receiver),
@@ -279,7 +282,7 @@ _WARNED: Final[Mapping[str, tuple[Severity, str]]] = {
     "WindowLongerThanBake": (Severity.HINT, "promotion waits for evidence of this stage alone"),
 }
 """Parts of sentences by which the warnings of ``plan`` are known."""
-CODES: Final = ("Unreadable", "Admission", "NotYetSupported", *_WARNED, *_RULES)
+CODES: Final = ("Unreadable", "Admission", *_WARNED, *_RULES)
 
 
 def _field(spec: RolloutSpec, text: str) -> str:

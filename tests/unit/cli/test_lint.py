@@ -130,10 +130,17 @@ TABLE: list[tuple[str, Change, str, str]] = [
     ),
     ("MaxAgeTooShort", set_gate(maxAge="5s"), "spec.gates[0].maxAge", "write at least 30s"),
     (
-        "OnlyPushedAlerts",
+        "NothingToBeginOn",
         lambda spec: spec.update(gates=[a_gate(firing={"alertnames": ["Down"], "source": "Push"})]),
         "spec.stages[1]",
-        "guarded by pushed alerts alone",
+        'no required gate can pass in stage "shadow"',
+    ),
+    ("NothingToBeginOn", set_gate(stages=["weight"]), "spec.stages[1]", 'no required gate can pass in stage "shadow"'),
+    (
+        "NothingToBeginOn",
+        lambda spec: spec.update(gates=[a_gate(comparison=COMPARISON)]),
+        "spec.stages[1]",
+        'stage "a-a" waits for a person',
     ),
     ("LeaseOff", lambda spec: spec.update(flags={"leaseSeconds": 0}), "spec.flags.leaseSeconds", "write 240"),
     ("NoKillSwitch", set_gate(onRegression="Shadow"), "spec.gates", "no gate has onRegression: KillSwitch"),
@@ -159,7 +166,7 @@ def test_each_code(code: str, change: Change, field: str, said: str) -> None:
 
 
 def test_every_code_has_a_case() -> None:
-    elsewhere = {"Unreadable", "NotYetSupported", "WindowsNeverOpen", "RampStretched"}
+    elsewhere = {"Unreadable", "WindowsNeverOpen", "RampStretched"}
     assert {code for code, *_ in TABLE} | elsewhere == set(CODES)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +14,19 @@ from typing import Any
 
 import pytest
 
-from tests.support.builders import World, a_ladder
+from tests.support.builders import World, a_ladder, a_rollout
 from veriramp_operator.api.reasons import NoDataReason
+from veriramp_operator.api.rollout import ComparisonGate, GateSpec, OnRegression
 from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.cli.main import main
 from veriramp_operator.engine import decide
-from veriramp_operator.evidence.types import Failure, Reading, Samples, Series
+from veriramp_operator.evidence.counts import Row, extend
+from veriramp_operator.evidence.types import Counts, Failure, Occupied, Reading, Samples, Series
 from veriramp_operator.resources.journal import JournalEntry, Scribe
+from veriramp_sdk.contract import Mode
 
 Edit = Callable[[dict[str, Any]], object]
+COMPARISON = ComparisonGate(events="errors_total", total="requests_total")
 
 
 def a_run(passes: int = 900) -> list[str]:
@@ -153,3 +159,51 @@ def test_nothing_to_replay_is_wrong_use(
         path.write_text(content)
     assert main(["replay", str(path)]) == 2
     assert "journal" in capsys.readouterr().err
+
+
+def a_scrape(at: float, chance: random.Random, bad: float) -> Row:
+    treated, control = chance.randint(100, 140), chance.randint(400, 560)
+    events = [
+        sum(chance.random() < share for _ in range(requests)) for share, requests in ((bad, treated), (0.01, control))
+    ]
+    return at, 15.0, float(events[0]), float(treated), float(events[1]), float(control)
+
+
+def a_compared_run(passes: int = 1300) -> list[str]:
+    """Two arms are compared scrape by scrape for long enough that old intervals are merged; in the end one is worse."""
+    gate = GateSpec(name="vs-control", comparison=COMPARISON, on_regression=OnRegression.SHADOW)
+    builder = a_rollout().with_stage("shadow", Mode.SHADOW, rate=0.1, bake=60.0)
+    spec = (
+        replace(builder.with_stage("canary", canary=20, weight=0.1, bake=86400.0), gates=(gate,))
+        .with_(allow_unguarded=True)
+        .build()
+    )
+    world, scribe, chance, lines = World(spec), Scribe(), random.Random(7), []
+    counts = Counts(world.now, world.now)
+    for number in range(passes):
+        world.now += 15.0
+        counts = extend(counts, [a_scrape(world.now, chance, 0.01 if number < passes - 40 else 0.2)], world.now, 15.0)
+        readings = (Reading(world.now, Series(()), newest=Series((world.now,))),)
+        seen = replace(
+            world.observe(),
+            samples={gate.name: Samples(readings, counts=counts, occupied=Occupied(world.now, 2000, 8000))},
+        )
+        decision = decide(world.spec, world.status, seen, world.now)
+        if number % 13 == 0 or decision.commands:
+            entry = JournalEntry(world.now, seen.namespace, seen.name, world.spec, world.status, seen, decision)
+            lines.append(scribe.line(entry))
+        world.apply(decision)
+    assert world.status.rollback is not None
+    assert len(counts.at) < passes
+    return lines
+
+
+def test_a_comparison_decided_scrape_by_scrape_is_decided_the_same_from_its_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the operator remembers of earlier scrapes must not matter: backwards, there is nothing to remember."""
+    lines = a_compared_run()
+    assert main(["replay", written(tmp_path, lines[::-1])]) == 0, capsys.readouterr().out
+    program = [sys.executable, "-m", "veriramp_operator.cli.main", "replay", str(tmp_path / "journal.jsonl")]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{len(lines)} decisions of 1 rollout: 0 differ\n")
