@@ -18,7 +18,6 @@ from tools.devcluster.cluster import DevCluster
 from tools.devcluster.errors import DevClusterError
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import RolloutSpec
-from veriramp_operator.api.support import not_yet_supported
 
 API: Final = "/apis/veriramp.dev/v1alpha1"
 CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/verificationrollouts.veriramp.dev"
@@ -131,11 +130,6 @@ def test_settings_keep_their_type(api: httpx.Client, search: str) -> None:
 def test_a_setting_is_one_short_value(api: httpx.Client, search: str, value: object) -> None:
     change = [{"op": "replace", "path": "/spec/workers/0/settings", "value": {"k": value}}]
     assert create(api, search, patched(complete(), change), dryRun="All").status_code in {400, 422}
-
-
-def test_a_stored_rollout_asks_for_nothing_that_comes_later(api: httpx.Client, search: str) -> None:
-    spec = RolloutSpec.model_validate(api.get(stored(api, search)).json()["spec"])
-    assert not_yet_supported(spec) == ()
 
 
 # Refused

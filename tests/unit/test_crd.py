@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
-from tests.support.rollouts import CRD, ROOT, complete
+from tests.support.rollouts import CRD, ROOT
 from tools import generate
 from tools.chart_schema import values_schema
 from veriramp_operator.api import rollout, status, vector
@@ -25,7 +25,6 @@ from veriramp_operator.api.gate_rules import BARE_SELECTOR
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.rules import PATTERN_RULES, RULES
 from veriramp_operator.api.status import RolloutStatus
-from veriramp_operator.api.support import not_yet_supported
 from veriramp_operator.evidence.promql import is_bare_selector
 
 Schema = dict[str, Any]
@@ -252,10 +251,6 @@ def test_matchers_with_any_text_make_a_bare_selector(name: str, matchers: list[s
 @pytest.mark.parametrize("text", ["0s", "90s", "15m", "1h30m", "1.5s", "2160h"])
 def test_durations_read_back(text: str) -> None:
     assert parse_duration(format_duration(parse_duration(text))) == parse_duration(text)
-
-
-def test_everything_that_the_crd_has_is_supported() -> None:
-    assert not_yet_supported(RolloutSpec.model_validate(complete()["spec"])) == ()
 
 
 # The chart's values

@@ -21,7 +21,6 @@ class Reason(StrEnum):
     # At rest (pass B)
     ROLLED_BACK = "RolledBack"
     INVALID_SPEC = "InvalidSpec"
-    NOT_YET_SUPPORTED = "NotYetSupported"
     UNKNOWN_ENDPOINT = "UnknownEndpoint"
     UNKNOWN_PROFILE = "UnknownProfile"
     ABOVE_CEILING = "AboveCeiling"

@@ -137,7 +137,6 @@ def _about(seconds: float) -> str:
 _TOLD_BY_MESSAGE = frozenset(
     {
         Reason.INVALID_SPEC,
-        Reason.NOT_YET_SUPPORTED,
         Reason.UNKNOWN_ENDPOINT,
         Reason.UNKNOWN_PROFILE,
         Reason.ABOVE_CEILING,

@@ -80,9 +80,6 @@ REMEDIES: Final[Mapping[Reason, Remedy]] = {
         "still happen.",
         (_EDIT,),
     ),
-    Reason.NOT_YET_SUPPORTED: Remedy(
-        "The spec uses a field that this release cannot do; the message says what to write until then.", (_EDIT,)
-    ),
     Reason.UNKNOWN_ENDPOINT: Remedy(
         "spec.prometheus names no endpoint of the operator's configuration. Correct the name, or add the endpoint to "
         "the chart's endpoints.",

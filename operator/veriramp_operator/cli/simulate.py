@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from veriramp_operator.api.base import format_instant
 from veriramp_operator.api.errors import ConfigurationError
-from veriramp_operator.api.support import not_yet_supported
 from veriramp_operator.cli.files import RolloutFile, add_file_argument, load_rollout
 from veriramp_operator.cli.plan import add_traffic_arguments, instant_argument, short
 from veriramp_operator.cli.simulation.injection import Injection
@@ -58,7 +57,6 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print; 0 whatever the rollout came to, because that is the answer and not a fault."""
     rollout = load_rollout(arguments.file)
-    _refuse_unsupported(rollout, arguments.file)
     noise = arguments.noise or (Noise.IID if arguments.runs > 1 else Noise.NONE)
     options = Options(
         injections=tuple(Injection.parse(text, rollout.spec) for text in arguments.inject),
@@ -110,12 +108,6 @@ def to_json(outcomes: Outcomes) -> dict[str, Any]:
             for moment in outcomes.first.timeline
         ],
     }
-
-
-def _refuse_unsupported(rollout: RolloutFile, path: str) -> None:
-    problems = not_yet_supported(rollout.spec)
-    if problems:
-        raise ConfigurationError(f"{path}: the operator would stall on this rollout: " + "; ".join(problems))
 
 
 def _scrape_interval(rollout: RolloutFile) -> float:

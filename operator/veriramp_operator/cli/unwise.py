@@ -10,7 +10,6 @@ from typing import Final
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
-from veriramp_operator.api.support import not_yet_supported
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.cli.sight import EVERYBODY
 from veriramp_operator.cli.timeline import A_MONDAY, StageOutlook
@@ -31,7 +30,6 @@ _PARAMETERS: Final = {
 
 def unwise(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
     """Of the whole plan, then stage by stage."""
-    yield from not_yet_supported(spec)
     if spec.windows and windows.next_opening(spec.windows, A_MONDAY) is None:
         yield "no window ever opens, so nothing ever rises; correct days, times or timezone"
     before = OFF

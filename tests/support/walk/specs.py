@@ -27,7 +27,6 @@ from veriramp_operator.api.rollout import (
     WindowSpec,
     WorkerSpec,
 )
-from veriramp_operator.api.support import not_yet_supported
 from veriramp_sdk.contract import Mode
 
 STAGE_NAMES: Final = ("a", "b", "c", "d")
@@ -91,7 +90,7 @@ def _spec(dna: bytes) -> RolloutSpec:
     replicas = draws.pick(_REPLICAS)
     action = draws.pick(("Hold", "PreviousStage", "Shadow"))
     unguarded = draws.one_in(4) or not any(gate.is_required for gate in gates)
-    spec = RolloutSpec(
+    return RolloutSpec(
         stages=stages,
         gates=gates,
         workers=() if replicas is None else (WorkerSpec(profile="orchestrator", replicas=replicas),),
@@ -100,19 +99,6 @@ def _spec(dna: bytes) -> RolloutSpec:
         windows=draws.pick(_WINDOWS),
         allow_unguarded=unguarded,
     )
-    return _without_what_is_not_yet_supported(spec) if not_yet_supported(spec) else spec
-
-
-def _without_what_is_not_yet_supported(spec: RolloutSpec) -> RolloutSpec:
-    linear = {"ramp": _LINEAR}
-    stages = [
-        stage.model_copy(update=linear) if stage.ramp and stage.ramp.shape is Shape.STEPS else stage
-        for stage in spec.stages
-    ]
-    gates = [gate.model_copy(update={"step_down": None}) for gate in spec.gates if gate.comparison is None]
-    unguarded = spec.allow_unguarded or not any(gate.is_required for gate in gates)
-    plain = {"windows": (), "on_inconclusive": OnInconclusive.HOLD, "allow_unguarded": unguarded}
-    return spec.model_copy(update={"stages": tuple(stages), "gates": tuple(gates), **plain})
 
 
 def _stages(dna: bytes, count: int) -> tuple[StageSpec, ...]:
