@@ -45,7 +45,7 @@ def sample_ratio(occupied: Occupied | None, percent: float) -> Verdict:
     if not 0 < owned < BUCKETS:
         message = f"{percent:g} % of the users are in the treatment, so there is no split to look at"
         return Verdict(VerdictKind.NOT_APPLICABLE, VerdictReason.NO_ARMS, message)
-    if occupied is None or occupied.treatment + occupied.control <= 0:
+    if occupied is None or min(occupied.treatment, occupied.control) < 0 or occupied.treatment + occupied.control == 0:
         message = "no process exports occupied buckets (veriramp_occupied_buckets) yet"
         return Verdict(VerdictKind.INCONCLUSIVE, VerdictReason.WARMING_UP, message)
     seen = occupied.treatment + occupied.control

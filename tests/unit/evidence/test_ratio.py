@@ -52,7 +52,7 @@ def test_the_sentence_names_both_shares() -> None:
     assert verdict.observed_at == 100.0
 
 
-@given(st.integers(0, BUCKETS), st.integers(0, BUCKETS), st.floats(0, 100))
+@given(st.integers(), st.integers(-2, 2 * BUCKETS), st.floats(0, 100))
 def test_any_numbers_make_a_verdict(treatment: int, control: int, percent: float) -> None:
     assert kind(treatment, control, percent) is not VerdictKind.NO_DATA
 
