@@ -184,6 +184,19 @@ def test_a_manual_stage_ends_when_a_person_says_so_and_not_before() -> None:
     assert world.status.stage.name == "phase-2"
 
 
+@pytest.mark.shows("S2-CAN-03")
+@pytest.mark.parametrize("gate", ["cost", "cache-hits", "errors-objective", "p95-objective", "coverage-objective"])
+def test_nobody_is_promoted_outside_the_objective(gate: str) -> None:
+    world = at("short-canary", "thirty-ranked")
+    run(world, HOUR)
+    world.says[gate] = leaning
+    assert run(world, 10 * DAY) == []
+    assert (world.vector().canary_percent, world.status.rollback) == (30, None)
+    world.says.clear()
+    run(world, HOUR)
+    assert world.vector().canary_percent == 100
+
+
 @pytest.mark.shows("S4-DEP-03")
 def test_everything_that_rises_does_so_in_the_window_and_a_fall_at_any_time() -> None:
     world = climbing("three-steps", MONDAY)

@@ -116,6 +116,25 @@ def test_a_pushed_alert_is_answered_when_the_safe_document_is_written(
     assert (status.rollback.gate, status.rollback.severity) == ("pager", Severity.SHADOW)
 
 
+@pytest.mark.shows("S1-CAN-02")
+def test_a_manual_stage_waits_for_a_promote_of_that_stage(
+    site: Site, operator: Operator, consumer: Flags, proxy: Proxy
+) -> None:
+    spec = ladder(site.namespace)
+    spec["stages"][1]["promotion"] = "Manual"
+    site.apply(spec)
+    site.until_reason(Reason.APPROVAL_REQUIRED)
+    site.annotate(request="promote:half@token-1")
+    site.until("the refusal", lambda status: status.last_handled_request is not None)
+    status = site.until_reason(Reason.APPROVAL_REQUIRED)
+    assert status.stage is not None
+    assert status.stage.name == "canary"
+    site.annotate(request="promote:canary@token-2")
+    status = site.until_guarding()
+    assert status.parameters is not None
+    assert status.parameters.canary_percent == 50
+
+
 @pytest.mark.shows("S1-RBK-07")
 def test_a_lowered_stage_is_followed_at_once(site: Site, operator: Operator, consumer: Flags) -> None:
     site.apply(canary(site.namespace))

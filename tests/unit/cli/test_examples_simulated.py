@@ -67,7 +67,7 @@ def test_when_all_is_well_it_comes_to_its_end(name: str) -> None:
     assert list(dict.fromkeys(risen)) == [stage.name for stage in example(name).stages]
 
 
-@pytest.mark.shows("S2-CAN-02", "S1-CAN-05", "S1-RBK-02")
+@pytest.mark.shows("S1-CAN-03", "S1-CAN-05", "S1-RBK-02", "S2-CAN-02")
 @pytest.mark.parametrize(("name", "gate"), ACTING)
 def test_each_gate_that_acts_leads_to_where_it_declares(name: str, gate: GateSpec) -> None:
     spec = example(name)
