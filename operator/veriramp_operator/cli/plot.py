@@ -264,9 +264,10 @@ def _range(estimates: Sequence[Estimate]) -> tuple[float, float]:
     """What has to be seen: zero, the tolerance, and nearly all of the estimates, without the wild first ones."""
     late = sorted(each.late for each in estimates if math.isfinite(each.late)) or [0.0]
     skipped = len(late) // 100
+    ends = sorted(each.late for each in estimates[-1:] if math.isfinite(each.late)) or [0.0]
     limits = [each.limit for each in estimates] or [0.0]
-    low = min(late[skipped], 2 * min(limits), -max(map(abs, limits)))
-    high = max(late[-1 - skipped], 2 * max(limits), *map(abs, limits), 1e-6)
+    low = min(late[skipped], ends[0], 2 * min(limits), -max(map(abs, limits)))
+    high = max(late[-1 - skipped], ends[-1], 2 * max(limits), *map(abs, limits), 1e-6)
     return low - 0.1 * (high - low), high + 0.1 * (high - low)
 
 

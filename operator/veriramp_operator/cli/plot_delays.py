@@ -79,19 +79,19 @@ def _delays(axes: Axes, outcomes: Outcomes) -> None:
     for number, (share, words) in enumerate(((0.5, "half within"), (0.9, "nine of ten within"))):
         value = quantile(seconds, share) or 0.0
         axes.axvline(value / unit, color=_RED, linestyle=("-", "--")[number], linewidth=1.6, zorder=3)
-        right = value > 0.6 * seconds[-1]
         axes.annotate(
             f"{words} {short(value)}",
             (value / unit, (1.19 - 0.09 * number) * high),
-            xytext=(-5 if right else 5, 0),
+            xytext=(5, 0),
             textcoords="offset points",
-            ha="right" if right else "left",
+            ha="left",
             va="center",
             fontsize=9,
             fontweight="bold",
             color=_RED,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         )
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.35 * seconds[-1] / unit)
     axes.set_xlabel(f"from the regression to the decision [{name}]", fontsize=9)
     axes.set_ylabel("runs", fontsize=9)
 

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final, NamedTuple
@@ -149,10 +150,14 @@ def _rest(spec: RolloutSpec, options: Options, runs: int, processes: int) -> Ite
         for number in numbers:
             yield _one(spec, options, number)
         return
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, _begin, (spec, options)) as pool:
+    # Spawned, because a fork copies whatever the threads of the parent hold.
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (spec, options))
+    try:
         chunk = max(1, runs // (processes * _CHUNKS_PER_PROCESS))
-        yield from pool.imap(_numbered, numbers, chunk)
+        yield from pool.map(_numbered, numbers, chunksize=chunk)
+    finally:
+        # After Ctrl-C only what has begun is finished.
+        pool.shutdown(cancel_futures=True)
 
 
 def _one(spec: RolloutSpec, options: Options, number: int) -> Outcome:
