@@ -18,8 +18,8 @@ from tests.support.prometheus import scraping
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
 from veriramp_operator.api.status import VerdictKind
-from veriramp_operator.evidence import judge
-from veriramp_operator.evidence.types import PushedAlert, Verdict
+from veriramp_operator.evidence import judge, questions
+from veriramp_operator.evidence.types import PushedAlert, Series, Verdict
 from veriramp_operator.sources.prometheus import PrometheusEndpoint
 from veriramp_operator.sources.samplers import Samplers
 
@@ -128,6 +128,19 @@ async def test_pulled_alerts(site: Site, names: list[str], kind: VerdictKind, sa
     verdict = await first(site, pull(*names))
     assert (verdict.kind, verdict.message[: len(says)]) == (kind, says)
     assert kind is not VerdictKind.NO_DATA or verdict.reason == NoDataReason.RULE_MISSING
+
+
+async def test_a_server_that_keeps_no_state_of_alerts_still_tells_which_fire(site: Site) -> None:
+    query = questions(pull("Fires"), *KEY).query or ""
+    source = PrometheusEndpoint(site.url)
+    known = await source.instant(query, time.time())
+    without = await source.instant(query.replace("ALERTS_FOR_STATE", "no_such_metric"), time.time())
+    await source.aclose()
+    assert isinstance(known, Series)
+    assert isinstance(without, Series)
+    assert 1 < known.values[0] <= time.time()
+    assert without.values == (1.0,)
+    assert {labels["alertname"] for labels in (*known.labels, *without.labels)} == {"Fires"}
 
 
 async def test_a_pulled_alert_comes_and_goes_and_is_the_one_that_was_pushed(site: Site) -> None:

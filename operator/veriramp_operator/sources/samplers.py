@@ -38,7 +38,7 @@ WAKE_ALERT: Final = "push"
 _SHARED_WITHIN: Final = 0.9
 _SAME_TICK: Final = 0.1
 _YOUNG_PART: Final = 2
-_QUERIES_PER_POLL: Final = 3
+_QUERIES_PER_POLL: Final = 5
 _SPARE_QUERIES: Final = 64
 _DEFAULT_SCRAPE_INTERVAL: Final = 15.0
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from tests.support.evidence import alert_gate, firing_gate, numbers, reading, threshold_gate
+from tests.support.evidence import alert_gate, baseline_gate, firing_gate, numbers, reading, threshold_gate
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
 from veriramp_operator.evidence.types import Answer, Matrix, PushedAlert, RuleSeen, Series
 from veriramp_operator.sources.cache import MOST_PUSHES, MOST_READINGS, Watch
@@ -21,15 +21,17 @@ class Counting:
     """Answers at once (or never) and counts."""
 
     scrape_interval = 15.0
-    external_labels: tuple[str, ...] = ()
+    external_labels: tuple[str, ...] = ("cluster",)
 
     def __init__(self, *, hangs: bool = False) -> None:
         self.asked: Counter[str] = Counter()
+        self.moments: dict[str, float] = {}
         self.value = 1.0
         self._hangs = hangs
 
     async def instant(self, query: str, at: float) -> Answer:
         self.asked[query] += 1
+        self.moments[query] = at
         if self._hangs:
             await asyncio.Event().wait()
         return Series((at,)) if query.startswith("max(timestamp") else numbers(self.value)
@@ -82,6 +84,35 @@ async def test_a_question_is_asked_once_for_all_rollouts_and_gates() -> None:
         await until(lambda: len(woken) == 100)
     assert endpoint.asked == {"sum(latency)": 1, "max(timestamp(requests_total))": 1}
     assert {reason for _, reason in woken} == {WAKE_READING}
+
+
+async def test_what_is_held_against_each_other_is_asked_about_one_moment() -> None:
+    endpoint = Counting()
+    samplers, woken = bench(default=endpoint)
+    gate = baseline_gate(query="value", lowerQuery="low", upperQuery="high", every="60s")
+    samplers.watch(("ns", "a"), spec(gate, baseline_gate(name="other", query="value", baselineQuery="b", every="60s")))
+    async with running(samplers):
+        await until(lambda: len(woken) == 2)
+    assert endpoint.asked.total() == len(endpoint.asked)
+    assert len({endpoint.moments[query] for query in ("value", "baseline", "low", "high")}) == 1
+    (known,) = samplers.samples(("ns", "a"))["gate"].readings
+    assert known.baseline == known.lower == known.upper == numbers(1.0)
+
+
+async def test_rules_are_asked_once_for_all_who_name_the_same_alerts() -> None:
+    endpoint = Counting()
+    samplers, woken = bench(default=endpoint)
+    for name in ("a", "b"):
+        samplers.watch(("ns", name), spec(firing_gate("Broken", source="Both", every="60s")))
+    samplers.watch(("ns", "c"), spec(firing_gate("Broken", source="Push", every="60s")))
+    async with running(samplers):
+        await until(lambda: len(woken) == 2)
+    assert endpoint.asked["rules Broken"] == 1
+    known = samplers.samples(("ns", "a"))["gate"]
+    assert known.external_labels == ("cluster",)
+    assert isinstance(known.readings[0].rules, tuple)
+    assert [rule.alertname for rule in known.readings[0].rules] == ["Broken"]
+    assert samplers.samples(("ns", "c"))["gate"].readings == ()
 
 
 async def test_one_endpoint_that_hangs_delays_nobody_else() -> None:
