@@ -98,8 +98,8 @@ class Samplers:
     """Keeps the evidence of all watched rollouts fresh.
 
     ``endpoints``: by the name that rollouts use. ``wake(key, reason)`` is called when a rollout's verdicts can have
-    changed: on a bad sample, on a change between good, bad and unknown, on a pushed alert. ``clock``: seconds since
-    the epoch.
+    changed: on a bad sample, on a change between good, bad and unknown, on a pushed alert, on a further interval of
+    compared counters. ``clock``: seconds since the epoch.
     """
 
     def __init__(
