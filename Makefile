@@ -97,6 +97,10 @@ bench: tools ## Figures for docs/benchmarks.md (one of them: make bench ARGS=tim
 soak: install ## The property tests with very many examples
 	@HYPOTHESIS_PROFILE=soak $(PYTEST) tests/unit --timeout=7200 $(ARGS)
 
+.PHONY: planted
+planted: install ## Plant faults in the engine and count the walks until an invariant notices
+	@$(PY) -m tests.support.walk.strength $(ARGS)
+
 .PHONY: mutation
 mutation: install ## Which small faults in engine and evidence would no test notice? (ARGS="engine/ramp --minutes 10")
 	@$(PY) -m tools.mutate $(ARGS)

@@ -62,7 +62,9 @@ def _gate_says(going: Walk) -> None:
     draws = going.draws
     length = draws.pick((1, 1, 2, 4, 9))
     names = [gate.name for gate in going.world.spec.gates] or GATE_NAMES
-    going.world.begin_burst(draws.pick(names), draws.pick(SAYINGS), length)
+    saying = draws.pick(SAYINGS)
+    for name in names if draws.one_in(4) else (draws.pick(names),):
+        going.world.begin_burst(name, saying, length)
     for _ in range(min(length, 3)):
         going.tick(draws.pick((5.0, 10.0, None, 30.0)))
 

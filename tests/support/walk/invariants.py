@@ -26,7 +26,7 @@ from veriramp_operator.api.rollout import (
     RampSpec,
     WindowSpec,
 )
-from veriramp_operator.api.status import Severity, StageStatus
+from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Direction, PublishFlags, ScaleWorkers
 from veriramp_sdk.contract import Mode
@@ -105,7 +105,7 @@ def _falls_reach_their_target(walk: Walk, tick: Tick) -> None:
     out = tick.out
     assert out.is_at_most(tick.decision.vector)
     assert out.is_at_most(tick.after.parameters or OFF)
-    if tick.spec.kill_switch or tick.seen.deleting:
+    if tick.spec.kill_switch or tick.seen.deleting or tick.seen.published is None:
         assert out.mode is Mode.OFF
     handled = tick.before.last_handled_request
     if tick.seen.requests.abort and (handled is None or handled.abort != tick.seen.requests.abort):
@@ -305,6 +305,9 @@ def _history_is_appended(_walk: Walk, tick: Tick) -> None:
     assert all(earlier <= later for earlier, later in pairwise(revisions))
     if tick.decision.direction is Direction.FALL:
         assert new[-1].direction == Direction.FALL, "a fall without its line"
+    was, out = tick.seen.published, tick.published
+    if was is not None and out is not None and out is not was and tick.whole:
+        assert out.revision > was.revision, "a revision is used twice"
 
 
 def _same_inputs_same_bytes(walk: Walk, tick: Tick) -> None:
@@ -334,12 +337,18 @@ def _clocks_count_healthy_time(_walk: Walk, tick: Tick) -> None:
             due = field == "ramp_seconds" and tick.reason is Reason.WINDOW_CLOSED  # the step became due in this pass
             assert due or tick.reason in rows, f"{field} runs in {tick.reason}"
             assert tick.before.reason in rows, f"{field} counts time that began in {tick.before.reason}"
+    rung = tick.plan.at(new)
     if new.bake_seconds > old.bake_seconds:
-        _only_at_the_full_vector(tick, new)
+        assert tick.decision.status.parameters == rung.vector, "the bake ran on the ramp"
+    if rung.spec.ramp is not None and new.ramp_seconds > old.ramp_seconds and not new.reentry:
+        _one_step_at_a_time(rung.spec.ramp, old.ramp_seconds, new.ramp_seconds)
 
 
-def _only_at_the_full_vector(tick: Tick, stage: StageStatus) -> None:
-    assert tick.decision.status.parameters == tick.plan.at(stage).vector, "the bake ran on the ramp"
+def _one_step_at_a_time(ramp: RampSpec, before: float, after: float) -> None:
+    steps = len(ramp.steps) + (ramp.steps[-1] < 1) if ramp.steps else 0
+    interval = ramp.duration / steps if steps else ramp.interval or 0.0
+    if interval >= 1:
+        assert int((after + _ABOUT) / interval) <= int((before + _ABOUT) / interval) + 1, "several steps at once"
 
 
 INVARIANTS: Final[Mapping[str, Judge]] = {
