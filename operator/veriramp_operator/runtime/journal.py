@@ -180,5 +180,5 @@ def _shape(entry: JournalEntry) -> object:
         len(decision.problems),
         status.phase,
         status.stage.name if status.stage else None,
-        tuple((gate.verdict, gate.reason) for gate in status.gates),
+        tuple(gate.verdict for gate in status.gates),
     )
