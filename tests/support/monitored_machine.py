@@ -57,6 +57,7 @@ class MonitoredWorld(World):
     """A world in which ``says`` moves what monitoring answers, and verdicts come from the real judge."""
 
     polls: dict[str, list[Poll]] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)
 
     def decide_from(self, seen: Observation, now: float) -> Decision:
         """Decide as the operator does."""
@@ -90,8 +91,10 @@ class MonitoredWorld(World):
         if gate.firing is None:
             return Samples(tuple(poll.reading for poll in self.polls[gate.name]))
         if not self._firing(gate):
+            self.began.pop(gate.name, None)
             return Samples()
-        return Samples(pushes=(PushedAlert("Quality", True, self.now, self.now, math.inf),))
+        began = self.began.setdefault(gate.name, self.now)
+        return Samples(pushes=(PushedAlert("Quality", True, self.now, began, math.inf),))
 
 
 def _poll_of(gate: GateSpec, saying: Saying, at: float) -> Poll:
