@@ -9,16 +9,18 @@ from tests.support.builders import (
     RolloutBuilder,
     World,
     a_ladder,
+    a_rollout,
     a_running,
     inconclusive,
     regresses,
 )
-from veriramp_operator.api.rollout import OnRegression
+from veriramp_operator.api.rollout import OnRegression, Promotion
 from veriramp_operator.engine.types import (
     Decision,
     WorkerSeen,
 )
 from veriramp_operator.evidence.types import Verdict
+from veriramp_sdk.contract import Mode
 
 Change = Callable[[World], None]
 
@@ -83,3 +85,15 @@ def break_worker(world: World) -> None:
 
 def leaning(at: float) -> Verdict:
     return inconclusive(at, leans_bad=True)
+
+
+def four_stages(promotion: Promotion = Promotion.AUTO, action: OnRegression = OnRegression.SHADOW) -> RolloutBuilder:
+    """Shadow, 5 %, 10 % (bake 10 min, maxBake 20 min), everybody; watched by one gate."""
+    return (
+        a_rollout()
+        .with_stage("shadow", Mode.SHADOW, rate=0.05, bake=60.0)
+        .with_stage("five", canary=5, weight=0.1, bake=60.0)
+        .with_stage("ten", canary=10, bake=600.0, max_bake=1200.0, promotion=promotion)
+        .with_stage("all", canary=100)
+        .with_gate("errors", action)
+    )
