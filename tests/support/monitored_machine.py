@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from tests.support.builders import World, inconclusive, no_data, passes, regresses
-from tests.support.engine_machine import RolloutMachine, Tick, leans_bad
+from tests.support.walk.world import leans_bad
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import AlertGate, FiringGate, GateSpec, PresenceSpec, RolloutSpec, ThresholdGate
-from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.engine import decide
 from veriramp_operator.engine.types import Decision, Observation
 from veriramp_operator.evidence import Mark
@@ -108,24 +107,3 @@ def _poll_of(gate: GateSpec, saying: Saying, at: float) -> Poll:
     }
     answer, newest, mark = answers[saying]
     return Poll(Reading(at, answer, _PRESENT, Series((newest,))), mark)
-
-
-class MonitoredMachine(RolloutMachine):
-    """Everything that happens to a rollout, told by real evidence."""
-
-    world: MonitoredWorld
-
-    def world_of(self, spec: RolloutSpec) -> World:
-        return MonitoredWorld(real(spec))
-
-    def _edit(self, spec: RolloutSpec) -> None:
-        super()._edit(real(spec))
-
-    def asked(self, tick: Tick) -> list[tuple[GateSpec, Mark, VerdictKind]]:
-        """The gates that applied in a pass: what their newest poll said, and the verdict."""
-        verdicts = {gate.name: gate.verdict for gate in tick.decision.status.gates}
-        return [
-            (gate, self.world.mark(gate), verdicts[gate.name])
-            for gate in tick.spec.gates
-            if verdicts[gate.name] is not VerdictKind.NOT_APPLICABLE
-        ]

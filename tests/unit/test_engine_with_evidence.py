@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
-from hypothesis.stateful import run_state_machine_as_test
 
 from tests.support.builders import a_ladder, inconclusive, no_data, passes, regresses
-from tests.support.engine_machine import PROFILE, SOAK, Tick
-from tests.support.monitored_machine import MonitoredMachine, MonitoredWorld, real
+from tests.support.monitored_machine import MonitoredWorld, real
+from tests.support.walk.campaign import CASES, SOAK, Found, campaign
+from tests.support.walk.invariants import INVARIANTS
+from tests.support.walk.monitored import MonitoredWalk, asked
+from tests.support.walk.walk import Judge, Tick, Walk
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnRegression
 from veriramp_operator.api.status import VerdictKind
@@ -20,50 +22,53 @@ from veriramp_operator.evidence import Mark
 from veriramp_sdk.contract import Mode
 
 
-class Rises(MonitoredMachine):
-    def judge_tick(self, tick: Tick) -> None:
-        if not tick.raised or tick.published_before is None:
-            return
-        for gate, mark, verdict in self.asked(tick):
-            if gate.is_required:
-                assert mark is Mark.GOOD, f"rose although {gate.name} says {mark}"
-                assert verdict in {VerdictKind.PASS, VerdictKind.INCONCLUSIVE}
+def rises(walk: Walk, tick: Tick) -> None:
+    if not tick.raised or tick.published_before is None or not tick.whole:
+        return
+    for gate, mark, verdict in asked(walk, tick):
+        if gate.is_required:
+            assert mark is Mark.GOOD, f"rose although {gate.name} says {mark}"
+            assert verdict in {VerdictKind.PASS, VerdictKind.INCONCLUSIVE}
 
 
-class Falls(MonitoredMachine):
-    def judge_tick(self, tick: Tick) -> None:
-        vector = OFF if tick.published is None else tick.published.vector
-        status = tick.decision.status
-        latched = tick.before.rollback or (tick.published_before and tick.published_before.latch)
-        memory = latched or tick.before.anchor or status.anchor
-        for gate, mark, verdict in self.asked(tick) if tick.whole else []:
-            bad = verdict is VerdictKind.REGRESSION
-            if gate.name == "errors" and mark is Mark.BAD and memory is None:
-                assert bad, "a bad poll of a gate without `for` trips at once"
-            if bad and gate.on_regression is OnRegression.KILL_SWITCH:
-                assert vector.mode is Mode.OFF
-            if bad and gate.on_regression is OnRegression.SHADOW:
-                assert vector.mode is not Mode.LIVE
+def falls(walk: Walk, tick: Tick) -> None:
+    status = tick.decision.status
+    memory = tick.before.rollback or tick.before.anchor or status.anchor
+    for gate, mark, verdict in asked(walk, tick) if tick.whole else []:
+        bad = verdict is VerdictKind.REGRESSION
+        if gate.name == "errors" and mark is Mark.BAD and memory is None:
+            assert bad, "a bad poll of a gate without `for` trips at once"
+        if bad and gate.on_regression is OnRegression.KILL_SWITCH:
+            assert tick.out.mode is Mode.OFF
+        if bad and gate.on_regression is OnRegression.SHADOW:
+            assert tick.out.mode is not Mode.LIVE
 
 
-class Blind(MonitoredMachine):
-    def judge_tick(self, tick: Tick) -> None:
-        if any(gate.is_required and mark is Mark.UNKNOWN for gate, mark, _ in self.asked(tick)):
-            assert tick.decision.direction is not Direction.RISE
-            assert not tick.raised or tick.published_before is None
+def blind(walk: Walk, tick: Tick) -> None:
+    if tick.whole and any(gate.is_required and mark is Mark.UNKNOWN for gate, mark, _ in asked(walk, tick)):
+        assert tick.decision.direction is not Direction.RISE
+        assert not tick.raised or tick.published_before is None
 
 
-INVARIANTS: Final[dict[str, type[MonitoredMachine]]] = {
-    "I1_nothing_rises_without_good_evidence": Rises,
-    "I2_after_a_fall_finding_the_published_vector_is_at_or_below_its_target": Falls,
-    "I5_no_data_never_up": Blind,
+TOLD_BY_EVIDENCE: Final[dict[str, Judge]] = {
+    "I1_nothing_rises_without_good_evidence": rises,
+    "I2_after_a_fall_finding_the_published_vector_is_at_or_below_its_target": falls,
+    "I5_no_data_never_up": blind,
 }
+THE_SAME: Final = ("I4_", "I7_", "I8_", "I9_", "clocks_")
+JUDGES: Final = TOLD_BY_EVIDENCE | {name: judge for name, judge in INVARIANTS.items() if name.startswith(THE_SAME)}
 
 
-@pytest.mark.timeout(36000 if SOAK else 120)
-@pytest.mark.parametrize("name", INVARIANTS)
-def test_invariant(name: str) -> None:
-    run_state_machine_as_test(INVARIANTS[name], settings=PROFILE)
+@pytest.fixture(scope="module")
+def found() -> Found:
+    """What the walks with real evidence have found."""
+    return campaign(JUDGES, CASES // 10, MonitoredWalk)
+
+
+@pytest.mark.timeout(36000 if SOAK else 300)
+@pytest.mark.parametrize("name", JUDGES)
+def test_invariant(found: Found, name: str) -> None:
+    found.shows(name)
 
 
 def ladder(gate: str, action: OnRegression = OnRegression.KILL_SWITCH) -> MonitoredWorld:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from tests.support.builders import START
-from tests.support.walk.specs import GATE_NAMES, spec_of
+from tests.support.walk.specs import GATE_NAMES
 from tests.support.walk.starts import restarted
 from tests.support.walk.walk import CASE_SIZE, MOST_PASSES, Judge, Walk, told
 from tests.support.walk.world import SAYINGS
@@ -25,9 +25,9 @@ _WHILE_LATCHED: Final = ("retry", "retry", "restart", "retry", "promote", "skip-
 _HIGH: Final = Vector(mode=Mode.LIVE, sampling_rate=1.0, canary_percent=100, ranking_weight=1.0, top_k=200)
 
 
-def walk(data: bytes, judges: Sequence[Judge]) -> Walk:
+def walk(data: bytes, judges: Sequence[Judge], kind: type[Walk] = Walk) -> Walk:
     """Walk one case to its end. Raises AssertionError of the judge that finds something, with the story as a note."""
-    going = Walk(data, judges)
+    going = kind(data, judges)
     try:
         for _ in range(4 * MOST_PASSES):
             if going.passes >= MOST_PASSES:
@@ -97,7 +97,7 @@ def _edit(going: Walk) -> None:
         going.dna[place] = going.draws.byte()
     spec = going.world.spec
     kept = {"paused": spec.paused, "kill_switch": spec.kill_switch}
-    going.edit(spec_of(bytes(going.dna)).model_copy(update=kept))
+    going.edit(going.spec_of(bytes(going.dna)).model_copy(update=kept))
 
 
 def _toggle(going: Walk) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -42,7 +42,7 @@ class Found:
             raise AssertionError(f"not shown: the campaign ended after {self.cases} cases with a breach of {others}")
 
 
-def campaign(invariants: Mapping[str, Judge], cases: int, way: Callable[..., Walk] = walk) -> Found:
+def campaign(invariants: Mapping[str, Judge], cases: int, kind: type[Walk] = Walk) -> Found:
     """Walk so many cases. An error that no judge raised is a breach of every invariant and is raised as it is."""
     found = Found()
     judges = tuple(_named(name, judge) for name, judge in invariants.items())
@@ -55,7 +55,7 @@ def campaign(invariants: Mapping[str, Judge], cases: int, way: Callable[..., Wal
     )
     @given(st.binary(min_size=CASE_SIZE, max_size=CASE_SIZE))
     def cases_of(data: bytes) -> None:
-        walked = way(data, judges)
+        walked = walk(data, judges, kind)
         found.cases += 1
         found.passes += walked.passes
         found.decisions.update(walked.tally)

@@ -37,10 +37,10 @@ _GENERATION: Final = 3
 _FULL: Final = 1.0
 
 
-def begin(spec: RolloutSpec, draws: Draws) -> WalkWorld:
+def begin(spec: RolloutSpec, draws: Draws, made_of: type[WalkWorld]) -> WalkWorld:
     """A world to walk on from; a new object where the first byte is small."""
     kind = draws.byte()
-    world = WalkWorld(spec)
+    world = made_of(spec)
     if kind < 24:
         return world
     plan = plan_of(spec)

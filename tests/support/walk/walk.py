@@ -124,11 +124,14 @@ class Memory:
 class Walk:
     """One case under way."""
 
+    made_of: type[WalkWorld] = WalkWorld
+
     def __init__(self, data: bytes, judges: Sequence[Judge]) -> None:
         self.dna = bytearray(data[:DNA_SIZE])
         self.draws = Draws(data[DNA_SIZE + START_SIZE :])
         self.judges = judges
-        self.world: WalkWorld = begin(spec_of(bytes(self.dna)), Draws(data[DNA_SIZE : DNA_SIZE + START_SIZE]))
+        start = Draws(data[DNA_SIZE : DNA_SIZE + START_SIZE])
+        self.world: WalkWorld = begin(self.spec_of(bytes(self.dna)), start, self.made_of)
         self.edited = False
         self.tokens = 0
         self.rewound = False
@@ -148,6 +151,10 @@ class Walk:
             self.memory.fell_at = published.published_at
         self.tally: Counter[str] = Counter()
         self.story: list[object] = [self.world.spec, (self.world.status, self.world.published)]
+
+    def spec_of(self, dna: bytes) -> RolloutSpec:
+        """The spec that these bytes stand for in this kind of walk."""
+        return spec_of(dna)
 
     def tick(self, seconds: float | None = None, cut: int | None = None, seen: Observation | None = None) -> None:
         """One pass, judged; ``seconds`` None = as long as the last decision wished."""
