@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from tests.component.operator.conftest import Replica
 from tests.support.replica import Operator
 from tests.support.site import NAME, Object, Site, a_stage, canary
 from veriramp_operator.api.reasons import Reason
@@ -61,7 +62,9 @@ def gate(status: RolloutStatus) -> GateStatus | None:
 
 
 @pytest.mark.shows("S1-AB-02")
-def test_up_on_proof_and_down_on_a_regression(site: Site, arms: Arms, operator: Operator, consumer: Flags) -> None:
+def test_up_on_proof_and_down_on_a_regression_also_after_a_crash(
+    site: Site, arms: Arms, operator: Operator, replica: Replica, consumer: Flags
+) -> None:
     site.apply(rollout(site))
     site.until_stage("canary")
     waiting = site.until_reason(Reason.INCONCLUSIVE)
@@ -69,6 +72,9 @@ def test_up_on_proof_and_down_on_a_regression(site: Site, arms: Arms, operator: 
     assert told is not None
     assert told.verdict is VerdictKind.INCONCLUSIVE
     site.until_stage("weight")
+    site.until("the trial of that stage", lambda status: bool(status.stage and status.stage.began_at))
+    operator.kill()
+    replica("next").start()
     arms.fail(treatment=0.25)
     fallen = site.until_reason(Reason.ROLLED_BACK)
     assert fallen.rollback is not None
