@@ -118,7 +118,9 @@ def test_a_zone_that_nobody_knows_never_opens_and_is_named(zone: str) -> None:
     )
 
 
-@pytest.mark.parametrize("moment", [math.nan, math.inf, -math.inf, 1e18, -1e18, 253402300799.0])
+@pytest.mark.parametrize(
+    "moment", [math.nan, math.inf, -math.inf, 1e18, -1e18, 253402300799.0, 253402200000.0, -62135500000.0]
+)
 def test_no_moment_at_all_is_closed(moment: float) -> None:
     assert not is_open((OFFICE,), moment)
     assert next_opening((OFFICE,), moment) is None

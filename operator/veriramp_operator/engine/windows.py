@@ -8,7 +8,7 @@ put forward, a time that is not there means as much later. A zone that nobody kn
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from typing import Final
 
 from veriramp_operator.api.rollout import WindowSpec
@@ -48,6 +48,8 @@ def _spans(window: WindowSpec, now: float, days: Iterable[int]) -> Iterator[tupl
     try:
         today = datetime.fromtimestamp(now, zone).date()
     except (ValueError, OverflowError, OSError):  # not a moment of any calendar: closed
+        return
+    if not MINYEAR < today.year < MAXYEAR:
         return
     from_, to = time.fromisoformat(window.from_), time.fromisoformat(window.to)
     for offset in days:
