@@ -224,8 +224,8 @@ def _warming_up(grade: Grade, newest: Reading, rest: float) -> Verdict:
     return Verdict(
         VerdictKind.INCONCLUSIVE,
         VerdictReason.WARMING_UP,
-        f"{grade.message}; counts in {format_duration(max(rest, 0.0))}, when it speaks only about the time after the "
-        "last fall or retry",
+        f"{grade.message}; counts in {format_duration(max(math.ceil(rest), 0))}, when it speaks only about the time "
+        "after the last fall or retry",
         grade.value,
         observed_at=newest.at,
         leans_bad=grade.mark is Mark.BAD or grade.leans_bad,

@@ -166,6 +166,12 @@ def test_evidence_that_speaks_of_the_time_before_an_anchor_neither_passes_nor_tr
     assert judge(gate, polls(BAD), NOW, since=NOW - 60).kind is VerdictKind.REGRESSION
 
 
+def test_the_time_until_evidence_counts_is_told_in_whole_seconds() -> None:
+    verdict = judge(alert_gate(), polls(GOOD), NOW, since=NOW - 12.345)  # window 60 s
+
+    assert "counts in 48s" in verdict.message
+
+
 def test_for_is_counted_anew_after_an_anchor() -> None:
     gate = alert_gate(**{"for": "30s"})
     young = judge(gate, polls(*[BAD] * 20), NOW, since=NOW - 60 - 25)
