@@ -122,14 +122,18 @@ def test_a_healthy_ramp_waits_while_monitoring_fails_and_goes_on_after(
     assert site.status().rollback is None
 
 
-@pytest.mark.shows("S1-ROLL-07")
-def test_what_is_not_a_number_neither_passes_nor_breaks_a_gate(site: Site, operator: Operator, consumer: Flags) -> None:
+@pytest.mark.shows("S0-03", "S1-ROLL-07")
+def test_no_stage_begins_on_an_answer_that_is_no_number_or_empty(
+    site: Site, operator: Operator, consumer: Flags, proxy: Proxy, monitoring: Proxy
+) -> None:
     site.around.says(site.namespace, errors=math.nan)
     site.apply(climbing(site.namespace, seconds=2, step=1))
-    status = site.until("no number", lambda status: "share-of-errors" in reasons(status))
-    assert reasons(status)["share-of-errors"] == NoDataReason.NOT_A_NUMBER
-    assert (seen := site.published()) is None or seen.vector.mode is Mode.OFF
+    site.until("no number", lambda status: reasons(status).get("share-of-errors") == NoDataReason.NOT_A_NUMBER)
+    monitoring.fail(every, rewritten(empty))
     site.around.says(site.namespace)
+    site.until("nothing", lambda status: reasons(status).get("share-of-errors") == NoDataReason.EMPTY)
+    assert {document.vector.mode for document in proxy.documents()} <= {Mode.OFF}
+    monitoring.heal()
     site.until_guarding()
 
 

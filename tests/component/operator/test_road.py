@@ -135,6 +135,27 @@ def test_a_manual_stage_waits_for_a_promote_of_that_stage(
     assert status.parameters.canary_percent == 50
 
 
+@pytest.mark.shows("S1-RBK-02")
+def test_a_regression_walks_the_ladder_down_stage_by_stage(
+    site: Site, operator: Operator, consumer: Flags, proxy: Proxy
+) -> None:
+    spec = ladder(site.namespace)
+    spec["gates"][0] |= {"onRegression": "PreviousStage", "stepDown": "2s"}
+    site.apply(spec)
+    site.until_guarding()
+    before = len(proxy.documents())
+    site.around.says(site.namespace, errors=1.0)
+    site.until("the first stage down", lambda status: status.rollback is not None)
+    site.around.says(site.namespace)
+    off_at(consumer)
+    path = vectors(proxy.documents()[before:])
+    assert [vector.mode for vector in path] == [Mode.LIVE, Mode.SHADOW, Mode.OFF]
+    assert (path[0].canary_percent, path[1].sampling_rate) == (5, 0.5)
+    status = site.until_reason(Reason.ROLLED_BACK)
+    assert status.rollback is not None
+    assert status.rollback.severity is Severity.PREVIOUS_STAGE
+
+
 @pytest.mark.shows("S1-RBK-07")
 def test_a_lowered_stage_is_followed_at_once(site: Site, operator: Operator, consumer: Flags) -> None:
     site.apply(canary(site.namespace))
