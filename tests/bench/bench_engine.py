@@ -1,22 +1,15 @@
-"""How long one decision takes, evidence and judge included, and how long a simulated rollout.
+"""How long one decision takes, evidence and judge included.
 
-The decision: a rollout with 20 alert gates in the middle of a ramp, CPU time of each pass. The simulation: 14 days of a
-rollout with six stages and three gates as ``veriramp simulate`` with ``--noise iid`` runs it, in a process of its own.
+A rollout with 20 alert gates in the middle of a ramp, CPU time of each pass.
 """
 
 from __future__ import annotations
 
 import gc
-import json
-import subprocess
-import sys
 import time
-from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 from tests.bench import report
-from tests.bench.report import Figure, say
 from tests.support.builders import World, a_rollout
 from veriramp_operator.api.rollout import RampSpec, RolloutSpec
 from veriramp_operator.api.status import RolloutStatus
@@ -29,7 +22,6 @@ GATES: Final = 20
 READINGS: Final = 40
 PASSES: Final = 5000
 EVERY: Final = 15.0
-SIMULATED: Final = Path(__file__).with_name("fourteen_days.yaml")
 
 
 def a_spec() -> RolloutSpec:
@@ -93,25 +85,9 @@ def main() -> None:
     figures = [
         report.stated("decide() with 20 gates, p50", report.percentile(took, 0.5), "us"),
         report.at_most("decide() with 20 gates, p99", report.percentile(took, 0.99), "us", 200),
-        *simulation(),
     ]
-    settings = {"decisions": PASSES, "readings kept per gate": READINGS + 1, "simulated rollout": SIMULATED.name}
+    settings = {"decisions": PASSES, "readings kept per gate": READINGS + 1}
     report.write("engine", figures, settings)
-
-
-def simulation() -> list[Figure]:
-    """Wall time of one simulated rollout without trouble, the start of Python included."""
-    say(f"simulating {SIMULATED.name}")
-    command = (sys.executable, "-m", "veriramp_operator.cli.main", "simulate", str(SIMULATED), "-o", "json")
-    began = time.monotonic()
-    done = subprocess.run((*command, "--seed", "1", "--noise", "iid"), check=True, capture_output=True, text=True)
-    took = time.monotonic() - began
-    content = json.loads(done.stdout)
-    if content["completedShare"] != 1.0:
-        raise RuntimeError(f"the simulated rollout did not come to its end: {content['ending']}")
-    first, last = (datetime.fromisoformat(content["timeline"][index]["at"]) for index in (0, -1))
-    days = (last - first).total_seconds() / 86400
-    return [report.at_most(f"simulate {days:.1f} days of a rollout with 6 stages", took, "s", 20)]
 
 
 if __name__ == "__main__":

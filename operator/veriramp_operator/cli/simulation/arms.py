@@ -15,7 +15,7 @@ from typing import Final
 from veriramp_operator.api.rollout import ComparisonGate, Direction, GateSpec
 from veriramp_operator.cli.simulation.runs import Estimate
 from veriramp_operator.cli.simulation.signals import EDGE, Signal
-from veriramp_operator.cli.simulation.traffic import BURST_SHAPE, DEFAULT_BASE_RATE, Noise, Traffic, poisson
+from veriramp_operator.cli.simulation.traffic import DEFAULT_BASE_RATE, Bursts, Noise, Traffic, poisson
 from veriramp_operator.evidence import judge
 from veriramp_operator.evidence.comparison import DEFAULT_TRIAL_SECONDS
 from veriramp_operator.evidence.counts import Row, extend, trial_start
@@ -40,6 +40,7 @@ class ArmsSignal(Signal):
         default = DEFAULT_BASE_RATE if self._less_is_better else DEFAULT_GOOD_RATE
         self._rate = default if traffic.base_rate is None else traffic.base_rate
         self._chance = traffic.stream(gate.name, "arms")
+        self._bursts = Bursts(self._chance), Bursts(self._chance)
         self._trial = NO_TRIAL
         self._tick = -math.inf
         self._counts: Counts | None = None
@@ -138,12 +139,13 @@ class ArmsSignal(Signal):
         effect = 1 + (self.factor - 1) * self.share_in_effect(begin, end)
         healthy = self._rate * self.traffic.level(end)
         worse = healthy * effect if self._less_is_better else healthy / effect
-        treated, controlled = self._arm(requests * share, worse), self._arm(requests * (1 - share), healthy)
+        treated = self._arm(requests * share, worse, self._bursts[0])
+        controlled = self._arm(requests * (1 - share), healthy, self._bursts[1])
         return (end, seconds, *treated, *controlled)
 
-    def _arm(self, requests: float, rate: float) -> tuple[float, float]:
+    def _arm(self, requests: float, rate: float, bursts: Bursts) -> tuple[float, float]:
         if self.traffic.noise is Noise.BURSTY:
-            rate *= self._chance.gammavariate(BURST_SHAPE, 1 / BURST_SHAPE)
+            rate *= bursts.next()
         rate = min(1.0, rate)
         events = poisson(self._chance, requests * rate)
         return float(events), float(events + poisson(self._chance, requests * (1 - rate)))

@@ -39,8 +39,9 @@ class NumberSignal(PolledSignal):
             self._baseline(gate.baseline)
         elif gate.alert is not None:
             self._range = largest_range(gate.alert.expr) or 0.0
-            self._error /= math.sqrt(traffic.base_rate or DEFAULT_BASE_RATE)
             self._expression(gate.alert.expr)
+            is_share = traffic.base_rate is not None or self._bound < 1
+            self._error /= math.sqrt(min(1.0, self._healthy) if is_share else DEFAULT_BASE_RATE)
 
     def is_bad(self, tick: float) -> bool:
         """True when a poll at this moment is not plainly within the bound."""

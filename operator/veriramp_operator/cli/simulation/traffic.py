@@ -1,6 +1,6 @@
 """Synthetic users and their requests: how many come, how many of these are bad anyway, and how much both vary.
 
-Public: :class:`Noise`, :class:`Traffic`, :func:`poisson`.
+Public: :class:`Noise`, :class:`Traffic`, :class:`Bursts`, :func:`poisson`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ DEFAULT_BASE_RATE: Final = 0.01
 DAY: Final = 86400.0
 DIURNAL_VOLUME: Final = 0.5
 DIURNAL_LEVEL: Final = 0.3
-BURST_SHAPE: Final = 4.0
-BURST_DEVIATION: Final = BURST_SHAPE**-0.5
+BURST_DEVIATION: Final = 0.2
+BURST_SCRAPES: Final = 2.0
 HEALTHY_SHARE: Final = 0.6
 """Where a number with a bound stands while all is well."""
 _EXACT_UP_TO: Final = 40.0
@@ -28,7 +28,7 @@ class Noise(StrEnum):
     ``none``: numbers stand still; only what a comparison counts is drawn request by request, because without chance
     there is nothing to test. ``iid``: each scrape draws its own chance. ``diurnal``: besides, traffic swings by half
     and the share of bad requests by 30 % over a day, for both arms alike. ``bursty``: besides, each arm's share of bad
-    requests is multiplied by a factor of its own in each scrape (gamma, mean 1, standard deviation 0.5).
+    requests comes in bursts of its own: lognormal, standard deviation 20 %, correlated over two scrapes.
     """
 
     NONE = "none"
@@ -65,6 +65,21 @@ class Traffic:
     def level(self, at: float) -> float:
         """A rate that all users share, at a moment, as a multiple of its mean."""
         return 1.0 if self.noise is not Noise.DIURNAL else 1.0 + DIURNAL_LEVEL * _swing(at)
+
+
+class Bursts:
+    """A factor of mean 1 that wanders: the exponential of an autoregressive process of first order."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._deviation = math.sqrt(math.log1p(BURST_DEVIATION**2))
+        self._at = chance.gauss(0.0, self._deviation)
+
+    def next(self) -> float:
+        """The factor of the next scrape."""
+        kept = math.exp(-1 / BURST_SCRAPES)
+        self._at = kept * self._at + self._chance.gauss(0.0, self._deviation * math.sqrt(1 - kept * kept))
+        return math.exp(self._at - self._deviation**2 / 2)
 
 
 def poisson(chance: random.Random, mean: float) -> int:
