@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -19,6 +20,9 @@ import yaml
 
 from tests.support.logguard import is_error
 from tests.support.waiting import wait_for
+from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.cli.replay import replayed
+from veriramp_operator.resources.journal import LOGGER, read_entry
 
 SECONDS: Final = 60.0
 TOKEN: Final = "token-of-the-tests"
@@ -147,6 +151,21 @@ class Operator:
     def errors(self) -> list[str]:
         """Error lines and tracebacks in the log."""
         return [line for line in self.text().splitlines() if is_error(line)]
+
+
+def differences(log: str) -> list[str]:
+    """What of the journal in a log this engine decides otherwise; a line that a kill cut off is passed over."""
+    specs: dict[str, RolloutSpec] = {}
+    found = []
+    for line in log.splitlines():
+        try:
+            raw = json.loads(line) if f'"logger":"{LOGGER}"' in line else {}
+        except ValueError:
+            continue
+        if raw:
+            entry = read_entry(raw, specs)
+            found += [f"{entry.at} {one.field}: {one.recorded} != {one.recomputed}" for one in replayed(entry)]
+    return found
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.proxy import Proxy
-from tests.support.replica import Operator, OperatorFiles
+from tests.support.replica import Operator, OperatorFiles, differences
 from tests.support.site import SYSTEM, Site, Surroundings
 from tools.devcluster.cluster import DevCluster
 from veriramp_sdk.flags import Flags
@@ -44,7 +44,7 @@ def operator_config(site: Site) -> dict[str, Any]:
 
 @pytest.fixture
 def replica(site: Site, proxy: Proxy, operator_config: dict[str, Any], tmp_path: Path) -> Iterator[Replica]:
-    """Make replicas; at the end they are stopped, and none may have logged an error that the test does not expect."""
+    """Make replicas; at the end they are stopped, and none may have logged errors, or decided what does not replay."""
     files = OperatorFiles.write(tmp_path, proxy.kubeconfig(tmp_path / "kubeconfig"), operator_config)
     made: list[Operator] = []
 
@@ -59,6 +59,8 @@ def replica(site: Site, proxy: Proxy, operator_config: dict[str, Any], tmp_path:
     site.around.forget_lease()
     errors = [f"{operator.name}: {line}" for operator in made for line in operator.errors()]
     assert not errors, "\n".join(errors)
+    otherwise = [f"{operator.name}: {line}" for operator in made for line in differences(operator.text())]
+    assert not otherwise, "decisions that do not replay:\n" + "\n".join(otherwise)
     assert set(codes.values()) <= {0, -signal.SIGTERM}, codes
 
 
