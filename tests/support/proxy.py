@@ -129,6 +129,7 @@ class Proxy:
         self._numbers = 0
         self._watches: set[asyncio.Task[Any]] = set()
         self._flowing = asyncio.Event()
+        self._stopping = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self.url = ""
@@ -225,6 +226,7 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _stop(self) -> None:
+        self._stopping.set()
         watches = tuple(self._watches)
         for task in watches:
             task.cancel()
@@ -244,7 +246,8 @@ class Proxy:
             return self._dropped(raw)
         harm = self._harm(request)
         if isinstance(harm, Delay):
-            await asyncio.sleep(harm.seconds)
+            if await self._stops_within(harm.seconds):
+                return self._dropped(raw)
         elif isinstance(harm, (Answer, Drop)) and not harm.after:
             return self._harmed(raw, request, harm)
         if request.is_watch:
@@ -255,6 +258,13 @@ class Proxy:
         if isinstance(harm, Rewrite) and isinstance(response.body, bytes):
             response.body = harm.of(response.body)
         return self._harmed(raw, request, harm) if isinstance(harm, (Answer, Drop)) else response
+
+    async def _stops_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
 
     async def _hooked(self, request: Request, *, after: bool) -> bool:
         hook = next((hook for hook in self._hooks if hook.after is after and hook.matches(request)), None)
