@@ -17,7 +17,12 @@ _CHUNK: Final = 1024
 
 
 class PolledSignal(Signal):
-    """Evidence in polls, each of which is plainly good or not by itself."""
+    """Evidence in polls, each of which is plainly good or not by itself.
+
+    Every poll in (``_good_from``, ``_good_until``] is known to be plainly good, so nobody looks at it again.
+    """
+
+    _good_from = _good_until = math.inf
 
     @abstractmethod
     def is_bad(self, tick: float) -> bool:
@@ -43,12 +48,28 @@ class PolledSignal(Signal):
             if self.onset is None:
                 return None
             begin = max(after, self.onset - self.every)
+        if self._good_from <= begin:
+            begin = max(begin, self._good_until)
+        else:
+            self._good_from = begin
+        self._good_until = begin
         tick = (math.floor(begin / self.every + EDGE) + 1) * self.every
         while tick <= until:
             if self.is_bad(tick):
                 return tick
+            self._good_until = tick
             tick += self.every
         return None
+
+    def inject(self, factor: float, onset: float) -> None:
+        """Worse by a factor from ``onset`` on."""
+        super().inject(factor, onset)
+        self._good_from = self._good_until = math.inf
+
+    def end(self, at: float) -> None:
+        """What a fall takes back no longer does harm."""
+        super().end(at)
+        self._good_from = self._good_until = math.inf
 
 
 class Chances:
