@@ -221,7 +221,7 @@ class _EstimateRow(_Row):
             times = [view.at(each.at) for each in part]
             lower, upper = [100 * each.lower for each in part], [100 * each.upper for each in part]
             axes.fill_between(times, lower, upper, color="#90a4ae", alpha=0.55, linewidth=0, zorder=2)
-            axes.plot(times, [100 * each.late for each in part], color=_LATE, linewidth=1.0, zorder=3)
+            axes.plot(times, [100 * each.late for each in part], color=_LATE, linewidth=0.8, alpha=0.75, zorder=3)
             axes.plot(times, [100 * each.difference for each in part], color=_ALL, linewidth=1.8, zorder=4)
             axes.plot(times, [100 * each.limit for each in part], color=_TOLERANCE, linestyle="--", zorder=4)
         axes.axhline(0, color="#37474f", linewidth=0.7, zorder=2)
