@@ -1,9 +1,11 @@
 """Where the worker folders meet: the values and protocols that they share, without knowing each other.
 
 Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError` (bus);
-:class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError` (verifier).
+:class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
+(verifier).
 
-Errors: ``PoisonError`` (this message will never be readable), ``VerifierUnavailableError`` (asking again may help).
+Errors: ``PoisonError`` (this message will never be readable), ``VerifierUnavailableError`` (asking again may help),
+``BreakerOpenError`` (asking again before ``retry_after`` does not help).
 """
 
 from __future__ import annotations
@@ -63,7 +65,8 @@ class Judgement:
 
     ``check_sat`` is the solver's word (sat, unsat, unknown, or error text); ``conflict`` the smallest set of sentences
     found that cannot be true together; ``skipped`` the premises that could not be formalised and were left out, which
-    can only make a verdict weaker. Times are in seconds.
+    can only make a verdict weaker. ``similarity`` and ``degradation`` (0..1) are what a formaliser says about its own
+    work, None if it says nothing; they are shown and never decide. Times are in seconds.
     """
 
     verdict: Verdict
@@ -72,12 +75,35 @@ class Judgement:
     smt_lib: str = ""
     conflict: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    similarity: float | None = None
+    degradation: float | None = None
     solver_seconds: float = 0.0
     total_seconds: float = 0.0
 
 
 class VerifierUnavailableError(Exception):
-    """The verifier could not be asked; the same question may succeed later."""
+    """The verifier could not be asked; the same question may succeed later.
+
+    ``status`` is the HTTP status of the last answer if there was one, ``attempts`` how often it was tried and
+    ``retry_after`` the seconds that the verifier asks to wait.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, attempts: int = 1, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.attempts = attempts
+        self.retry_after = retry_after
+
+
+class BreakerOpenError(VerifierUnavailableError):
+    """The verifier was not asked, because it failed too often; ``retry_after`` is in seconds."""
+
+    retry_after: float
+
+    def __init__(self, name: str, retry_after: float) -> None:
+        super().__init__(f"the breaker of {name} is open; ask again in {retry_after:.0f} s", retry_after=retry_after)
 
 
 class Verifier(Protocol):
