@@ -28,6 +28,7 @@ TITLES: Final = {
     "time_to_safe": "Time to safe",
     "flags": "Flags",
     "engine": "Engine",
+    "simulation": "Simulation",
     "statistics": "Statistics of the comparison gate",
     "control_plane": "Control plane",
     "demo": "Demo",
