@@ -83,3 +83,14 @@ def test_a_step_that_waits_for_a_window_stays_due() -> None:
     world.tick(1)
     world.tick(1)
     assert world.vector().canary_percent == 2
+
+
+def test_a_step_that_an_edit_kept_waiting_is_taken_before_the_next_one() -> None:
+    world = ramping(interval=10)
+    world.tick(1)
+    world.edit(world.spec.model_copy(update={"allow_unguarded": True}))
+
+    world.tick(9)
+    world.tick(10)
+
+    assert world.vector().canary_percent == 2

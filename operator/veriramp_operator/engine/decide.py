@@ -95,8 +95,7 @@ def _readable(seen: Observation) -> bool:
 def _elapsed(status: RolloutStatus, now: float) -> Elapsed:
     read = elapsed(status.clock, now)
     just_entered = status.stage is not None and status.stage.entered_at == now
-    # A rise that was written down but never published is decided again; time must not take the step after it as well.
-    return Elapsed(moved=read.moved) if just_entered or status.pending is not None else read
+    return Elapsed(moved=read.moved) if just_entered else read
 
 
 def _problems(plan: Plan, seen: Observation) -> Iterator[Problem]:

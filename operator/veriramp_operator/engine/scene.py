@@ -11,7 +11,7 @@ from veriramp_operator.api.status import RolloutStatus, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.clocks import Elapsed
 from veriramp_operator.engine.gates import Bench
-from veriramp_operator.engine.ramp import Pace
+from veriramp_operator.engine.ramp import Pace, vector_at
 from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Finding, Observation, Problem
 
@@ -81,9 +81,13 @@ class Scene:
     @property
     def ramp_seconds(self) -> float:
         """Healthy seconds of the ramp, if this pass counts; never past the step that comes next."""
-        if self.stage is None or self.pace is None:
+        stage, rung, pace = self.stage, self.rung, self.pace
+        if stage is None or rung is None or pace is None:
             return 0.0
-        return self.pace.counted(self.stage.ramp_seconds, self.elapsed.ramp)
+        due = self.elapsed.ramp > 0 and vector_at(stage, rung, pace, stage.ramp_seconds)
+        if due and not due.is_at_most(self.in_force):
+            return stage.ramp_seconds  # a step that has not been taken yet waits; the one after it comes no nearer
+        return pace.counted(stage.ramp_seconds, self.elapsed.ramp)
 
     @property
     def may_rise(self) -> bool:
