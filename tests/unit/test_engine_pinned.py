@@ -10,7 +10,7 @@ import pytest
 from tests.support.builders import START, World, a_ladder, a_rollout, a_running, no_data, regresses
 from tests.support.engine_acts import fallen, outcome, stage_of
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import OnRegression, ReplicasSpec, Scaling, WorkerSpec
+from veriramp_operator.api.rollout import OnRegression, ReplicasSpec, Scaling, WindowSpec, WorkerSpec
 from veriramp_operator.api.status import (
     Condition,
     GateStatus,
@@ -292,3 +292,15 @@ def test_the_more_severe_of_two_regressions_makes_the_latch() -> None:
     assert decision.direction is Direction.FALL
     assert publish.latch is not None
     assert (publish.latch.gate, publish.latch.severity) == ("one", Severity.KILL_SWITCH)
+
+
+def test_a_clock_beyond_any_calendar_finds_every_window_closed() -> None:
+    window = WindowSpec(days=(), from_="00:00", to="23:59")
+    world = a_running(a_rollout().with_stage("shadow", Mode.SHADOW), windows=(window,))
+    world.now = 1e12
+    world.tick(1)
+
+    decision = world.tick(5)
+
+    assert decision.reason is Reason.WINDOW_CLOSED
+    assert decision.message.startswith("No window opens.")
