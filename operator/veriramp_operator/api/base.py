@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
@@ -29,6 +29,19 @@ class Frozen(BaseModel):
     def to_api(self) -> dict[str, Any]:
         """Render for the API server: camelCase, JSON types, without fields that are None."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def typed(cls, **values: Any) -> Self:
+        """Make a value of fields that have their types already, all of them: a third of the time of validating them.
+
+        For values that every pass makes anew; ``values`` names each field of the model.
+        """
+        made = cls.__new__(cls)
+        object.__setattr__(made, "__dict__", values)
+        object.__setattr__(made, "__pydantic_fields_set__", set(values))
+        object.__setattr__(made, "__pydantic_extra__", None)
+        object.__setattr__(made, "__pydantic_private__", None)
+        return made
 
 
 def parse_duration(text: object) -> float:
@@ -85,8 +98,9 @@ Seconds = Annotated[
 """A duration: Go style on the wire, seconds as float inside."""
 
 Instant = Annotated[
-    float,
-    BeforeValidator(parse_instant),
+    # What is a float already needs no look at it in Python; left to right, so that no other reading is tried.
+    Annotated[float, Strict()] | Annotated[float, BeforeValidator(parse_instant)],
+    Field(union_mode="left_to_right"),
     PlainSerializer(format_instant, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

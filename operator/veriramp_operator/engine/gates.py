@@ -176,7 +176,7 @@ def _gate_status(judged: Judged, known: GateStatus | None) -> GateStatus:
         and known.since == judged.since
     ):
         return known
-    return GateStatus(
+    return GateStatus.typed(
         name=judged.gate.name,
         verdict=verdict.kind,
         reason=verdict.reason,

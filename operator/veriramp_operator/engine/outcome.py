@@ -126,7 +126,7 @@ def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, s
         update["flags"] = _implied_off(status.flags, scene.now)
     interval = _look_again_in(scene, finding, publish)
     update["next_decision_at"] = scene.now + interval
-    update["clock"] = ClockStatus(
+    update["clock"] = ClockStatus.typed(
         at=scene.now, ramp_runs=finding.ramp_runs, bake_runs=finding.bake_runs, interval=interval
     )
     new = status.model_copy(update=update)

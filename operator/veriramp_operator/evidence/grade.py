@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import PresenceSpec
-from veriramp_operator.evidence.types import Answer, Failure, Reading
+from veriramp_operator.evidence.types import Answer, Failure, Reading, Series
 
 
 class Mark(Enum):
@@ -43,22 +43,20 @@ def unknown(reason: NoDataReason, message: str) -> Grade:
 
 def one_number(answer: Answer | None, what: str) -> float | Grade:
     """The single finite number of an answer, or the unknown grade that says why there is none."""
+    if isinstance(answer, Series) and len(answer.values) == 1 and math.isfinite(answer.values[0]):
+        return answer.values[0]
     if answer is None:
         return unknown(NoDataReason.NEVER_ASKED, f"{what} was not asked")
     if isinstance(answer, Failure):
         return unknown(answer.reason, f"{what}: {answer.message}")
-    match answer.values:
-        case ():
-            return unknown(NoDataReason.EMPTY, f"{what} returned no series")
-        case (value,) if math.isfinite(value):
-            return value
-        case (value,):
-            return unknown(NoDataReason.NOT_A_NUMBER, f"{what} returned {value}")
-        case values:
-            return unknown(
-                NoDataReason.SEVERAL_SERIES,
-                f"{what} returned {len(values)} series where one is expected; aggregate it, for example with sum(...)",
-            )
+    if not answer.values:
+        return unknown(NoDataReason.EMPTY, f"{what} returned no series")
+    if len(answer.values) == 1:
+        return unknown(NoDataReason.NOT_A_NUMBER, f"{what} returned {answer.values[0]}")
+    return unknown(
+        NoDataReason.SEVERAL_SERIES,
+        f"{what} returned {len(answer.values)} series where one is expected; aggregate it, for example with sum(...)",
+    )
 
 
 def presence_problem(presence: PresenceSpec, reading: Reading) -> Grade | None:
