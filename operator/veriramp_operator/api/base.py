@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
@@ -98,9 +98,8 @@ Seconds = Annotated[
 """A duration: Go style on the wire, seconds as float inside."""
 
 Instant = Annotated[
-    # What is a float already needs no look at it in Python; left to right, so that no other reading is tried.
-    Annotated[float, Strict()] | Annotated[float, BeforeValidator(parse_instant)],
-    Field(union_mode="left_to_right"),
+    float,
+    BeforeValidator(parse_instant),
     PlainSerializer(format_instant, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
