@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Final
 
 import pytest
 import yaml
 
+from tests.support.rollouts import ROOT
+from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.rollout import RolloutSpec
+from veriramp_operator.cli.main import main
 from veriramp_operator.cli.simulation.injection import Injection
 from veriramp_operator.cli.simulation.monte_carlo import Outcomes, quantile, simulate_many, wilson
 from veriramp_operator.cli.simulation.runs import Options, Run
@@ -116,3 +120,27 @@ def test_streams_differ_by_run_and_name_and_repeat() -> None:
     firsts = [Traffic(run=run).stream(name).random() for run, name in itertools.product((0, 1), ("a", "b"))]
     assert len(set(firsts)) == 4
     assert Traffic(run=1).stream("b").random() == firsts[-1]
+
+
+def test_ctrl_c_says_how_far_it_came(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> Outcomes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("veriramp_operator.cli.simulate.simulate_many", interrupted)
+    assert main(["simulate", str(ROOT / "examples/rollouts/quickstart.yaml"), "--runs", "5"]) == 130
+    assert "interrupted after 0 of 5 runs" in capsys.readouterr().err
+
+
+def test_a_factor_of_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="must be above 0"):
+        Injection.parse("arms x0 at b", four_quarters())
+
+
+def test_many_runs_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rollout = tmp_path / "rollout.yaml"
+    rollout.write_text(yaml.safe_dump({"kind": "VerificationRollout", "spec": yaml.safe_load(FOUR_QUARTERS)}))
+    for number, injection in enumerate(([], ["--inject", "arms x5 at b+2m"])):
+        plot = tmp_path / f"{number}.png"
+        assert main(["simulate", str(rollout), "--runs", "3", "--plot", str(plot), *injection]) == 0
+        assert plot.read_bytes().startswith(b"\x89PNG")
+    assert "by the injected 3 of 3" in capsys.readouterr().out
