@@ -265,7 +265,7 @@ def _second_pass_changes_nothing(walk: Walk, tick: Tick) -> None:
     """But for gates that are asked only from now on: those of a stage just entered, and of arms that there now are."""
     old, new = tick.decision.status.stage, tick.after.stage
     moved = tick.reason is Reason.PROMOTE or tick.decision.direction is Direction.FALL or old != new
-    arms = (tick.was.canary_percent > 0) != (tick.out.canary_percent > 0) or tick.out.canary_percent == 100
+    arms = (tick.was.canary_percent % 100 > 0) != (tick.out.canary_percent % 100 > 0)  # at 0 and at 100 there are none
     asked_now = [gate for gate in tick.spec.gates if (gate.stages and moved) or (gate.comparison is not None and arms)]
     if not tick.whole or asked_now:
         return
