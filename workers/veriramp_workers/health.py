@@ -6,7 +6,7 @@ Public names: :func:`health_app`, :class:`Server`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 
-def health_app(registry: CollectorRegistry, ready: Callable[[], str]) -> Starlette:
-    """Return the app; ``ready`` says what is missing, or nothing when the worker is ready."""
+def health_app(registry: CollectorRegistry, ready: Callable[[], str], more: Sequence[Route] = ()) -> Starlette:
+    """Return the app; ``ready`` says what is missing, or nothing when the worker is ready; ``more`` it serves too."""
 
     async def livez(_: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -29,7 +29,8 @@ def health_app(registry: CollectorRegistry, ready: Callable[[], str]) -> Starlet
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
+    own = [Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=[*own, *more])
 
 
 class Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """What a worker is told by its environment.
 
-Public names: :class:`WorkerSettings`, :class:`ConfigurationError`, :func:`settings_from`.
+Public names: :class:`WorkerSettings`, :class:`ServiceSettings`, :class:`ConfigurationError`, :func:`settings_from`,
+:func:`service_settings_from`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class ConfigurationError(Exception):
 class WorkerSettings:
     """Read from ``VERIRAMP_*``; see ``docs/pipeline.md``.
 
-    The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. An empty flag key means the rollout's name.
+    The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. An empty flag key means the rollout's name, an
+    empty ``verifier_url`` the embedded verifier.
     """
 
     brokers: str
@@ -31,6 +33,10 @@ class WorkerSettings:
     host: str
     port: int
     solvers: int
+    verifier_url: str
+    verifier_version: str
+    verifier_read_seconds: float
+    verifier_deadline_seconds: float
     commit_seconds: float
     session_seconds: float
     log_level: str
@@ -44,11 +50,35 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
         flag_key=environment.get("VERIRAMP_FLAG_KEY", ""),
         profile=environment.get("VERIRAMP_PROFILE") or profile,
-        host=environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1",
+        host=_host(environment),
         port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
+        verifier_url=_verifier_url(environment),
+        verifier_version=environment.get("VERIRAMP_VERIFIER_VERSION") or "1",
+        verifier_read_seconds=_seconds(environment, "VERIRAMP_VERIFIER_READ_SECONDS", 150.0, 0.1, 3_600.0),
+        verifier_deadline_seconds=_seconds(environment, "VERIRAMP_VERIFIER_DEADLINE_SECONDS", 300.0, 0.1, 3_600.0),
         commit_seconds=_seconds(environment, "VERIRAMP_COMMIT_SECONDS", 0.5, 0.05, 3_600.0),
         session_seconds=_seconds(environment, "VERIRAMP_SESSION_SECONDS", 10.0, 6.0, 300.0),
+        log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
+    )
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What the verifier as a service is told; a part of what a worker is told, with the same names and defaults."""
+
+    host: str
+    port: int
+    solvers: int
+    log_level: str
+
+
+def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
+    """Read the environment of ``veriramp-worker verifier``. Raises :class:`ConfigurationError`."""
+    return ServiceSettings(
+        host=_host(environment),
+        port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
+        solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
     )
 
@@ -56,7 +86,22 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
 _BROKERS: Final = re.compile(r"[^\s,:]+:\d+(,[^\s,:]+:\d+)*")
 _URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
 _ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
+_VERIFIER: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _LEVEL: Final = re.compile(r"DEBUG|INFO|WARNING|ERROR")
+
+
+def _host(environment: Mapping[str, str]) -> str:
+    return environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1"
+
+
+def _verifier_url(environment: Mapping[str, str]) -> str:
+    value = environment.get("VERIRAMP_VERIFIER_URL", "")
+    if value and not _VERIFIER.fullmatch(value):
+        raise ConfigurationError(
+            f'VERIRAMP_VERIFIER_URL is "{value}"; write the verifier\'s base URL, such as http://verifier:8080, '
+            "without user, query and fragment, or nothing for the embedded verifier"
+        )
+    return value
 
 
 def _matching(environment: Mapping[str, str], name: str, form: re.Pattern[str], what: str, default: str = "") -> str:
