@@ -32,7 +32,7 @@ from veriramp_sdk.contract import Mode
 
 START_SIZE: Final = 16
 CASE_SIZE: Final = DNA_SIZE + START_SIZE + 72
-MOST_PASSES: Final = 10
+MOST_PASSES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
