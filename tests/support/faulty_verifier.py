@@ -97,9 +97,13 @@ NO_HTTP = send(b"220 mail ready\r\n")
 
 @dataclass
 class FaultyVerifier:
-    """Does the acts in their order, the last one again and again; ``asked`` are the requests (path and JSON body)."""
+    """Does the acts in their order, the last one again and again, or what is chosen for the request.
+
+    ``asked`` are the requests: path and JSON body.
+    """
 
     acts: list[Act]
+    choose: Callable[[str, Any], Act] | None = None
     url: str = ""
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -112,17 +116,24 @@ class FaultyVerifier:
             )
             body = await reader.readexactly(length)
             self.asked.append((head.split()[1], json.loads(body) if body else None))
-            await self.acts[min(len(self.asked), len(self.acts)) - 1](writer)
+            await self._act()(writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client has gone, as some tests want
         finally:
             writer.close()
 
+    def _act(self) -> Act:
+        if self.choose is not None:
+            return self.choose(*self.asked[-1])
+        return self.acts[min(len(self.asked), len(self.acts)) - 1]
+
 
 @asynccontextmanager
-async def a_faulty_verifier(*acts: Act) -> AsyncIterator[FaultyVerifier]:
+async def a_faulty_verifier(
+    *acts: Act, choose: Callable[[str, Any], Act] | None = None
+) -> AsyncIterator[FaultyVerifier]:
     """Serve on a free port of loopback."""
-    verifier = FaultyVerifier(list(acts))
+    verifier = FaultyVerifier(list(acts), choose)
     tasks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -26,7 +26,7 @@ class InProcess:
 
 class Away(InProcess):
     async def judge(self, question: Question) -> Judgement:
-        raise VerifierUnavailableError(f"no process can be started to judge {question.text!r}")
+        raise VerifierUnavailableError(f"the verifier answers 503 to {question.text!r}", status=503, attempts=3)
 
 
 def an_orchestrator(verifier: InProcess, registry: CollectorRegistry | None = None) -> Orchestrator:
@@ -60,6 +60,7 @@ async def test_an_absent_verifier_is_a_failure_that_may_be_retried() -> None:
     failed = parse_event(VerificationFailed, message.value)
     assert message.topic == Topic.FAILED
     assert (failed.error_class, failed.retryable) == ("VerifierUnavailableError", True)
+    assert (failed.http_status, failed.attempts) == (503, 3)
     assert failed.content == request.content
 
 
