@@ -1,8 +1,9 @@
 """Mutation testing of the pure core: finds the small faults in it that no test would notice.
 
-``python -m tools.mutate [--minutes 60] [MODULE ...]`` (``engine/ramp``, ``evidence``; default all). mutmut works in a
-copy of the tree under ``build/mutation``, where it finds the package as it likes it, and takes up there what was not
-tested or has changed since. ``docs/mutation.json`` holds the counts and the survivors, ``docs/mutation.md`` shows them.
+``python -m tools.mutate [--minutes 60] [MODULE ...]`` (``engine/ramp``, ``evidence``; default all), or ``--sample 600``
+for so many mutants by lot, because all of them take a core for a night. mutmut works in a copy of the tree under
+``build/mutation``, where it finds the package as it likes it, and takes up there what was not tested or has changed
+since. ``docs/mutation.json`` holds the counts and the survivors, ``docs/mutation.md`` shows them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -50,11 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("modules", nargs="*", help="for instance engine/ramp or evidence; default all")
     parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; the next run goes on")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at a time")
+    parser.add_argument("--sample", type=int, default=0, help="only so many, drawn by lot from those never run")
+    parser.add_argument("--seed", type=int, default=1, help="of the lot")
     parser.add_argument("--report", action="store_true", help="only write the page of what has been run")
     asked = parser.parse_args(arguments)
     if not asked.report:
         copy_tree()
-        run(asked.modules, asked.minutes, asked.jobs)
+        mutants = drawn(asked.sample, asked.seed) if asked.sample else names_of(asked.modules)
+        run(mutants, asked.minutes, asked.jobs)
     write(results())
     return 0
 
@@ -90,9 +95,33 @@ def _configuration() -> str:
     return "\n".join([project, "[tool.mutmut]", *lines, ""])
 
 
-def run(modules: Iterable[str], minutes: float, jobs: int) -> None:
-    """Run mutmut on these modules for so long at most. Raises SystemExit when it cannot begin."""
-    names = [f"{PACKAGE}.{module.strip('/').replace('/', '.')}.*" for module in modules]
+def names_of(modules: Iterable[str]) -> list[str]:
+    """The patterns of all mutants of some modules."""
+    return [f"{PACKAGE}.{module.strip('/').replace('/', '.')}.*" for module in modules]
+
+
+def drawn(count: int, seed: int) -> list[str]:
+    """Mutants that were never run, by lot; all where there are no more. Raises SystemExit before the first run."""
+    waiting = sorted(name for codes in _codes().values() for name, code in codes.items() if code is None)
+    if not waiting:
+        raise SystemExit("mutate: no mutant waits; run once without --sample to make them")
+    lot = random.Random(seed)  # noqa: S311 a sample, not a secret
+    return lot.sample(waiting, min(count, len(waiting)))
+
+
+def _codes() -> dict[str, Mapping[str, int | None]]:
+    """What became of each mutant, by module."""
+    place = WORK / "mutants" / PACKAGE
+    return {
+        path.relative_to(place).as_posix().removesuffix(".py.meta"): json.loads(path.read_text(encoding="utf-8"))[
+            "exit_code_by_key"
+        ]
+        for path in sorted(place.rglob("*.py.meta"))
+    }
+
+
+def run(names: Sequence[str], minutes: float, jobs: int) -> None:
+    """Run mutmut on these mutants for so long at most. Raises SystemExit when it cannot begin."""
     environment = os.environ | {"HYPOTHESIS_PROFILE": "ci", "ENGINE_CASES": "150", "PYTHONPATH": ""}
     command = ["nice", "-n", "10", sys.executable, "-m", "mutmut", "run", "--max-children", str(jobs), *names]
     with (WORK / "run.log").open("w", encoding="utf-8") as log:
@@ -114,9 +143,7 @@ def results() -> dict[str, Any]:
     """Counts per module, and the survivors with their differences."""
     modules: dict[str, Counter[str]] = {}
     survivors: dict[str, str] = {}
-    for path in sorted((WORK / "mutants" / PACKAGE).rglob("*.py.meta")):
-        module = path.relative_to(WORK / "mutants" / PACKAGE).as_posix().removesuffix(".py.meta")
-        codes: Mapping[str, int | None] = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+    for module, codes in _codes().items():
         if module.split("/")[0] in FOLDERS and codes:
             modules[module] = Counter(_kind(code) for code in codes.values())
             survivors |= {name: module for name, code in codes.items() if code == SURVIVED}
