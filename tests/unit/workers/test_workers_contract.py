@@ -28,6 +28,9 @@ from veriramp_workers.verifier_http.contract import Answer, answer_of, core_of, 
         ({**SAT, "formalization_similarity": 0.01}, Verdict.UNDETERMINED, "sat", "consistent by itself"),
         ({**UNSAT, "verdict": "contradicted", "reason": "both"}, Verdict.CONTRADICTED, "unsat", "both"),
         ({"check_sat_result": "sat", "verdict": "entailed"}, Verdict.ENTAILED, "sat", ""),
+        ({"check_sat_result": "sat", "verdict": "SAT", "reason": {}}, Verdict.UNDETERMINED, "sat", "consistent"),
+        ({"check_sat_result": "sat", "metrics": {"total_time_seconds": "x"}}, Verdict.UNDETERMINED, "sat", ""),
+        ({"check_sat_result": "sat", "metrics": 7, "proof": [], "skipped": 1}, Verdict.UNDETERMINED, "sat", ""),
     ],
 )
 def test_what_an_answer_means(fields: dict[str, object], verdict: Verdict, check_sat: str, reason: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -47,6 +47,7 @@ class Client:
     breaker: CircuitBreaker
     verifier: RemoteVerifier
     registry: CollectorRegistry
+    pass_time: Callable[[float], None]
     waits: list[float] = field(default_factory=list)
 
     def errors(self, kind: str) -> float:
@@ -55,26 +56,31 @@ class Client:
 
 @asynccontextmanager
 async def a_client(*acts: Act, settings: RemoteSettings | None = None) -> AsyncIterator[Client]:
-    now, waits, registry = [0.0], [], CollectorRegistry()
+    now, registry = 0.0, CollectorRegistry()
+    waits: list[float] = []
+
+    def pass_time(seconds: float) -> None:
+        nonlocal now
+        now += seconds
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
-        now[0] += seconds
+        pass_time(seconds)
         await asyncio.sleep(0)
 
-    breaker = CircuitBreaker("hupyy_api", clock=lambda: now[0], chance=lambda: 0.0)
+    breaker = CircuitBreaker("hupyy_api", clock=lambda: now, chance=lambda: 0.0)
     async with a_faulty_verifier(*acts) as service:
         verifier = RemoteVerifier(
             replace(settings or RemoteSettings(""), url=service.url),
             RemoteMetrics(registry),
             breaker,
-            clock=lambda: now[0],
-            now=lambda: SUNDAY + now[0],
+            clock=lambda: now,
+            now=lambda: SUNDAY + now,
             chance=lambda: 0.5,
             sleep=sleep,
         )
         async with verifier:
-            yield Client(service, breaker, verifier, registry, waits)
+            yield Client(service, breaker, verifier, registry, pass_time, waits)
 
 
 @pytest.mark.shows("S1-VER-01")
@@ -204,7 +210,7 @@ async def test_other_statuses_are_final_and_named(status: int) -> None:
         (b"[1]", "body"),
         (b"{}", "check_sat_result: Field required"),
         ({**SAT, "check_sat_result": None}, "check_sat_result"),
-        ({**SAT, "metrics": {"total_time_seconds": "long"}}, "metrics.total_time_seconds"),
+        ({**SAT, "check_sat_result": ["sat"]}, "check_sat_result"),
     ],
 )
 async def test_an_answer_that_is_none_is_final_and_counts(body: object, words: str) -> None:
@@ -344,10 +350,33 @@ async def test_premises_that_do_not_fit_are_left_out() -> None:
         assert client.service.asked[1][1]["informal_text"] == "The dam is old.\nIt rains.\nThe mill is red."
 
 
-async def test_a_health_page_that_fails_is_an_absent_verifier() -> None:
-    async with a_client(answer(b"", 503)) as client:
+async def test_a_health_page_that_fails_is_asked_again_with_the_next_question() -> None:
+    away = answer(b"", 503)
+    own = answer({**SAT, "verdict": "entailed"})
+    async with a_client(away, away, away, answer(SAT), answer({"extensions": ["premises"]}), own) as client:
+        assert (await client.verifier.judge(PREMISED)).verdict is Verdict.UNDETERMINED
+        assert (await client.verifier.judge(PREMISED)).verdict is Verdict.ENTAILED
+
+
+async def test_without_a_connection_nothing_is_assumed() -> None:
+    async with a_client(CUT) as client:
         with pytest.raises(VerifierUnavailableError):
             await client.verifier.judge(PREMISED)
+        assert {path for path, _ in client.service.asked} == {"/health"}
+
+
+@pytest.mark.shows("S1-VER-07")
+async def test_after_an_outage_two_questions_probe_and_all_others_are_refused() -> None:
+    async with a_client(*[answer(b"", 500)] * 15, answer(SAT)) as client:
+        await asyncio.gather(*(client.verifier.judge(RED) for _ in range(5)), return_exceptions=True)
+        assert client.breaker.state.name == "OPEN"
+        client.service.asked.clear()
+        client.service.acts = [answer(SAT)]
+        client.pass_time(60.0)
+        answers = await asyncio.gather(*(client.verifier.judge(RED) for _ in range(20)), return_exceptions=True)
+        assert sum(isinstance(one, BreakerOpenError) for one in answers) == 18
+        assert len(client.service.asked) == 2
+        assert client.breaker.state.name == "CLOSED"
 
 
 @given(st.integers(1, 2_000), st.floats(0, 1, exclude_max=True))

@@ -168,15 +168,18 @@ class RemoteVerifier:
 
     async def _has_premises(self, end: float) -> bool:
         """Ask once whether the service takes premises; one without that page does not."""
-        if self._takes_premises is None:
-            try:
-                health = any_json((await self._exchange("GET", HEALTH_PATH, None, end)).content)
-            except VerifierUnavailableError as error:
-                if error.status is None or error.status in RETRIED:
-                    raise
-                health = None
-            extensions = health.get("extensions") if isinstance(health, dict) else None
-            self._takes_premises = isinstance(extensions, list) and PREMISES in extensions
+        if self._takes_premises is not None:
+            return self._takes_premises
+        try:
+            health = any_json((await self._exchange("GET", HEALTH_PATH, None, end)).content)
+        except VerifierUnavailableError as error:
+            if error.status is None:
+                raise
+            if error.status not in RETRIED:
+                self._takes_premises = False
+            return False
+        extensions = health.get("extensions") if isinstance(health, dict) else None
+        self._takes_premises = isinstance(extensions, list) and PREMISES in extensions
         return self._takes_premises
 
     async def _compare(self, question: Question, end: float) -> Judgement:

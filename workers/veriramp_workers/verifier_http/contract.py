@@ -15,7 +15,15 @@ import math
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 from veriramp_sdk.events import MAX_CONTENT, Verdict
 from veriramp_workers.ports import Judgement
@@ -43,7 +51,20 @@ class Request(_Wire):
         return json.dumps(self.model_dump(exclude=None if self.premises else {"premises"})).encode()
 
 
-class Figures(_Wire):
+class _Reply(_Wire):
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _without_what_is_strange(cls, value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+        try:
+            return read(value)
+        except ValidationError:
+            # An answer may have taken minutes: a figure of another type does not cost the verdict.
+            if info.field_name == "check_sat_result":
+                raise
+            return None
+
+
+class Figures(_Reply):
     """Times (seconds), attempts and self-assessment of the three steps."""
 
     formalization_attempts: int | None = None
@@ -58,15 +79,18 @@ class Figures(_Wire):
     success: bool | None = None
 
 
-class Proof(_Wire):
+class Proof(_Reply):
     """What the solver wrote, and a summary of it."""
 
     raw_output: str | None = None
     summary: str | None = None
 
 
-class Answer(_Wire):
-    """A 200 answer. Only ``check_sat_result`` is needed; ``passed_all_checks`` is always true and never read."""
+class Answer(_Reply):
+    """A 200 answer. Only ``check_sat_result`` is needed; what is missing or of another type is None.
+
+    ``passed_all_checks`` is always true and never read.
+    """
 
     informal_text: str | None = None
     enrichment_performed: bool | None = None
@@ -87,7 +111,7 @@ class Answer(_Wire):
     passed_all_checks: bool | None = None
     verdict: Verdict | None = None
     reason: str | None = None
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[str, ...] | None = None
 
 
 def judgement_of(answer: Answer) -> Judgement:
@@ -101,7 +125,7 @@ def judgement_of(answer: Answer) -> Judgement:
         check_sat=word if word in _WORDS else "error",
         smt_lib=_bounded(answer.smt_lib_code),
         conflict=core_of(_bounded(answer.unsat_core)) if word == "unsat" else (),
-        skipped=answer.skipped,
+        skipped=answer.skipped or (),
         similarity=_finite(answer.formalization_similarity),
         degradation=_finite(answer.extraction_degradation),
         solver_seconds=max(0.0, _finite(figures.solver_execution_time_seconds) or 0.0),
