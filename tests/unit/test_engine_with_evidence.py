@@ -33,7 +33,7 @@ def rises(walk: Walk, tick: Tick) -> None:
 
 def falls(walk: Walk, tick: Tick) -> None:
     status = tick.decision.status
-    memory = tick.before.rollback or tick.before.anchor or status.anchor
+    memory = tick.before.rollback or status.rollback or tick.before.anchor or status.anchor
     for gate, mark, verdict in asked(walk, tick) if tick.whole else []:
         bad = verdict is VerdictKind.REGRESSION
         if gate.name == "errors" and mark is Mark.BAD and memory is None:

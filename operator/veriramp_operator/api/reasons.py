@@ -76,4 +76,5 @@ class NoDataReason(StrEnum):
     NOT_PRESENT = "NotPresent"
     NOT_YET_EXPOSED = "NotYetExposed"
     NEVER_ASKED = "NeverAsked"
+    CATCHING_UP = "CatchingUp"
     RULE_MISSING = "RuleMissing"

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Final
 
 from veriramp_operator.api.base import format_duration
-from veriramp_operator.api.reasons import Reason
+from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.rollout import NoDataAction, OnInconclusive, OnRegression
 from veriramp_operator.api.status import Severity, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
@@ -58,7 +58,8 @@ def regression(scene: Scene) -> Iterator[Finding]:
 def no_data_too_long(scene: Scene) -> Iterator[Finding]:
     """Required evidence has stayed away for longer than ``onNoData.after``.
 
-    It walks one stage down and no further: there is no evidence from after the fall either.
+    It walks one stage down and no further: there is no evidence from after the fall either. A history that a new leader
+    still reads is there: it holds the rollout, and never makes it fall.
     """
     action = scene.spec.on_no_data.action
     if action is NoDataAction.HOLD:
@@ -66,7 +67,8 @@ def no_data_too_long(scene: Scene) -> Iterator[Finding]:
     if action is NoDataAction.PREVIOUS_STAGE and scene.status.rollback is not None:
         return
     for judged in scene.bench.blind:
-        if scene.now - judged.since >= scene.spec.on_no_data.after:
+        too_long = scene.now - judged.since >= scene.spec.on_no_data.after
+        if too_long and judged.verdict.reason != NoDataReason.CATCHING_UP:
             yield _blind(scene, judged, OnRegression(action.value))
 
 

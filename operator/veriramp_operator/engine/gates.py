@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec, OnRegression
 from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
 from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Observation
+from veriramp_operator.evidence import VerdictReason
 from veriramp_operator.evidence.types import NO_TRIAL, Samples, Trial, Verdict
 from veriramp_sdk.contract import Mode
 
@@ -58,6 +60,10 @@ class Bench:
     def not_passing(self) -> Judged | None:
         """A required gate that does not pass."""
         return next((judged for judged in self.required if judged.verdict.kind is not VerdictKind.PASS), None)
+
+    def not_ready(self) -> Judged | None:
+        """A required gate that stops the way back after a retry: one that could pass on a ramp and does not."""
+        return next((judged for judged in self.required if not _is_ready(judged)), None)
 
     def not_of(self, confirmed_at: float) -> Judged | None:
         """A required gate whose evidence still speaks about the time before a revision was confirmed."""
@@ -156,7 +162,17 @@ def _fall_confirmed_at(status: RolloutStatus, now: float) -> float:
 def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float:
     if known is None or known.since is None or known.verdict is not verdict.kind:
         return now
+    if verdict.reason == NoDataReason.NEVER_ASKED and known.reason != NoDataReason.NEVER_ASKED:
+        return now  # a new process: time in which nobody asked is no time without data
     return known.since
+
+
+def _is_ready(judged: Judged) -> bool:
+    verdict = judged.verdict
+    if judged.gate.comparison is None or verdict.kind is not VerdictKind.INCONCLUSIVE:
+        return verdict.kind is VerdictKind.PASS
+    # It passes only in the bake, which lies behind this ramp: here it is enough that it has begun and is not bad.
+    return verdict.reason != VerdictReason.WARMING_UP and not verdict.leans_bad
 
 
 def _observed(judged: Judged) -> float:

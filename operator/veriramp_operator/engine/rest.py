@@ -194,7 +194,7 @@ def ramp_step(scene: Scene) -> Finding | None:
     rung, stage, pace = scene.rung, scene.stage, scene.pace
     if rung is None or stage is None or pace is None or scene.at_full_vector:
         return None
-    failing = scene.bench.not_passing() if stage.reentry else None
+    failing = scene.bench.not_ready() if stage.reentry else None
     if failing is not None:
         message = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}" does not yet.'
         return _hold(Reason.RAMPING, message)
