@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,22 +87,25 @@ async def run(settings: Settings) -> int:
     """Run until SIGTERM or until leadership is lost; the exit code."""
     api = await Api.connect()
     process = OperatorProcess(settings, api)
-    stop_events = asyncio.Event()
-    events = asyncio.create_task(
-        kopf.operator(
-            registry=wire(process),
-            settings=kopf_settings(),
-            standalone=True,
-            clusterwide=not settings.namespaces,
-            namespaces=list(settings.namespaces),
-            stop_flag=stop_events,
-        )
+    stopping, stop_events = asyncio.Event(), asyncio.Event()
+    ours = frozenset(asyncio.all_tasks())
+    watching = await kopf.spawn_tasks(
+        registry=wire(process),
+        settings=kopf_settings(),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=list(settings.namespaces),
+        stop_flag=stop_events,
     )
-    work = asyncio.create_task(process.run())
+    # kopf would first wait 5 s for our tasks, and then cancel them: what it installed for these signals is replaced.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    events = asyncio.create_task(kopf.run_tasks(watching, ignored=ours))
+    work, told = asyncio.create_task(process.run()), asyncio.create_task(stopping.wait())
     try:
-        await asyncio.wait({events, work}, return_when=asyncio.FIRST_COMPLETED)
-        ended_well = events.done() and events.exception() is None
+        await asyncio.wait({events, work, told}, return_when=asyncio.FIRST_COMPLETED)
         work.cancel()
+        told.cancel()
         results = await asyncio.gather(work, return_exceptions=True)
         await process.stop()
         stop_events.set()
@@ -113,7 +117,7 @@ async def run(settings: Settings) -> int:
     for error in results:
         if isinstance(error, Exception):
             raise error
-    return 0 if ended_well else 1
+    return 0 if stopping.is_set() else 1
 
 
 def main() -> None:
