@@ -70,6 +70,7 @@ def play(story: str) -> BreakerState:
         ("fffff 60 sf", OPEN),
         ("fffff 60 f 60 ss", CLOSED),
         ("fffff 60 ss ffff", CLOSED),  # what was before the outage is forgotten
+        ("fffff 60 ss ffff s f", CLOSED),
         ("fffff 60 ss fffff", OPEN),
     ],
 )
@@ -108,6 +109,18 @@ async def test_of_many_at_once_only_the_probes_go_through() -> None:
     gate.set()
     assert await asyncio.gather(*tasks[:2]) == ["there", "there"]
     assert (calls, breaker.state) == (2, CLOSED)
+
+
+def test_a_probe_that_succeeded_makes_no_room_for_another() -> None:
+    clock = Time()
+    breaker = a_breaker(clock)
+    for _ in range(5):
+        breaker.admit().done(Outcome.FAILURE)
+    clock.now += 60
+    breaker.admit().done(Outcome.SUCCESS)
+    breaker.admit()
+    with pytest.raises(BreakerOpenError, match="ask again in 5 s"):
+        breaker.admit()
 
 
 async def test_a_probe_that_is_given_up_makes_room_for_another() -> None:
@@ -227,9 +240,13 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, float]) -> No
         BreakerSettings(**settings)  # type: ignore[arg-type]
 
 
+# Small numbers, so that a short history goes through all states.
+EAGER = BreakerSettings(failures=3, window=6, minimum=4)
+
+
 @dataclass
 class Model:
-    """What the breaker should do, written as the whole history and looked at afresh each time."""
+    """What the breaker of ``EAGER`` should do, written as the whole history and looked at afresh each time."""
 
     history: list[tuple[int, Outcome]] = field(default_factory=list)
     state: BreakerState = CLOSED
@@ -260,9 +277,9 @@ class Model:
             elif sum(o in {Outcome.SUCCESS, Outcome.NEUTRAL} for o in mine) == 2:
                 self.turn(CLOSED)
         else:
-            counted = [o is Outcome.FAILURE for o in mine if o in {Outcome.SUCCESS, Outcome.FAILURE}][-20:]
-            rate = len(counted) >= 10 and sum(counted) * 2 >= len(counted)
-            if outcome is Outcome.FAILURE and (counted[-5:] == [True] * 5 or rate):
+            counted = [o is Outcome.FAILURE for o in mine if o in {Outcome.SUCCESS, Outcome.FAILURE}][-6:]
+            rate = len(counted) >= 4 and sum(counted) * 2 >= len(counted)
+            if outcome is Outcome.FAILURE and (counted[-3:] == [True] * 3 or rate):
                 self.turn(OPEN)
         if self.state is OPEN:
             self.until = now + 60
@@ -278,14 +295,14 @@ def admitted(breaker: CircuitBreaker) -> Permit | None:
 STEPS = st.one_of(
     st.just("begin"),
     st.tuples(st.integers(0, 30), st.sampled_from([*Outcome, Outcome.FAILURE, Outcome.FAILURE])),
-    st.sampled_from([1.0, 30.0, 60.0]),
+    st.sampled_from([1.0, 30.0, 60.0, 60.0]),
 )
 
 
 @given(st.lists(STEPS, max_size=120))
 def test_any_history_goes_as_in_the_model(steps: list[str | float | tuple[int, Outcome]]) -> None:
     clock, model = Time(), Model()
-    breaker = a_breaker(clock)
+    breaker = a_breaker(clock, EAGER)
     running: list[tuple[Permit, int]] = []
     for step in steps:
         if isinstance(step, float):

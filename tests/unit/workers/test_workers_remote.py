@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -21,66 +19,18 @@ from tests.support.faulty_verifier import (
     SAT,
     UNSAT,
     Act,
-    FaultyVerifier,
-    a_faulty_verifier,
     answer,
     flood,
     hang,
     trickle,
 )
 from tests.support.pipeline import free_port
+from tests.support.remote_client import RED, a_client
 from veriramp_sdk.events import MAX_CONTENT, Verdict
-from veriramp_workers.breaker import BreakerState, CircuitBreaker
+from veriramp_workers.breaker import BreakerState
 from veriramp_workers.ports import BreakerOpenError, Question, VerifierUnavailableError
 from veriramp_workers.verifier_http import RemoteMetrics, RemoteSettings, RemoteVerifier
 from veriramp_workers.verifier_http.retry import backoff, retry_after
-
-RED = Question("The mill is red.")
-SUNDAY = 1_000_000_000.0  # Sun, 09 Sep 2001 01:46:40 GMT
-
-
-@dataclass
-class Client:
-    """A client on a clock that only its own waits move."""
-
-    service: FaultyVerifier
-    breaker: CircuitBreaker
-    verifier: RemoteVerifier
-    registry: CollectorRegistry
-    pass_time: Callable[[float], None]
-    waits: list[float] = field(default_factory=list)
-
-    def errors(self, kind: str) -> float:
-        return self.registry.get_sample_value("hupyy_api_errors_total", {"status_code": kind}) or 0.0
-
-
-@asynccontextmanager
-async def a_client(*acts: Act, settings: RemoteSettings | None = None) -> AsyncIterator[Client]:
-    now, registry = 0.0, CollectorRegistry()
-    waits: list[float] = []
-
-    def pass_time(seconds: float) -> None:
-        nonlocal now
-        now += seconds
-
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        pass_time(seconds)
-        await asyncio.sleep(0)
-
-    breaker = CircuitBreaker("hupyy_api", clock=lambda: now, chance=lambda: 0.0)
-    async with a_faulty_verifier(*acts) as service:
-        verifier = RemoteVerifier(
-            replace(settings or RemoteSettings(""), url=service.url),
-            RemoteMetrics(registry),
-            breaker,
-            clock=lambda: now,
-            now=lambda: SUNDAY + now,
-            chance=lambda: 0.5,
-            sleep=sleep,
-        )
-        async with verifier:
-            yield Client(service, breaker, verifier, registry, pass_time, waits)
 
 
 @pytest.mark.shows("S1-VER-01")
@@ -155,6 +105,15 @@ async def test_a_refused_text_is_a_verdict_asked_once_and_never_counted(body: ob
         assert len(client.service.asked) == 7
         assert client.breaker.state is BreakerState.CLOSED
         assert client.errors("422") == 7
+
+
+async def test_a_refused_text_ends_no_row_of_failures() -> None:
+    down, refusal = answer(b"", 404), answer(FAILED_STEP, 422)
+    async with a_client(down, down, down, down, refusal, down) as client:
+        for _ in range(6):
+            with suppress(VerifierUnavailableError):
+                await client.verifier.judge(RED)
+        assert client.breaker.state is BreakerState.OPEN
 
 
 PASSING = [
@@ -296,73 +255,6 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
         async with RemoteVerifier(gone, RemoteMetrics(CollectorRegistry()), client.breaker) as verifier:
             with pytest.raises(VerifierUnavailableError, match="cannot be reached: ConnectError"):
                 await verifier.judge(RED)
-
-
-PREMISED = Question("The mill is red.", ("The mill is blue.", "Nothing is red and blue."))
-PLAIN_HEALTH = answer({"status": "healthy", "service": "x", "version": "1", "embedding_model": "m"})
-TOGETHER = "The mill is blue.\nNothing is red and blue.\nThe mill is red."
-
-
-@pytest.mark.parametrize(
-    "health", [PLAIN_HEALTH, answer(b"", 404), answer(b"ok"), answer([]), answer({"extensions": 1})]
-)
-@pytest.mark.parametrize(
-    ("answers", "verdict", "asked"),
-    [
-        ([SAT], Verdict.UNDETERMINED, 1),
-        ([{**SAT, "check_sat_result": "unknown"}], Verdict.TOO_HARD, 1),
-        ([UNSAT, UNSAT], Verdict.INCONSISTENT, 2),
-        ([UNSAT, SAT, UNSAT], Verdict.INCONSISTENT, 3),
-        ([UNSAT, SAT, SAT], Verdict.CONTRADICTED, 3),
-        ([UNSAT, SAT, {**SAT, "check_sat_result": "unknown"}], Verdict.TOO_HARD, 3),
-        ([UNSAT, {**SAT, "check_sat_result": "(error)"}], Verdict.ERROR, 2),
-    ],
-)
-async def test_a_service_of_one_text_finds_contradictions_and_never_entails(
-    health: Act, answers: list[object], verdict: Verdict, asked: int
-) -> None:
-    async with a_client(health, *map(answer, answers)) as client:
-        judgement = await client.verifier.judge(PREMISED)
-        assert judgement.verdict is verdict
-        texts = [body["informal_text"] for _, body in client.service.asked[1:]]
-        assert texts == [TOGETHER, "The mill is blue.\nNothing is red and blue.", "The mill is red."][:asked]
-        assert all("premises" not in body for _, body in client.service.asked[1:])
-        assert judgement.total_seconds > 0
-
-
-async def test_a_service_that_takes_premises_gets_them_and_is_asked_once_whether() -> None:
-    own = {**SAT, "verdict": "entailed", "reason": "follows", "skipped": ["x"], "field_of_tomorrow": 1}
-    health = answer({"status": "healthy", "extensions": ["premises", "verdict"]})
-    async with a_client(health, answer(own), answer(own)) as client:
-        for _ in range(2):
-            judgement = await client.verifier.judge(PREMISED)
-            assert (judgement.verdict, judgement.reason) == (Verdict.ENTAILED, "follows")
-            assert judgement.skipped == ("x",)
-        assert [path for path, _ in client.service.asked] == ["/health", "/pipeline/process", "/pipeline/process"]
-        assert client.service.asked[1][1]["premises"] == list(PREMISED.premises)
-
-
-async def test_premises_that_do_not_fit_are_left_out() -> None:
-    long = "x" * (MAX_CONTENT - 20)
-    async with a_client(PLAIN_HEALTH, answer(SAT)) as client:
-        judgement = await client.verifier.judge(Question(RED.text, ("The dam is old.", long, "\udc00", "It rains.")))
-        assert judgement.skipped == (long, "\udc00")
-        assert client.service.asked[1][1]["informal_text"] == "The dam is old.\nIt rains.\nThe mill is red."
-
-
-async def test_a_health_page_that_fails_is_asked_again_with_the_next_question() -> None:
-    away = answer(b"", 503)
-    own = answer({**SAT, "verdict": "entailed"})
-    async with a_client(away, away, away, answer(SAT), answer({"extensions": ["premises"]}), own) as client:
-        assert (await client.verifier.judge(PREMISED)).verdict is Verdict.UNDETERMINED
-        assert (await client.verifier.judge(PREMISED)).verdict is Verdict.ENTAILED
-
-
-async def test_without_a_connection_nothing_is_assumed() -> None:
-    async with a_client(CUT) as client:
-        with pytest.raises(VerifierUnavailableError):
-            await client.verifier.judge(PREMISED)
-        assert {path for path, _ in client.service.asked} == {"/health"}
 
 
 @pytest.mark.shows("S1-VER-07")
