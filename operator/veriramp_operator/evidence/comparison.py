@@ -40,23 +40,42 @@ def judge_comparison(gate: GateSpec, samples: Samples, now: float, since: float 
     spec = gate.comparison
     start = trial_start(trial, now)
     trial = (trial if start == trial.began_at else replace(trial, began_at=start)).clipped(since)
+    if start is not None and start - now > _limit(gate, samples):
+        return _catching_up(_went_back(start - now))
     if spec is None or trial.began_at is None or trial.began_at > now:
         return _warming_up("counting begins when what is published is confirmed by the processes")
     readings = [reading for reading in samples.readings if reading.at <= now]
-    limit = max_age_of(gate, samples.scrape_interval)
-    problem = _problem(gate, readings[-1] if readings else None, now, limit)
-    counts = samples.counts
-    if counts is not None and counts.until - counts.since > 0 and (problem is None or _outlived(gate, readings, now)):
-        if now - counts.until > 2 * limit and problem is None:
-            return _warming_up(_progress(counts, now))
-        verdict = _verdict_of(spec, counts, samples.occupied, trial)
-        if problem is None or verdict.kind is VerdictKind.REGRESSION:
-            return verdict
-    young = now - trial.began_at <= limit + samples.scrape_interval
+    problem = _problem(gate, readings[-1] if readings else None, now, _limit(gate, samples))
+    if (problem is None or _outlived(gate, readings, now)) and (
+        verdict := _on_counts(gate, spec, samples, now, trial, problem)
+    ):
+        return verdict
+    young = now - trial.began_at <= _limit(gate, samples) + samples.scrape_interval
     if problem is None or (young and problem.reason in _COMING):
         return _warming_up("the first scrapes of this stage are still to come")
     asked_at = readings[-1].at if readings else None
     return Verdict(VerdictKind.NO_DATA, problem.reason, problem.message, observed_at=asked_at)
+
+
+def _on_counts(
+    gate: GateSpec, spec: ComparisonGate, samples: Samples, now: float, trial: Trial, problem: Failure | None
+) -> Verdict | None:
+    """What the counts say; None where there are none, or where they cannot be trusted to be of now."""
+    counts, limit = samples.counts, _limit(gate, samples)
+    if counts is None or counts.until - counts.since <= 0:
+        return None
+    if now - counts.until > 2 * limit and problem is None:
+        return _catching_up(_progress(counts, now))
+    verdict = _verdict_of(spec, counts, samples.occupied, trial)
+    if verdict.kind is VerdictKind.REGRESSION:
+        return verdict
+    if counts.until - now > limit:
+        return _catching_up(_went_back(counts.until - now))
+    return verdict if problem is None else None
+
+
+def _limit(gate: GateSpec, samples: Samples) -> float:
+    return max_age_of(gate, samples.scrape_interval)
 
 
 _COMING: Final = frozenset({NoDataReason.NEVER_ASKED, NoDataReason.NOT_YET_EXPOSED})
@@ -91,6 +110,15 @@ def _outlived(gate: GateSpec, readings: list[Reading], now: float) -> bool:
 def _progress(counts: Counts, now: float) -> str:
     read, whole = counts.until - counts.since, now - counts.since
     return f"reading the history of this stage: {_duration(read)} of {_duration(whole)} are read"
+
+
+def _went_back(seconds: float) -> str:
+    return f"the operator's clock went back: counting goes on in {_duration(seconds)}"
+
+
+def _catching_up(message: str) -> Verdict:
+    """What was counted is there and not known: no data, so that nothing rises past what it may show."""
+    return Verdict(VerdictKind.NO_DATA, NoDataReason.CATCHING_UP, message)
 
 
 def _warming_up(message: str) -> Verdict:
@@ -137,8 +165,10 @@ def _judged(question: _Question) -> Verdict:
     if result.regression:
         return _regression(question, result)
     missing = [*_missing(question, result)]
-    rates = _rates(spec, result.treatment_rate, result.control_rate)
+    rates, ratio = _rates(spec, result.treatment_rate, result.control_rate), result.ratio
     requests = result.treatment_requests + result.control_requests
+    if missing and result.leans_since is not None:
+        rates, ratio, requests = _since(question, max(result.leans_since, trial.began_at or 0.0))
     if missing:
         kind, reason = VerdictKind.INCONCLUSIVE, VerdictReason.UNCERTAIN
         message = "; ".join([rates, *missing, _sight(result)])
@@ -149,7 +179,7 @@ def _judged(question: _Question) -> Verdict:
         kind,
         reason,
         message,
-        value=_finite(result.ratio),
+        value=_finite(ratio),
         sample_size=int(requests),
         observed_at=counts.until,
         leans_bad=kind is VerdictKind.INCONCLUSIVE and result.leans_bad,
@@ -159,27 +189,34 @@ def _judged(question: _Question) -> Verdict:
 def _regression(question: _Question, result: Comparison) -> Verdict:
     spec, counts = question.spec, question.counts
     since = max(result.since or 0.0, question.trial.began_at or 0.0)
-    sums = _sums(counts, since)
-    treatment, control = (_share(events, total) for events, total in (sums[:2], sums[2:]))
-    rates, lasted = _rates(spec, treatment, control), _duration(counts.until - since)
+    rates, ratio, requests = _since(question, since)
     return Verdict(
         VerdictKind.REGRESSION,
         VerdictReason.BREACH,
-        f"{rates} over the last {lasted}; {_tolerated(spec)} (by the {result.by} test; at most {_percent(spec.alpha)} "
+        f"{rates}; {_tolerated(spec)} (by the {result.by} test; at most {_percent(spec.alpha)} "
         "of healthy stages are stopped wrongly)",
-        value=_finite(treatment / control if control > 0 else math.inf),
-        sample_size=int(sums[1] + sums[3]),
+        value=_finite(ratio),
+        sample_size=int(requests),
         observed_at=counts.until,
         breached_at=since,
     )
 
 
+def _since(question: _Question, since: float) -> tuple[str, float, float]:
+    """Rates in words, their ratio and the requests of all intervals since an instant."""
+    spec, counts = question.spec, question.counts
+    sums = _sums(counts, since)
+    treatment, control = (_share(events, total) for events, total in (sums[:2], sums[2:]))
+    rates = f"{_rates(spec, treatment, control)} over the last {_duration(counts.until - since)}"
+    return rates, treatment / control if control > 0 else math.inf, sums[1] + sums[3]
+
+
 def _missing(question: _Question, result: Comparison) -> Iterator[str]:
-    """What a Pass still needs, a sentence each."""
+    """What a Pass still needs, a sentence each; a good past is no Pass for what leans bad of late."""
     spec, trial = question.spec, question.trial
     if trial.full_at is None:
         yield "no Pass on the ramp, only of the bake at the full vector"
-    elif not result.within_tolerance:
+    elif result.leans_bad or not result.within_tolerance:
         lean = "it leans bad, but that can be chance" if result.leans_bad else "not sure yet"
         yield f"{lean}; {_tolerated(spec)}"
     for arm, requests in zip(ARMS, (result.treatment_requests, result.control_requests), strict=True):

@@ -56,8 +56,9 @@ class Comparison:
     (each at alpha, valid at every scrape) of treatment rate - control rate over the bake at the full vector, or over
     the ramp while that is all there is; NaN without requests in both arms. ``treatment_rate``, ``control_rate``: events
     per request over the same time; ``ratio``: of the two, infinite when only the control has none. ``leans_bad``: past
-    the tolerance by a standard error or more, without being sure. ``within_tolerance``: surely inside the tolerance, as
-    are two arms without a single event of which fewer are better.
+    the tolerance by some standard errors, without being sure, and ``leans_since``: from when on, of the whole trial and
+    of late, where it shows most; None while it does not. ``within_tolerance``: surely inside the tolerance, as are two
+    arms without a single event of which fewer are better.
     ``smallest_detectable``: relative worsening (0.3 = 30 %) that would have shown itself by the end of the stage, were
     it there from the beginning; None when nothing can be detected any more. ``scrapes``: intervals in which both arms
     were asked; ``treatment_requests``, ``control_requests``: requests counted over the bake.
@@ -72,6 +73,7 @@ class Comparison:
     control_rate: float
     ratio: float
     leans_bad: bool
+    leans_since: float | None
     within_tolerance: bool
     smallest_detectable: float | None
     scrapes: int
@@ -111,6 +113,7 @@ class Monitor:
         by, since = self._rejected(scale)
         bake = self._at(full_at)
         lower, upper, inside = self._bounds(bake, scale)
+        leans_since = None if by else self._leans_since(scale)
         treatment, control = _rates(bake, now)
         return Comparison(
             regression=bool(by),
@@ -121,7 +124,8 @@ class Monitor:
             treatment_rate=treatment,
             control_rate=control,
             ratio=treatment / control if control else math.inf if treatment else math.nan,
-            leans_bad=not by and self._leans_bad(scale),
+            leans_bad=leans_since is not None,
+            leans_since=leans_since,
             within_tolerance=inside and full_at is not None,
             smallest_detectable=self._smallest(),
             scrapes=now.intervals,
@@ -205,15 +209,17 @@ class Monitor:
         silent = terms.sign > 0 and now.pooled == bake.pooled
         return ends[0], ends[1], intervals >= FEWEST_INTERVALS and (silent or mean + reach <= 0)
 
-    def _leans_bad(self, scale: float) -> bool:
+    def _leans_since(self, scale: float) -> float | None:
         tallies = self._tallies
         now = tallies[-1]
         if now.intervals < FEWEST_INTERVALS or self.terms.factor <= 0:
-            return False
-        starts = (tallies[0], tallies[max(0, now.intervals - int(BEST_AT))])
-        return any(
-            now.contrast - old.contrast > LEANS_AT * math.sqrt(_variance(old, now) * scale) > 0 for old in starts
-        )
+            return None
+        most, since = LEANS_AT, None
+        for old in (tallies[0], tallies[max(0, now.intervals - int(BEST_AT))]):
+            error = math.sqrt(_variance(old, now) * scale)
+            if error > 0 and (lean := (now.contrast - old.contrast) / error) > most:
+                most, since = lean, old.at
+        return since
 
     def _smallest(self) -> float | None:
         now, terms = self._tallies[-1], self.terms

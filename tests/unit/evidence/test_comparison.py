@@ -84,8 +84,14 @@ YOUNG = Trial(50.0, NOW - 20, None, HOUR)
         ("refused", samples(SAME, REFUSED), FULL, VerdictKind.NO_DATA, "Refused", "nobody there"),
         ("an arm not exported", samples(SAME, ABSENT), FULL, VerdictKind.NO_DATA, "NotYetExposed", "no series"),
         ("too old", samples(age=60), FULL, VerdictKind.NO_DATA, "TooOld", "last scraped 1m ago, more than 45s"),
-        ("history", samples(replace(SAME, until=NOW - 900)), FULL, VerdictKind.INCONCLUSIVE, "WarmingUp",
+        ("history", samples(replace(SAME, until=NOW - 900)), FULL, VerdictKind.NO_DATA, "CatchingUp",
          "45m of 1h are read"),
+        ("a trial to come: the clock went back", samples(), replace(FULL, began_at=NOW + 900), VerdictKind.NO_DATA,
+         "CatchingUp", "counting goes on in 15m"),
+        ("counts of the future: the clock went back", samples(replace(SAME, until=NOW + 300)), FULL,
+         VerdictKind.NO_DATA, "CatchingUp", "counting goes on in 5m"),
+        ("worse, before the clock went back", samples(replace(WORSE, until=NOW + 300)), FULL, VerdictKind.REGRESSION,
+         "Breach", "%"),
         ("same", samples(), FULL, VerdictKind.PASS, "Healthy", "surely within what is tolerated (up to 50 % more"),
         ("worse", samples(WORSE), FULL, VerdictKind.REGRESSION, "Breach", "up to 50 % more is tolerated"),
         ("on the ramp", samples(), replace(FULL, full_at=None), VerdictKind.INCONCLUSIVE, "Uncertain", "on the ramp"),
@@ -130,6 +136,24 @@ def test_inconclusive_tells_the_smallest_effect() -> None:
     answer = verdict(samples(counted(seconds=900)), Trial(50.0, NOW - 900, NOW - 900, HOUR), tolerance=0.1)
     assert answer.kind is VerdictKind.INCONCLUSIVE
     assert re.search(r"the smallest change that this stage can still show is \d+(\.\d+)? %", answer.message)
+
+
+def test_what_leans_bad_shows_the_window_in_which_it_does() -> None:
+    # A treatment that was better for most of the stage, so that the whole of it looks alike.
+    late = counted(treatment=0.02, before=0.0095, worse_since=NOW - 900, rps=20, control=0.0125)
+    answer = verdict(samples(late), tolerance=0.1)
+    assert (answer.kind, answer.leans_bad) == (VerdictKind.INCONCLUSIVE, True), answer
+    seen = re.search(r"\((\S+) times\) over the last 15m; it leans bad, but that can be chance", answer.message)
+    assert seen, answer.message
+    assert float(seen[1]) > 1.1
+    assert answer.value == pytest.approx(float(seen[1]), rel=0.01)
+    assert answer.sample_size == 900 * 20
+
+
+def test_what_leans_bad_of_late_does_not_pass_by_its_good_past() -> None:
+    late = counted(treatment=0.02, before=0.004, worse_since=NOW - 900, rps=20, control=0.0125, seed=4)
+    answer = verdict(samples(late), tolerance=0.1)
+    assert (answer.kind, answer.leans_bad) == (VerdictKind.INCONCLUSIVE, True), answer
 
 
 def test_higher_can_be_better() -> None:
