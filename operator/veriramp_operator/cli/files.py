@@ -1,9 +1,15 @@
-"""Read a rollout from a YAML file, with sentences a person can act on."""
+"""Read rollouts from YAML files, with sentences a person can act on.
+
+Public: :func:`load_rollout`, :func:`documents`, :func:`read_spec`, :func:`unreadable`, :func:`add_file_argument`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import reprlib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +20,7 @@ from pydantic import ValidationError
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GROUP, KIND, RolloutSpec
+from veriramp_operator.cli.lint_shape import misshapen
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +37,58 @@ def load_rollout(path: str) -> RolloutFile:
 
     Raises ConfigurationError that names the file, the field, its value and what is expected.
     """
+    every = documents(path)
+    if not every:
+        raise ConfigurationError(
+            f"{path}: there is no {KIND} in it; write kind: {KIND} and apiVersion: {GROUP}/v1alpha1"
+        )
+    if len(every) > 1:
+        print(f"note: {path} holds {len(every)} rollouts; this is about the first", file=sys.stderr)
+    return _parse(every[0], path)
+
+
+def documents(path: str) -> list[dict[str, Any]]:
+    """Every ``VerificationRollout`` of a file, those in a List too; ``-`` is standard input.
+
+    Raises ConfigurationError when it cannot be read or is no YAML.
+    """
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-        documents = list(yaml.safe_load_all(text))
+        every = list(yaml.load_all(text, _Loader))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; name a readable YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
-    for document in documents:
-        if isinstance(document, dict) and document.get("kind") == KIND:
-            return _parse(document, path)
-    raise ConfigurationError(f"{path}: there is no {KIND} in it; write kind: {KIND} and apiVersion: {GROUP}/v1alpha1")
+        raise ConfigurationError(f"{path}: not YAML: {error}".replace('in "<unicode string>", line', "line")) from error
+    items = [
+        item
+        for document in every
+        if isinstance(document, dict)
+        for item in (document.get("items") or [] if document.get("kind") == "List" else [document])
+    ]
+    return [item for item in items if isinstance(item, dict) and item.get("kind") == KIND]
+
+
+def read_spec(document: dict[str, Any]) -> RolloutSpec:
+    """The spec with the types that the API server insists on: ``"0.05"`` is no number there.
+
+    Raises ValidationError.
+    """
+    raw = json.dumps(document.get("spec") or {}, default=str, skipkeys=True)
+    return RolloutSpec.model_validate_json(raw, strict=True)
+
+
+def unreadable(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """(field, sentence) for each value that cannot be read."""
+    for item in error.errors():
+        field = "spec"
+        for part in item["loc"]:
+            field += f"[{part}]" if isinstance(part, int) else f".{part}"
+        if item["type"] == "missing":
+            yield field, "this field is missing"
+        elif item["type"] == "value_error":
+            yield field, item["msg"].removeprefix("Value error, ")
+        else:
+            yield field, f"{item['msg']} (found {reprlib.repr(item['input'])})"
 
 
 def add_file_argument(parser: argparse.ArgumentParser) -> None:
@@ -49,15 +97,32 @@ def add_file_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def _parse(document: dict[str, Any], path: str) -> RolloutFile:
-    metadata = document.get("metadata") or {}
+    wrong = [text if field in text else f"{field}: {text}" for field, text in misshapen(document)]
     try:
-        spec = RolloutSpec.model_validate(document.get("spec") or {})
+        spec = read_spec(document)
     except ValidationError as error:
-        lines = [
-            f"spec.{'.'.join(str(part) for part in item['loc'])}: {item['msg']} (found {item['input']!r})"
-            for item in error.errors()
-        ]
-        raise ConfigurationError(f"{path}: " + "; ".join(lines)) from error
-    if broken := problems(spec):
-        raise ConfigurationError(f"{path}: " + "; ".join(broken))
-    return RolloutFile(str(metadata.get("name", "rollout")), str(metadata.get("namespace", "default")), spec)
+        wrong += [f"{field}: {text}" for field, text in unreadable(error)]
+        raise ConfigurationError(_listed(path, wrong)) from error
+    if wrong := [*wrong, *problems(spec)]:
+        raise ConfigurationError(_listed(path, wrong))
+    metadata = document["metadata"]
+    return RolloutFile(str(metadata["name"]), str(metadata.get("namespace", "default")), spec)
+
+
+def _listed(path: str, wrong: list[str]) -> str:
+    return f"{path}: {wrong[0]}" if len(wrong) == 1 else "\n  ".join((f"{path}:", *wrong))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, as kubectl does; the last one would win otherwise, without a word."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    problem = f'the key "{key.value}" stands twice; keep one'
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return node

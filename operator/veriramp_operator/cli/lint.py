@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from pydantic import ValidationError
 
 from veriramp_operator.api.base import parse_duration
 from veriramp_operator.api.errors import ConfigurationError
-from veriramp_operator.api.rollout import KIND, RolloutSpec
+from veriramp_operator.api.rollout import KIND
+from veriramp_operator.cli.files import documents, read_spec, unreadable
 from veriramp_operator.cli.lint_rules import Finding, Severity, Site, findings
 from veriramp_operator.cli.lint_shape import misshapen
 
@@ -62,11 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     site = Site(arguments.scrape_interval, arguments.max_ranking_weight)
     rollouts, found = 0, list[Found]()
     for path in _paths(arguments.files):
-        documents = _documents(path)
-        if not documents and path in arguments.files:
+        rollouts_in = documents(path)
+        if not rollouts_in and path in arguments.files:
             raise ConfigurationError(f"{path}: there is no {KIND} in it; write kind: {KIND}")
-        rollouts += len(documents)
-        found += [each for document in documents for each in _check(path, document, site)]
+        rollouts += len(rollouts_in)
+        found += [each for document in rollouts_in for each in _check(path, document, site)]
     if not rollouts:
         raise ConfigurationError(f"{', '.join(arguments.files)}: there is no {KIND} in any file")
     shown = [each for each in found if arguments.hints or each.finding.severity is not Severity.HINT]
@@ -82,21 +81,12 @@ def _check(path: str, document: dict[str, Any], site: Site) -> list[Found]:
     name = str(metadata.get("name", "?")) if isinstance(metadata, dict) else "?"
     found = [Finding("Admission", Severity.ERROR, field, text) for field, text in misshapen(document)]
     try:
-        spec = RolloutSpec.model_validate(document.get("spec") or {})
+        spec = read_spec(document)
     except ValidationError as error:
-        found += _unreadable(error)
+        found += [Finding("Unreadable", Severity.ERROR, field, text) for field, text in unreadable(error)]
     else:
         found += findings(spec, site)
     return [Found(path, name, finding) for finding in found]
-
-
-def _unreadable(error: ValidationError) -> Iterator[Finding]:
-    for item in error.errors():
-        field = "spec"
-        for part in item["loc"]:
-            field += f"[{part}]" if isinstance(part, int) else f".{part}"
-        message = item["msg"].removeprefix("Value error, ")
-        yield Finding("Unreadable", Severity.ERROR, field, f"{message} (found {str(item['input'])[:60]!r})")
 
 
 def _paths(names: list[str]) -> Iterator[str]:
@@ -106,23 +96,6 @@ def _paths(names: list[str]) -> Iterator[str]:
             yield from (str(path) for path in every)
         else:
             yield name
-
-
-def _documents(path: str) -> list[dict[str, Any]]:
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-        every = list(yaml.safe_load_all(text))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror}; name a readable YAML file or a folder") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
-    items = [
-        item
-        for document in every
-        if isinstance(document, dict)
-        for item in (document.get("items") or [] if document.get("kind") == "List" else [document])
-    ]
-    return [item for item in items if isinstance(item, dict) and item.get("kind") == KIND]
 
 
 def _seconds(text: str) -> float:
@@ -151,6 +124,8 @@ def _text(each: Found) -> str:
 
 def _summary(rollouts: int, found: list[Found], hints: bool) -> str:
     counts = Counter(each.finding.severity for each in found)
-    parts = [f"{counts[severity]} {severity}s" for severity in Severity if counts[severity]]
+    parts = [
+        f"{counts[severity]} {severity}{'s' * (counts[severity] != 1)}" for severity in Severity if counts[severity]
+    ]
     more = " (see them with --hints)" if counts[Severity.HINT] and not hints else ""
     return f"{rollouts} {'rollout' if rollouts == 1 else 'rollouts'}: {', '.join(parts) or 'nothing found'}{more}"

@@ -1,4 +1,6 @@
-"""What the API server refuses of an object that our models read without a word: its name, and fields that do not exist.
+"""What the API server refuses of an object that our models read without a word.
+
+Its version and its name, fields that do not exist, durations without a unit.
 
 Public: :func:`misshapen`. Pure.
 """
@@ -10,15 +12,20 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
+from pydantic.fields import FieldInfo
 
-from veriramp_operator.api.rollout import NAME_PATTERN, RolloutSpec
+from veriramp_operator.api.base import parse_duration
+from veriramp_operator.api.rollout import GROUP, NAME_PATTERN, VERSION, RolloutSpec
 
 MOST_NAME: Final = 40
+_DURATION: Final = BeforeValidator(parse_duration)
 
 
 def misshapen(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(field, sentence) for each."""
+    if (version := document.get("apiVersion")) != f"{GROUP}/{VERSION}":
+        yield "apiVersion", f'apiVersion {version!r} is not known; write "{GROUP}/{VERSION}"'
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
@@ -31,19 +38,27 @@ def misshapen(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _unknown(raw: object, model: type[BaseModel], place: str) -> Iterator[tuple[str, str]]:
     if not isinstance(raw, dict):
         return
-    known = {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+    fields = {info.alias or name: info for name, info in model.model_fields.items()}
     for name, value in raw.items():
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, 1)
-            instead = f'write "{near[0]}"' if near else f"known are {', '.join(known)}"
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, 1)
+            instead = f'write "{near[0]}"' if near else f"known are {', '.join(fields)}"
             yield f"{place}.{name}", f'unknown field "{place}.{name}"; {instead}'
             continue
-        inner = _model_in(known[name])
+        if _is_duration(fields[name]) and isinstance(value, int | float):
+            yield f"{place}.{name}", f'{value} has no unit; write "{value}s", "{value}m" or "{value}h"'
+        inner = _model_in(fields[name].annotation)
         if inner is not None and isinstance(value, list):
             for index, item in enumerate(value):
                 yield from _unknown(item, inner, f"{place}.{name}[{index}]")
         elif inner is not None:
             yield from _unknown(value, inner, f"{place}.{name}")
+
+
+def _is_duration(info: FieldInfo) -> bool:
+    """Alone, or where it may be left out too."""
+    annotated = (info.metadata, *(getattr(each, "__metadata__", ()) for each in get_args(info.annotation)))
+    return any(_DURATION in metadata for metadata in annotated)
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

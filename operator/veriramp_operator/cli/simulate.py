@@ -57,6 +57,7 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print; 0 whatever the rollout came to, because that is the answer and not a fault."""
     rollout = load_rollout(arguments.file)
+    _check_plot(arguments.plot)
     noise = arguments.noise or (Noise.IID if arguments.runs > 1 else Noise.NONE)
     options = Options(
         injections=tuple(Injection.parse(text, rollout.spec) for text in arguments.inject),
@@ -151,6 +152,16 @@ class _Progress:
             return False
         self._told = now
         return True
+
+
+def _check_plot(path: Path | None) -> None:
+    """Before the simulation, which may take minutes."""
+    if path is None:
+        return
+    if path.is_dir() or path.suffix.lower() != ".png":
+        raise ConfigurationError(f"--plot {path}: name a writable PNG file, for example run.png")
+    if not path.parent.is_dir():
+        raise ConfigurationError(f"--plot {path}: there is no folder {path.parent}; name a writable PNG file")
 
 
 def _draw(title: str, outcomes: Outcomes, path: Path) -> None:

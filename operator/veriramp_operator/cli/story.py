@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
+from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.cli.plan import short
 from veriramp_operator.cli.simulation.monte_carlo import Outcomes, Share, quantile
 from veriramp_operator.cli.simulation.runs import Moment, Run
@@ -19,6 +21,8 @@ _TRANSIENT: Final = frozenset(
     {"NotPropagated", "WorkersNotReady", "Pending", "Ramping", "RolledBack", "ApprovalRequired"}
 )
 _SHORT: Final = 2.0
+_TWO_MINUTES: Final = 120.0
+_INJECTED: Final = "Injected"
 
 
 def of_one(title: str, run: Run) -> Iterator[str]:
@@ -28,7 +32,7 @@ def of_one(title: str, run: Run) -> Iterator[str]:
     yield ""
     lines = list(_told(run))
     width = max((len(moment.stage) for _, moment, _ in lines), default=0)
-    for at, moment, text in sorted(lines, key=lambda line: line[0]):
+    for at, moment, text in sorted(lines, key=_order):
         yield f"  {_plus(at - start):>12}  {moment.stage:<{width}}  {text}"
     yield ""
     yield f"  {run.ending}"
@@ -87,22 +91,43 @@ def _told(run: Run) -> Iterator[tuple[float, Moment, str]]:
     for injection in run.options.injections:
         at = run.injected_at.get(injection.gate)
         if at is not None and at <= run.ended_at:
-            stage = [moment.stage for moment in run.timeline if moment.at <= at][-1]
-            first = run.timeline[0]
-            yield at, Moment(at, stage, first.vector, first.direction, "Injected", ""), f"injected: {injection}"
+            yield at, _beside(run, at), f"injected: {injection}"
+        if injection.gate != run.rollback_gate and (bad_at := _regressed_at(run, injection.gate)) is not None:
+            yield bad_at, _beside(run, bad_at), f'gate "{injection.gate}" regresses'
+
+
+def _beside(run: Run, at: float) -> Moment:
+    """A line that is no decision, in the stage that it happened in and not in the one that was fallen to."""
+    before = [each for each in run.timeline if each.at < at or (each.at == at and each.direction is not Direction.FALL)]
+    return replace((before or run.timeline)[-1], at=at, direction=Direction.HOLD, reason=_INJECTED)
+
+
+def _regressed_at(run: Run, gate: str) -> float | None:
+    return next((at for at, kind in run.verdicts.get(gate, ()) if kind is VerdictKind.REGRESSION), None)
+
+
+def _order(line: tuple[float, Moment, str]) -> tuple[float, int]:
+    at, moment, _ = line
+    return at, 0 if moment.direction is Direction.RISE else 1 if moment.reason == _INJECTED else 2
 
 
 def _figures(run: Run) -> Iterator[str]:
     for injection in run.options.injections:
         if injection.gate not in run.injected_at:
             yield f"  {injection}: never injected, stage {injection.stage} was not reached"
+        elif injection.gate != run.rollback_gate and _regressed_at(run, injection.gate) is None:
+            yield f"  {injection}: its gate never regressed"
     detection, safe = run.detection_seconds, run.safe_seconds
     if detection is None or safe is None:
         return
-    yield f"  from regression to decision    {detection:.2f} s"
-    yield f"  from decision to safe          {safe - detection:.2f} s (assumed)"
-    yield f"  from regression to safe        {safe:.2f} s"
+    yield f"  from regression to decision    {_exactly(detection)}"
+    yield f"  from decision to safe          {_exactly(safe - detection)} (assumed)"
+    yield f"  from regression to safe        {_exactly(safe)}"
     yield f"  users exposed to it            {run.users_exposed()}"
+
+
+def _exactly(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < _TWO_MINUTES else short(seconds)
 
 
 def _plus(seconds: float) -> str:

@@ -187,7 +187,9 @@ def test_what_is_told_of_the_site_counts() -> None:
 
 
 def manifest(spec: Spec) -> str:
-    return yaml.safe_dump({"kind": KIND, "metadata": {"name": "demo"}, "spec": spec})
+    return yaml.safe_dump(
+        {"apiVersion": "veriramp.dev/v1alpha1", "kind": KIND, "metadata": {"name": "demo"}, "spec": spec}
+    )
 
 
 def test_the_examples_are_clean(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,7 +207,7 @@ def test_a_folder_an_error_and_its_exit_code(tmp_path: Path, capsys: pytest.Capt
     assert main(["lint", str(tmp_path)]) == 1
     first, last = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{tmp_path}/sub/bad.yml: demo: error AboveCeiling at spec.stages[2].rankingWeight: stage")
-    assert last == "2 rollouts: 1 errors"
+    assert last == "2 rollouts: 1 error"
 
 
 def test_warnings_alone_are_no_error_and_hints_are_asked_for(

@@ -138,7 +138,8 @@ def test_a_factor_of_nothing_is_refused() -> None:
 
 def test_many_runs_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rollout = tmp_path / "rollout.yaml"
-    rollout.write_text(yaml.safe_dump({"kind": "VerificationRollout", "spec": yaml.safe_load(FOUR_QUARTERS)}))
+    head = "apiVersion: veriramp.dev/v1alpha1\nkind: VerificationRollout\nmetadata: {name: quarters}\n"
+    rollout.write_text(head + yaml.safe_dump({"spec": yaml.safe_load(FOUR_QUARTERS)}))
     for number, injection in enumerate(([], ["--inject", "arms x5 at b+2m"])):
         plot = tmp_path / f"{number}.png"
         assert main(["simulate", str(rollout), "--runs", "3", "--plot", str(plot), *injection]) == 0

@@ -13,16 +13,15 @@ ROOT = Path(__file__).resolve().parents[3]
 QUICKSTART = str(ROOT / "examples/rollouts/quickstart.yaml")
 
 
-RAISES_TWO = """
-kind: VerificationRollout
-spec:
+HEAD = "apiVersion: veriramp.dev/v1alpha1\nkind: VerificationRollout\nmetadata: {name: mine}\n"
+RAISES_TWO = f"""{HEAD}spec:
   stages:
-    - {name: shadow, mode: Shadow, samplingRate: 0.1, bake: 1h}
-    - {name: both, mode: Live, canaryPercent: 1, rankingWeight: 0.1, bake: 1m}
-    - {name: full, mode: Live, canaryPercent: 100, bake: 1h}
+    - {{name: shadow, mode: Shadow, samplingRate: 0.1, bake: 1h}}
+    - {{name: both, mode: Live, canaryPercent: 1, rankingWeight: 0.1, bake: 1m}}
+    - {{name: full, mode: Live, canaryPercent: 100, bake: 1h}}
   gates:
-    - {name: latency, stages: [both], threshold: {query: lat, max: 1}, onRegression: Shadow}
-    - {name: arms, stages: [full], comparison: {events: e, total: t}, onRegression: Shadow}
+    - {{name: latency, stages: [both], threshold: {{query: lat, max: 1}}, onRegression: Shadow}}
+    - {{name: arms, stages: [full], comparison: {{events: e, total: t}}, onRegression: Shadow}}
 """
 
 
@@ -93,7 +92,9 @@ def test_an_injection_that_is_never_reached_is_told(capsys: pytest.CaptureFixtur
         (("plan", "nowhere.yaml"), "nowhere.yaml: No such file"),
         (("plan", "README.md"), "README.md: "),
         (("simulate", QUICKSTART, "--inject", "odd"), "write for example"),
-        (("simulate", QUICKSTART, "--plot", "/nowhere/out.png"), "name a writable PNG"),
+        (("simulate", QUICKSTART, "--plot", "/nowhere/out.png"), "there is no folder /nowhere; name a writable PNG"),
+        (("simulate", QUICKSTART, "--plot", "docs"), "--plot docs: name a writable PNG"),
+        (("simulate", QUICKSTART, "--plot", "run.pdf"), "--plot run.pdf: name a writable PNG"),
     ],
 )
 def test_wrong_use_says_what_to_write(
@@ -105,10 +106,59 @@ def test_wrong_use_says_what_to_write(
 
 def test_a_wrong_field_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "rollout.yaml"
-    path.write_text("kind: VerificationRollout\nspec: {stages: [{name: a, mode: Live, bake: soon}]}\n")
+    path.write_text(f"{HEAD}spec: {{stages: [{{name: a, mode: Live, bake: soon}}]}}\n")
     text = said(capsys, "plan", str(path), code=2)
-    assert "spec.stages.0.bake" in text
+    assert "spec.stages[0].bake" in text
     assert "'soon'" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("canaryPercent: 1,", "canaryPercentage: 1,", 'unknown field "spec.stages[1].canaryPercentage"; write "canary'),
+        ("bake: 1m", "bake: 1", 'spec.stages[1].bake: 1 has no unit; write "1s", "1m" or "1h"'),
+        ("rankingWeight: 0.1", 'rankingWeight: "0.1"', "spec.stages[1].rankingWeight: Input should be a valid number"),
+        ("  stages:", "  stges:", "spec.stages: this field is missing"),
+        ("  gates:", "  stages: []\n  gates:", 'the key "stages" stands twice; keep one\n  line 9, column 3'),
+        ("v1alpha1", "v1", "apiVersion 'veriramp.dev/v1' is not known; write \"veriramp.dev/v1alpha1\""),
+    ],
+)
+def test_a_plan_refuses_what_the_api_server_would_refuse(
+    old: str, new: str, says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "rollout.yaml"
+    assert RAISES_TWO.count(old) == 1
+    path.write_text(RAISES_TWO.replace(old, new))
+    assert says in said(capsys, "plan", str(path), code=2)
+
+
+def test_a_file_with_two_rollouts_is_about_the_first_and_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(f"{RAISES_TWO}---\n{RAISES_TWO}")
+    assert main(("plan", str(path))) == 0
+    assert "holds 2 rollouts; this is about the first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("injection", "says"),
+    [
+        ("pager x2 at a-a+5s", "a-a     injected: pager x2\n"),
+        ("p95-latency x1.1 at a-a", "p95-latency x1.1: its gate never regressed"),
+    ],
+)
+def test_what_an_injection_came_to(injection: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "simulate", str(ROOT / "examples/rollouts/demo.yaml"), "--inject", injection)
+    assert says in text
+    assert "FALL" not in text or text.index("injected") < text.index("FALL")
+
+
+def test_a_gate_that_only_reports_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    ladder = str(ROOT / "examples/rollouts/ladder.yaml")
+    text = said(capsys, "simulate", ladder, "--inject", "slow-verdicts x5 at canary-25+2h")
+    assert 'canary-25  gate "slow-verdicts" regresses' in text
+    assert "all stages done" in text
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
