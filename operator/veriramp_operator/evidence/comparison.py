@@ -238,9 +238,11 @@ def _missing_users(spec: ComparisonGate, occupied: Occupied | None, trial: Trial
     if occupied is None:
         yield "no process exports veriramp_occupied_buckets, so users are not known; use the SDK, or write minUsers: 0"
         return
-    shares = (trial.percent / 100, 1 - trial.percent / 100)
-    for arm, seen, share in zip(ARMS, (occupied.treatment, occupied.control), shares, strict=True):
-        users = users_of(seen, share * BUCKETS)
+    owned = (trial.percent / 100 * BUCKETS, (1 - trial.percent / 100) * BUCKETS)
+    known = [users_of(seen, own) for seen, own in zip((occupied.treatment, occupied.control), owned, strict=True)]
+    for arm, users, own, other, rest in zip(ARMS, known, owned, reversed(known), reversed(owned), strict=True):
+        if math.isinf(users):  # a few buckets are soon all occupied: the other arm tells how many users that are
+            users = other * own / rest  # noqa: PLW2901
         if users < spec.min_users:
             yield f"about {users:.0f} of {spec.min_users} users (minUsers) in the {arm}"
 

@@ -32,6 +32,8 @@ _PHASE_SECONDS: Final = 1.0
 _SCRAPES_IN_CHUNK: Final = 4.0
 _SCRAPES_SEEN: Final = 3.0
 _LONGEST_SLEEP: Final = 60.0
+_MOST_AHEAD: Final = 60.0
+"""Seconds that counts may be ahead of a clock that was put back, before all is read anew."""
 _ARMS: Final = 'arm=~"treatment|control"'
 
 
@@ -73,6 +75,10 @@ class _Trail:
     def overlap(self) -> float:
         return min(STALE_SECONDS, self.chunk / 3)
 
+    def is_ahead(self, now: float) -> bool:
+        """True when the clock was ahead for a while: what has been closed up to then would take nothing in."""
+        return any(ledger.counts.until > max(now, self.since) + _MOST_AHEAD for ledger in self.ledgers.values())
+
 
 class Counters:
     """Fills the watches of comparison gates with counts; ``wake`` and ``clock`` as in ``Samplers``."""
@@ -86,14 +92,15 @@ class Counters:
     def follow(self, key: Key, endpoint: CounterEndpoint | None, watches: Iterable[Watch], trial: Trial) -> None:
         """Count for exactly these gates of a rollout from now on; a new stage begins new counts."""
         compared = [watch for watch in watches if watch.gate.comparison is not None]
-        since = trial_start(trial, self._clock()) if trial.has_arms else None
+        now = self._clock()
+        since = trial_start(trial, now) if trial.has_arms else None
         trail = self._trails.get(key)
         if not compared or endpoint is None or since is None:
             self.forget(key)
             for watch in compared:
                 watch.uncount()
             return
-        if trail is None or trail.endpoint is not endpoint or trail.since != since:
+        if trail is None or trail.endpoint is not endpoint or trail.since != since or trail.is_ahead(now):
             self.forget(key)
             chunk = max(CHUNK_SECONDS, _SCRAPES_IN_CHUNK * endpoint.scrape_interval)
             trail = self._trails[key] = _Trail(key, endpoint, since, chunk)

@@ -118,6 +118,14 @@ def test_requests_and_users_are_needed_for_a_pass_only() -> None:
     assert verdict(samples(WORSE, occupied=None), minRequests=10**9).kind is VerdictKind.REGRESSION
 
 
+@pytest.mark.parametrize(("control", "kind"), [(3000, VerdictKind.INCONCLUSIVE), (9980, VerdictKind.PASS)])
+def test_a_few_buckets_that_are_all_occupied_are_not_many_users(control: int, kind: VerdictKind) -> None:
+    answer = verdict(samples(occupied=Occupied(NOW, 50, control)), replace(FULL, percent=0.5))
+    assert answer.kind is kind, answer.message
+    if kind is VerdictKind.INCONCLUSIVE:
+        assert "about 18 of 200 users (minUsers) in the treatment" in answer.message
+
+
 def test_a_regression_names_rates_ratio_time_and_test() -> None:
     late = verdict(samples(counted(treatment=0.05, worse_since=NOW - 600)))
     assert late.kind is VerdictKind.REGRESSION

@@ -235,3 +235,17 @@ async def test_endpoints_that_hang_delay_nobody_else() -> None:
     assert len(slow.asked) < 20
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_clock_that_was_ahead_and_went_back_costs_no_counts() -> None:
+    trial = Trial(50.0, NOW - 3600)
+    async with running(stored(), trial) as bench:
+        await until(lambda: at_the_end(bench))
+        right = bench.counts
+        bench.now = NOW + 7200
+        bench.look()
+        await until(lambda: at_the_end(bench))
+        bench.now = NOW
+        bench.samplers.watch(KEY, spec(), trial)
+        await until(lambda: bench.samples.counts is not None and at_the_end(bench) and bench.counts.until <= NOW)
+        assert bench.counts == right
