@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def look_back(console: Console, cluster: DevCluster, build: Path) -> None:
     command = [sys.executable, "-m", "veriramp_operator.cli.main", "replay", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     console.show(done.stdout.rstrip() or done.stderr.rstrip())
+    console.say(f"do it yourself: veriramp replay {os.path.relpath(path)}")
     if done.returncode != 0:
         raise RuntimeError(f"the journal does not replay: {path} is kept")
 

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tools.demo.incidents import Rollback
 from tools.demo.look_ahead import Prediction
 from tools.demo.watching import Point
+
+_RED: Final = "#b71c1c"
+_SHOWN_AFTER_SECONDS: Final = 4.0
+_PARAMETERS: Final = (
+    ("canaryPercent", "canary\n[% of users]", "#1565c0"),
+    ("rankingWeight", "ranking\nweight", "#6a1b9a"),
+)
+_LOOKS: Final = {
+    "Pass": ("#c8e6c9", ""),
+    "Inconclusive": ("#ffe082", "////"),
+    "Regression": ("#7f0000", ""),
+    "NoData": ("#9e9e9e", "...."),
+}
+_LEAST_NAMED: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,71 +96,79 @@ def write_json(path: Path, results: Results) -> None:
 
 
 def draw(path: Path, results: Results) -> None:
-    """Vector over time with stages, verdicts and the moments of rollback."""
+    """Each parameter over time with stages, verdicts and the moments of rollback."""
     import matplotlib as mpl  # noqa: PLC0415 half a second that only the picture needs
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    start = results.points[0].at
-    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(11, 6), height_ratios=[3, 1])
-    times = [point.at - start for point in results.points]
-    weights = [point.parameters.get("rankingWeight", 0.0) for point in results.points]
-    percents = [point.parameters.get("canaryPercent", 0.0) for point in results.points]
-    upper.step(times, weights, where="post", label="ranking weight", color="tab:blue", linewidth=2)
-    upper.set_ylabel("ranking weight")
-    right = upper.twinx()
-    right.step(times, percents, where="post", label="canary percent", color="tab:green", linewidth=2, linestyle="--")
-    right.set_ylabel("canary percent")
-    _mark_stages(upper, results.points, start)
+    start, points = results.points[0].at, _with_an_end(results.points)
+    figure, axes = plt.subplots(3, 1, sharex=True, figsize=(11, 6), height_ratios=[2, 2, 1.3])
+    times = [point.at - start for point in points]
+    for panel, (parameter, label, colour) in zip(axes, _PARAMETERS, strict=False):
+        values = [point.parameters.get(parameter, 0.0) for point in points]
+        panel.step(times, values, where="post", color=colour, linewidth=2)
+        panel.fill_between(times, values, step="post", color=colour, alpha=0.15)
+        panel.set_ylim(0, 1.15 * max(values) or 1)
+        panel.set_ylabel(label)
+    _draw_verdicts(axes[2], points, start)
+    for panel in axes:
+        _mark_stages(panel, points, start, named=panel is axes[0])
+        for rollback in results.rollbacks:
+            panel.axvline(rollback.applied_at - start, color=_RED, linewidth=1.6)
     for rollback in results.rollbacks:
-        upper.axvline(rollback.applied_at - start, color="tab:red")
-        upper.annotate(
-            f"{rollback.trigger}\nbad to safe {rollback.applied_at - rollback.bad_at:.2f} s",
-            (rollback.applied_at - start, upper.get_ylim()[1] * 0.55),
-            color="tab:red",
-            fontsize=9,
-            xytext=(-6, 0),
-            textcoords="offset points",
+        words = f"{rollback.trigger}: safe after {rollback.applied_at - rollback.bad_at:.2f} s"
+        above = (rollback.applied_at - start, 1.2)
+        axes[0].text(
+            *above,
+            words,
+            transform=axes[0].get_xaxis_transform(),
+            color=_RED,
             ha="right",
+            fontweight="bold",
+            fontsize=9,
         )
-    handles = upper.get_legend_handles_labels()[0] + right.get_legend_handles_labels()[0]
-    upper.legend(handles=handles, loc="center left")
-    _draw_verdicts(lower, results.points, start)
-    figure.suptitle("A rollout walked up, and back to safe within seconds (measured)")
+    axes[0].set_xlim(0, times[-1])
+    figure.suptitle("A rollout climbs, and is back in a safe state, twice (measured)")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-_COLOURS = {
-    "Pass": "tab:green",
-    "Regression": "tab:red",
-    "Inconclusive": "tab:orange",
-    "NoData": "lightgrey",
-    "NotApplicable": "white",
-}
+def _with_an_end(points: Sequence[Point]) -> list[Point]:
+    """The last change stays visible: after the last rollback nothing changes until a person asks for it."""
+    return [*points, replace(points[-1], at=points[-1].at + _SHOWN_AFTER_SECONDS)]
 
 
 def _draw_verdicts(axes: Any, points: Sequence[Point], start: float) -> None:
-    gates = sorted({name for point in points for name in point.verdicts})
+    gates = sorted({name for point in points for name in point.verdicts}, reverse=True)
+    legend = {}
     for row, gate in enumerate(gates):
-        for point, following in pairwise(points):
-            colour = _COLOURS.get(point.verdicts.get(gate, ""), "white")
-            axes.barh(row, following.at - point.at, left=point.at - start, color=colour, height=0.8)
+        for verdict, (colour, hatch) in _LOOKS.items():
+            spans = [
+                (point.at - start, following.at - point.at)
+                for point, following in pairwise(points)
+                if point.verdicts.get(gate) == verdict
+            ]
+            if spans:
+                legend[verdict] = axes.broken_barh(
+                    spans, (row - 0.4, 0.8), facecolor=colour, hatch=hatch, edgecolor="#607d8b", linewidth=0
+                )
     axes.set_yticks(range(len(gates)), gates)
-    axes.set_xlabel("seconds; green Pass, orange Inconclusive, grey no data, red Regression")
+    axes.set_ylim(-0.6, len(gates) - 0.4)
+    axes.set_xlabel("seconds (no bar: not applicable)")
+    axes.legend(legend.values(), legend, loc="upper center", bbox_to_anchor=(0.5, -0.45), ncols=4, frameon=False)
 
 
-def _mark_stages(axes: Any, points: Sequence[Point], start: float) -> None:
-    previous = ""
-    top = max(0.01, *(point.parameters.get("rankingWeight", 0.0) for point in points)) * 1.25
-    axes.set_ylim(0, top)
-    for point in points:
-        if point.stage and point.stage != previous:
-            previous = point.stage
-            axes.axvline(point.at - start, color="lightgrey", linewidth=1)
-            axes.text(point.at - start + 0.5, top * 0.93, point.stage, rotation=90, va="top", fontsize=8, color="grey")
+def _mark_stages(axes: Any, points: Sequence[Point], start: float, *, named: bool) -> None:
+    begins = [point for before, point in pairwise(points) if point.stage != before.stage]
+    for number, (point, following) in enumerate(pairwise([*begins, points[-1]])):
+        left, right = point.at - start, following.at - start
+        axes.axvspan(left, right, color="#eceff1" if number % 2 else "#dfe5ec", zorder=0, linewidth=0)
+        if named and point.stage and right - left > _LEAST_NAMED * (points[-1].at - start):
+            axes.text(
+                (left + right) / 2, 1.04, point.stage, transform=axes.get_xaxis_transform(), ha="center", fontsize=9
+            )
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

@@ -78,13 +78,14 @@ def _delays(axes: Axes, outcomes: Outcomes) -> None:
     axes.set_ylim(0, 1.25 * high)
     for number, (share, words) in enumerate(((0.5, "half within"), (0.9, "nine of ten within"))):
         value = quantile(seconds, share) or 0.0
+        leftwards = value > seconds[-1] / 2
         axes.axvline(value / unit, color=_RED, linestyle=("-", "--")[number], linewidth=1.6, zorder=3)
         axes.annotate(
             f"{words} {short(value)}",
             (value / unit, (1.19 - 0.09 * number) * high),
-            xytext=(5, 0),
+            xytext=(-5 if leftwards else 5, 0),
             textcoords="offset points",
-            ha="left",
+            ha="right" if leftwards else "left",
             va="center",
             fontsize=9,
             fontweight="bold",

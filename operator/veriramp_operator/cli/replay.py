@@ -192,7 +192,7 @@ def _sentences(tally: Tally) -> Iterator[str]:
             yield f"{count} decisions were made by engine {engine}; this is {__version__}, which may differ on purpose"
     other = f" ({tally.other} lines of a log passed over)" if tally.other else ""
     rollouts = "1 rollout" if len(tally.rollouts) == 1 else f"{len(tally.rollouts)} rollouts"
-    broken = f", {tally.broken} lines broken" if tally.broken else ""
+    broken = f", {tally.broken} line{'s' * (tally.broken != 1)} broken" if tally.broken else ""
     yield f"{tally.decisions} decisions of {rollouts}{other}: {tally.differing} differ{broken}"
 
 

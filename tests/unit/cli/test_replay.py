@@ -141,7 +141,7 @@ def test_a_broken_line_is_named(line: str, said: str, tmp_path: Path, capsys: py
     assert main(["replay", path]) == 1
     out = capsys.readouterr().out
     assert f"{path}:2: {said}" in out
-    assert out.endswith("2 decisions of 1 rollout: 0 differ, 1 lines broken\n")
+    assert out.endswith("2 decisions of 1 rollout: 0 differ, 1 line broken\n")
 
 
 def test_another_engine_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
