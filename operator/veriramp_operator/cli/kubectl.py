@@ -7,14 +7,16 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from veriramp_operator.api.errors import ConfigurationError, NotFound, Refused, Unavailable
+from veriramp_operator.api.errors import ConfigurationError, NotFound, Refused, Unavailable, VeriRampError
 from veriramp_operator.api.object import Rollout, parse_rollout
 
 RESOURCE: Final = "verificationrollouts.veriramp.dev"
+_MISCONFIGURED: Final = ("stat ", 'context "', "Error in configuration")
 DEADLINE_SECONDS: Final = 20.0
 _LOGGED: Final = re.compile(r"[IWEF]\d{4} \d{2}:\d{2}:\d{2}\.\d+ ")
 
@@ -54,7 +56,7 @@ class Kubectl:
     def run(self, *arguments: str) -> str:
         """Run a command.
 
-        Raises NotFound, Refused or Unavailable with kubectl's own sentence.
+        Raises ConfigurationError, NotFound, Refused or Unavailable with kubectl's own sentence.
         """
         try:
             done = subprocess.run(
@@ -68,21 +70,22 @@ class Kubectl:
             raise Unavailable(f"the API server did not answer within {DEADLINE_SECONDS:.0f} s") from error
         if done.returncode == 0:
             return done.stdout
-        sentence = _sentence(done.stderr)
-        if "NotFound" in sentence or "doesn't have a resource type" in sentence:
-            raise NotFound(f"{sentence}; see what there is with: veriramp list -A")
-        if "refused" in sentence or "timeout" in sentence or "Unable to connect" in sentence:
-            raise Unavailable(sentence)
-        raise Refused(sentence)
+        raise _fault(done.stderr)
 
     def follow(self, name: str) -> Iterator[Rollout]:
-        """The rollout now and at each change, until kubectl ends."""
+        """The rollout now and at each change, until kubectl ends; raises what :meth:`run` raises."""
         command = [self.program, *self.flags, "get", RESOURCE, name, "--watch", "-o", "json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        with (
+            tempfile.TemporaryFile("w+") as said,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as process,
+        ):
             assert process.stdout is not None  # noqa: S101 asked for above
             try:
                 for document in _documents(process.stdout):
                     yield parse_rollout(document)
+                if process.wait() != 0:
+                    said.seek(0)
+                    raise _fault(said.read())
             finally:
                 process.terminate()
 
@@ -96,10 +99,22 @@ def add_cluster_flags(parser: argparse.ArgumentParser, *, all_namespaces: bool =
         parser.add_argument("-A", "--all-namespaces", action="store_true", help="all namespaces")
 
 
+def _fault(stderr: str) -> VeriRampError:
+    """The error that kubectl's words stand for."""
+    sentence = _sentence(stderr)
+    if "NotFound" in sentence or "doesn't have a resource type" in sentence:
+        return NotFound(f"{sentence}; see what there is with: veriramp list -A")
+    if sentence.startswith(_MISCONFIGURED):
+        return ConfigurationError(f"{sentence}; see what there is with: kubectl config get-contexts")
+    if "refused" in sentence or "timeout" in sentence or "Unable to connect" in sentence:
+        return Unavailable(sentence)
+    return Refused(sentence)
+
+
 def _sentence(stderr: str) -> str:
     """What kubectl says to people, without the lines that its libraries log."""
     lines = [line for line in stderr.strip().splitlines() if not _LOGGED.match(line)]
-    return "\n".join(lines) or stderr.strip()
+    return ("\n".join(lines) or stderr.strip()).removeprefix("error: ")
 
 
 def _documents(lines: Sequence[str] | Any) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from veriramp_operator.api.object import Rollout, parse_rollout
 from veriramp_operator.cli.ask import _stage
 from veriramp_operator.cli.kubectl import _sentence
+from veriramp_operator.cli.main import main
 from veriramp_operator.cli.screen import next_steps, render
 
 NOW = 1_790_000_000.0
@@ -83,4 +85,43 @@ def test_an_old_status_is_said_to_be_old() -> None:
 def test_the_libraries_of_kubectl_are_not_quoted() -> None:
     logged = 'E1121 11:12:40.621106    5067 memcache.go:265] "Unhandled Error" err="connection refused"\n'
     assert _sentence(f"{logged}{logged}The connection was refused\n") == "The connection was refused"
+    assert _sentence(f"{logged}error: stat /nope: no such file or directory\n").startswith("stat /nope")
     assert _sentence(logged) == logged.strip()
+
+
+KUBECTL = """#!/bin/sh
+echo "$SAYS" >&2
+exit 1
+"""
+
+
+@pytest.mark.parametrize("command", ["get", "watch", "explain", "retry"])
+@pytest.mark.parametrize(
+    ("says", "code"),
+    [
+        ("error: stat /nope: no such file or directory", 2),
+        ('error: context "nope" does not exist', 2),
+        ("Error in configuration: context was not found for specified context: nope", 2),
+        ("The connection to the server localhost:8080 was refused - did you specify the right host or port?", 3),
+        ('Error from server (NotFound): verificationrollouts.veriramp.dev "x" not found', 1),
+        ("Error from server (Forbidden): you may not", 1),
+        ("The VerificationRollout is invalid: spec.gates[0] names a stage that does not exist", 1),
+    ],
+)
+def test_what_kubectl_says_is_told_once_with_an_exit_code(
+    command: str,
+    says: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    program = tmp_path / "kubectl"
+    program.write_text(KUBECTL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv("SAYS", says)
+    assert main([command, "x"]) == code
+    said = capfd.readouterr().err
+    assert said.startswith(f"error: {says.removeprefix('error: ')}")
+    assert said.count(says[-20:]) == 1
