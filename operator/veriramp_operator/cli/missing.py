@@ -107,11 +107,15 @@ def _blocking(spec: RolloutSpec, status: RolloutStatus) -> Iterator[str]:
 def _gates(spec: RolloutSpec, status: RolloutStatus) -> Iterator[str]:
     required = {gate.name for gate in spec.gates if gate.is_required}
     at_full = status.stage is None or status.stage.ramp_fraction >= 1.0
+    returns = status.stage is not None and status.stage.reentry
+    compared = {gate.name for gate in spec.gates if gate.comparison is not None}
     for gate in status.gates:
         if gate.name not in required or gate.verdict in {VerdictKind.PASS, VerdictKind.NOT_APPLICABLE}:
             continue
-        # On a ramp an open question does not hold; a bad sign or no data does.
-        if gate.verdict is VerdictKind.INCONCLUSIVE and not (at_full or status.reason == Reason.EVIDENCE_LEANS_BAD):
+        # On a ramp an open question does not hold; a bad sign or no data does. On the way back it holds, but for what
+        # a comparison can say only at the end of it.
+        holds = at_full or status.reason == Reason.EVIDENCE_LEANS_BAD or (returns and gate.name not in compared)
+        if gate.verdict is VerdictKind.INCONCLUSIVE and not holds:
             continue
         yield f'gate "{gate.name}" passes: now {gate.verdict} ({gate.reason})'
 

@@ -239,3 +239,17 @@ def test_a_step_that_is_due_waits_for_no_time() -> None:
     found = told(closed()).missing
     assert found.step.startswith('stage "canary" ramps on, to 30%')
     assert found.items == ("a window of spec.windows: opens 2027-01-18T08:00Z",)
+
+
+def test_the_way_back_names_the_gate_that_does_not_pass() -> None:
+    world = World(a_ladder().build())
+    world.run_to("half")
+    world.says["errors"] = regresses
+    at_rest(world)
+    world.says["errors"] = inconclusive
+    world.requests = Requests(request="retry:half@t1")
+    world.run(300.0)
+    found = told(world).missing
+    assert found.step.startswith('stage "canary" ramps on')
+    assert found.items[0] == 'gate "errors" passes: now Inconclusive (TooFew)'
+    assert not found.by_itself
