@@ -208,8 +208,8 @@ NO_DATA: Final[Mapping[NoDataReason, str]] = {
     "exporter is missing.",
     NoDataReason.NEVER_ASKED: "it has not been asked yet; that takes one interval (every). Longer: the endpoint is not "
     "in the operator's configuration.",
-    NoDataReason.CATCHING_UP: "a new leader reads what was counted in this stage so far; that takes seconds, for a stage "
-    "of many days a few minutes. Longer: Prometheus is slow, or the operator's clock went back.",
+    NoDataReason.CATCHING_UP: "a new leader reads what was counted in this stage so far; that takes seconds, or for a "
+    "stage of many days a few minutes. Longer: Prometheus is slow, or the operator's clock went back.",
     NoDataReason.RULE_MISSING: "Prometheus has no such alerting rule, or it is not evaluated: an alert that does not "
     "exist never fires.",
 }
