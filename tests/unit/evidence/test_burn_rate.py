@@ -14,7 +14,8 @@ from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence import VerdictReason, judge, questions, window_of
-from veriramp_operator.evidence.burn_rate import NUMBER
+from veriramp_operator.evidence.burn_rate import NUMBER, grade_burn_rate
+from veriramp_operator.evidence.grade import Mark
 from veriramp_operator.evidence.types import Answer, Failure, Reading, Samples, Series, Verdict
 
 FAST = {"long": "1h", "short": "5m", "rate": 14.4}
@@ -169,3 +170,10 @@ def test_any_numbers_make_a_verdict_and_a_missing_one_no_pass(
     if len(found) < 4 or not all(math.isfinite(share) for share in (*found.values(), rps, newest)):
         assert verdict.kind is not VerdictKind.PASS
     assert verdict.value is None or math.isfinite(verdict.value)
+
+
+def test_a_lost_answer_is_graded_by_its_own_reason() -> None:
+    gate = burn_gate()
+    assert gate.burn_rate is not None
+    grade = grade_burn_rate(gate.burn_rate, Failure(NoDataReason.TIMEOUT, "late"), None)
+    assert (grade.mark, grade.reason) == (Mark.UNKNOWN, NoDataReason.TIMEOUT)

@@ -246,3 +246,9 @@ def test_what_the_counts_said_before_the_stage_changes_nothing(seed: int) -> Non
     recent = list(zip(SAME.at, SAME.seconds, *totals, strict=True))
     longer = extend(Counts(NOW - 2 * HOUR, NOW - 2 * HOUR), [*past, *recent], NOW, SCRAPE)
     assert verdict(samples(longer)).kind is verdict(samples()).kind
+
+
+def test_while_only_history_is_read_there_is_no_newest_sample_and_the_counts_speak() -> None:
+    poll = Reading(NOW - 1, Series(()), newest=Series(()))
+    seen = Samples((poll,), counts=SAME, occupied=USERS)
+    assert judge(gate(), seen, NOW, trial=FULL) == judge(gate(), samples(), NOW, trial=FULL)
