@@ -29,7 +29,7 @@ from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence.grade import Grade, Mark, unknown
 from veriramp_operator.evidence.question import GAP_POLLS, every_of, max_age_of, window_of
 from veriramp_operator.evidence.reasons import VerdictReason
-from veriramp_operator.evidence.types import Failure, PushedAlert, Reading, RuleSeen, Samples, Verdict
+from veriramp_operator.evidence.types import Failure, PushedAlert, Reading, RuleSeen, Samples, Series, Verdict
 
 INTERVALS_PER_EVALUATION: Final = 3.0
 _Identity = tuple[str, tuple[tuple[str, str], ...]]
@@ -107,16 +107,15 @@ class _Known:
         for reading in reversed(readings):
             if self.now - reading.at > GAP_POLLS * every_of(self.gate):
                 return
-            if grade_pull(self.gate, self.firing, reading).mark is not Mark.UNKNOWN:
-                alerts = self._alerts(reading)
+            known = grade_pull(self.gate, self.firing, reading).mark is not Mark.UNKNOWN
+            if known and isinstance(reading.answer, Series):
+                alerts = self._alerts(reading, reading.answer)
                 yield from (alert for alert in alerts if resolved.get(alert.identity, -math.inf) <= reading.at)
                 return
 
-    def _alerts(self, reading: Reading) -> Iterator[_Alert]:
-        if isinstance(reading.answer, Failure):
-            return
+    def _alerts(self, reading: Reading, answer: Series) -> Iterator[_Alert]:
         problems = _rule_problems(self.gate, self.firing, reading)
-        for value, labels in zip(reading.answer.values, reading.answer.labels, strict=False):
+        for value, labels in zip(answer.values, answer.labels, strict=False):
             name = labels.get("alertname", "")
             if name in self.firing.alertnames and name not in problems:
                 # Where ALERTS_FOR_STATE is not kept, the value is the 1 of ALERTS (see question.firing_query).
