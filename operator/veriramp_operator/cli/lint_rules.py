@@ -253,7 +253,7 @@ def _push_receiver(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
             yield (
                 f"spec.gates[{index}].firing",
                 (
-                    f'gate "{gate.name}" hears of {names} only if Alertmanager sends them to the operator\'s receiver, '
+                    f'gate "{gate.name}" hears of {names} only where Alertmanager sends to the operator\'s receiver, '
                     "with the labels namespace and (for one rollout only) rollout; see the installation guide"
                 ),
             )
