@@ -148,7 +148,7 @@ TABLE: list[tuple[str, Change, str, str]] = [
         "PushNeedsReceiver",
         add_gate(firing={"alertnames": ["Down"], "source": "Push"}),
         "spec.gates[1].firing",
-        "hears of Down only if Alertmanager",
+        "hears of Down only where Alertmanager",
     ),
 ]
 
