@@ -84,14 +84,6 @@ class WorkQueue:
         self._waiting.setdefault(key, []).append(future)
         return future
 
-    def forget(self, key: Key) -> None:
-        """Drop what is planned for a key that is gone; who waits for its next pass need not wait any longer."""
-        self._due.pop(key, None)
-        self._failures.pop(key, None)
-        for future in self._waiting.pop(key, ()):
-            if not future.done():
-                future.set_result(None)
-
     async def run(self) -> None:
         """Work until cancelled."""
         self._began_at = _now()

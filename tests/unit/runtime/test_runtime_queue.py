@@ -129,13 +129,6 @@ async def test_next_pass_is_done_after_a_pass_that_began_later_and_succeeded() -
     assert passes.done[0] == (A, "push") or passes.done[-1] == (A, "push")
 
 
-async def test_who_waits_for_a_key_that_is_gone_is_let_go() -> None:
-    queue = WorkQueue(Passes())
-    future = queue.next_pass(A)
-    queue.forget(A)
-    assert future.done()
-
-
 async def test_a_given_up_future_does_not_break_the_pass() -> None:
     passes = Passes()
     queue = WorkQueue(passes)
@@ -180,17 +173,6 @@ async def test_an_earlier_look_overtakes_one_that_is_waited_for() -> None:
         await asyncio.sleep(0)
         queue.wake_after(B, 0)
         await wait_until(done(passes, 1), SECONDS, "the earlier look")
-    assert passes.done == [(B, "time")]
-
-
-async def test_a_forgotten_key_is_not_looked_at_again() -> None:
-    passes = Passes()
-    queue = WorkQueue(passes)
-    queue.wake_after(A, 0)
-    queue.forget(A)
-    queue.wake_after(B, 0)
-    async with running(queue):
-        await wait_until(done(passes, 1), SECONDS, "the other")
     assert passes.done == [(B, "time")]
 
 
