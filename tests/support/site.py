@@ -22,6 +22,7 @@ from tests.support.waiting import wait_for
 from tests.support.workloads import condition
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.images import ImageCommand
+from veriramp_operator.api.rollout import GROUP, PLURAL, VERSION
 from veriramp_operator.api.status import Phase, RolloutStatus
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.engine.types import Published
@@ -41,16 +42,17 @@ class Surroundings:
     """The pods that all operator tests share."""
 
     def __init__(self, cluster: DevCluster) -> None:
-        self.cluster = cluster
+        self.cluster, self.client = cluster, cluster.client()
         program = str(Path(__file__).with_name("exporter_program.py"))
         cluster.add_images({_EXPORTER: ImageCommand((sys.executable, program))})
         for path in sorted(Path(__file__).resolve().parents[2].joinpath("crds").glob("*.yaml")):
             cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(path))
-        cluster.kubectl("wait", "--for=condition=Established", "crd/verificationrollouts.veriramp.dev")
+        # Not "kubectl wait", which fails on a CRD so new that it has no conditions at all.
+        served = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+        wait_for(lambda: self.client.get(served).is_success, SECONDS, "the API of the CRD")
         cluster.kubectl("create", "namespace", SYSTEM)
         account = f"--serviceaccount={SYSTEM}:default"
         cluster.kubectl("create", "clusterrolebinding", "test-flagserver", "--clusterrole=cluster-admin", account)
-        self.client = cluster.client()
         ready = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/default"
         wait_for(lambda: self.client.get(ready).is_success, SECONDS, "the service account")
         self._pod(SYSTEM, "flagserver", "veriramp/flagserver", 8016, "/readyz", {"VERIRAMP_LEASE_NAMESPACE": SYSTEM})
