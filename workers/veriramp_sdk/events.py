@@ -29,9 +29,12 @@ class Topic(StrEnum):
 
     INTERACTIVE = "verify_chunks.interactive"
     BACKFILL = "verify_chunks.backfill"
+    RETRY_SOON = "verify_chunks.retry.1m"
+    RETRY_LATE = "verify_chunks.retry.10m"
+    DEAD_LETTERS = "verify_chunks.dlq"
     COMPLETE = "verification_complete"
     FAILED = "verification_failed"
-    DEAD_LETTERS = "verify_chunks.dlq"
+    PAGERANK = "pagerank_recalc"
 
 
 class Verdict(StrEnum):

@@ -1,6 +1,7 @@
 """Where the worker folders meet: the values and protocols that they share, without knowing each other.
 
-Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError` (bus);
+Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError`, :class:`RetryLaterError`,
+:class:`PauseError` (bus);
 :class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
 (verifier).
 
@@ -42,10 +43,32 @@ class PoisonError(Exception):
     """A message that no retry can make readable; it goes to the dead letter queue with this text as the reason."""
 
 
-class Handler(Protocol):
-    """What a worker does with one record: return the messages that follow from it, or raise :class:`PoisonError`.
+class RetryLaterError(Exception):
+    """This message cannot be done now; it goes to the next retry topic, after the last one to the dead letters."""
 
-    The same record may come again after a crash; the messages returned must carry the same identity then.
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PauseError(Exception):
+    """No message can be done now: read nothing for at most ``seconds`` and hand this record over again afterwards.
+
+    ``reason`` is a short word, the label of a gauge: ``breaker``, ``budget``.
+    """
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(f"{reason}: paused for at most {seconds:.0f} s")
+        self.seconds = seconds
+        self.reason = reason
+
+
+class Handler(Protocol):
+    """What a worker does with one record: return the messages that follow from it, or raise.
+
+    :class:`PoisonError` sends the record to the dead letters, :class:`RetryLaterError` and every unexpected exception
+    to the next retry topic; :class:`PauseError` pauses the worker. The same record may come again after a crash; the
+    messages returned must carry the same identity then.
     """
 
     async def __call__(self, record: Record) -> tuple[Message, ...]: ...
