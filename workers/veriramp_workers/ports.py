@@ -44,23 +44,29 @@ class PoisonError(Exception):
 
 
 class RetryLaterError(Exception):
-    """This message cannot be done now; it goes to the next retry topic, after the last one to the dead letters."""
+    """This message cannot be done now; it goes to the next retry topic, after the last one to the dead letters.
 
-    def __init__(self, reason: str) -> None:
+    ``last`` is published too when it goes to the dead letters, and only then.
+    """
+
+    def __init__(self, reason: str, *, last: tuple[Message, ...] = ()) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.last = last
 
 
 class PauseError(Exception):
     """No message can be done now: read nothing for at most ``seconds`` and hand this record over again afterwards.
 
-    ``reason`` is a short word, the label of a gauge: ``breaker``, ``budget``.
+    ``reason`` is a short word, the label of a gauge: ``breaker``, ``budget``. With ``topics`` only these are paused,
+    and the others go on.
     """
 
-    def __init__(self, seconds: float, reason: str) -> None:
+    def __init__(self, seconds: float, reason: str, *, topics: tuple[str, ...] = ()) -> None:
         super().__init__(f"{reason}: paused for at most {seconds:.0f} s")
         self.seconds = seconds
         self.reason = reason
+        self.topics = topics
 
 
 class Handler(Protocol):
