@@ -3,15 +3,19 @@
 Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError`, :class:`RetryLaterError`,
 :class:`PauseError` (bus);
 :class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
-(verifier).
+(verifier); :class:`VerdictCache`, :class:`Budget`, :class:`Taken`, :class:`Bound`, :class:`BudgetUnavailableError`
+(stores).
 
 Errors: ``PoisonError`` (this message will never be readable), ``VerifierUnavailableError`` (asking again may help),
-``BreakerOpenError`` (asking again before ``retry_after`` does not help).
+``BreakerOpenError`` (asking again before ``retry_after`` does not help), ``BudgetUnavailableError`` (nobody knows what
+is left, so nothing may be spent).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from veriramp_sdk.events import Verdict
@@ -143,3 +147,61 @@ class Verifier(Protocol):
     @property
     def version(self) -> str: ...
     async def judge(self, question: Question) -> Judgement: ...
+
+
+class VerdictCache(Protocol):
+    """Judgements by key (``veriramp_workers.caching.cache_key``), over all workers. Neither method ever raises.
+
+    A judgement holds nothing of the chunk that it was made for: the same text elsewhere gets its own identity.
+    """
+
+    async def get(self, key: str) -> Judgement | None:
+        """Return what was put and has not expired; None also when the cache cannot be read (counted)."""
+        ...
+
+    async def put(self, key: str, judgement: Judgement, ttl_seconds: float) -> None:
+        """Keep it that long; nothing is kept for 0 seconds or less, when it is too large, or in trouble (counted)."""
+        ...
+
+
+class Bound(StrEnum):
+    """What a budget ran into."""
+
+    PACE = "pace"  # the share of the day's limit that is free so early in the day
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The answer of a budget.
+
+    ``used`` and ``limit`` are verifications of this tenant on this day, with this one if it was granted; ``resets_at``
+    is the next local midnight. ``repeated``: paid before, so it is granted and costs nothing. If it was refused,
+    ``refused_by`` says by what, and asking before ``next_at`` does not help.
+    """
+
+    granted: bool
+    used: int
+    limit: int
+    resets_at: datetime
+    next_at: datetime
+    repeated: bool = False
+    refused_by: Bound | None = None
+
+
+class BudgetUnavailableError(Exception):
+    """The budget could not be asked; nothing may be verified until it can be."""
+
+
+class Budget(Protocol):
+    """How many verifications a tenant may cost on a day, over all workers; a day starts at local midnight."""
+
+    async def take(self, tenant: str, key: str, now: datetime, *, share: float = 1.0) -> Taken:
+        """Pay for one verification, at the time ``now`` (aware).
+
+        ``key`` names the request (event id and time of asking): a redelivered one is not paid twice on the same day.
+        ``share`` (0..1) is how much of what is free now may be used up; what matters less leaves a rest for others.
+        Raises :class:`BudgetUnavailableError`.
+        """
+        ...

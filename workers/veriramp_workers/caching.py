@@ -1,0 +1,42 @@
+"""What of a judgement may be used again, and for which question.
+
+Public names: :func:`cache_key`, :func:`lifetime_seconds`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from veriramp_sdk.events import Verdict
+
+
+def cache_key(
+    *,
+    tenant: str,
+    content_hash: str,
+    premises: Sequence[str],
+    verifier: str,
+    verifier_version: str,
+    formaliser_version: str,
+    solver_version: str = "",
+) -> str:
+    """Return ``verification:`` and 64 hexadecimal digits; different for any difference in what leads to a verdict.
+
+    Premises count in their order. Tenants share nothing, not even that a text is known.
+    """
+    parts = [tenant, content_hash, list(premises), verifier, verifier_version, formaliser_version, solver_version]
+    return f"verification:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
+
+
+def lifetime_seconds(verdict: Verdict) -> float:
+    """Return how long a verdict may be used again: decisive ones 30 days, errors never, all others an hour."""
+    if verdict is Verdict.ERROR:
+        return 0.0
+    return _DECISIVE_SECONDS if verdict.signal else _UNDECIDED_SECONDS
+
+
+_DECISIVE_SECONDS: Final = 30 * 86_400.0
+_UNDECIDED_SECONDS: Final = 3_600.0
