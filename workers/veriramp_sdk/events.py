@@ -48,11 +48,6 @@ class Verdict(StrEnum):
     TOO_HARD = "too_hard"
     ERROR = "error"
 
-    @property
-    def signal(self) -> float:
-        """Signed influence on ranking: 1 for entailed, -1 for contradicted, 0 (neutral) for everything else."""
-        return _SIGNALS.get(self, 0.0)
-
 
 class UnreadableEventError(ValueError):
     """A message that this version cannot read; its text says which field is wrong."""
@@ -186,5 +181,4 @@ def _check_identity(event: _Event) -> None:
         )
 
 
-_SIGNALS: Final = {Verdict.ENTAILED: 1.0, Verdict.CONTRADICTED: -1.0}
 _EVENT_NAMESPACE: Final = uuid.UUID("6f0c3d2e-7a51-5d1c-9a0e-3b7f7f1c2a10")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from veriramp_sdk.contract import Arm, Mode
+from veriramp_sdk.effects import bounded_signal
 
 FULL_WEIGHT: Final = 0.15
 """Ranking weight at which the blend replaces the original score altogether."""
@@ -142,7 +143,7 @@ def _signals(result: Candidate, original: float, now: float) -> dict[str, float 
 def _verification(result: Candidate, now: float) -> float | None:
     if result.verification is None or not math.isfinite(result.verification):
         return None
-    signal = min(1.0, max(-1.0, result.verification))
+    signal = bounded_signal(result.verification)
     age = 0.0 if result.verified_at is None else max(0.0, now - result.verified_at) / _SECONDS_PER_DAY
     return NEUTRAL + signal * math.exp(-DECAY_PER_DAY * age) / 2.0
 

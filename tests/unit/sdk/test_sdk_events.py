@@ -109,13 +109,5 @@ def test_bytes_that_are_no_event_are_refused(value: bytes) -> None:
         parse_event(VerifyChunk, value)
 
 
-@pytest.mark.shows("S1-FAIL-01", "S1-FAIL-02", "S1-FAIL-04", "S1-FAIL-05")
-def test_only_decisive_verdicts_have_a_signal() -> None:
-    assert {verdict: verdict.signal for verdict in Verdict if verdict.signal} == {
-        Verdict.ENTAILED: 1.0,
-        Verdict.CONTRADICTED: -1.0,
-    }
-
-
 def test_content_hash_is_of_the_utf8_text() -> None:
     assert content_hash("é") == hashlib.sha256("é".encode()).hexdigest()

@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from veriramp_sdk.effects import Effects
 from veriramp_sdk.events import (
     Topic,
     UnreadableEventError,
@@ -106,7 +107,7 @@ class Orchestrator:
             query_id=request.query_id,
             verdict=judgement.verdict,
             reason=judgement.reason,
-            signal=judgement.verdict.signal,
+            signal=Effects().of(judgement.verdict).signal,
             check_sat_result=judgement.check_sat,
             formalization_similarity=judgement.similarity,
             extraction_degradation=judgement.degradation,
