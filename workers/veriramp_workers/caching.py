@@ -35,8 +35,9 @@ def lifetime_seconds(verdict: Verdict) -> float:
     """Return how long a verdict may be used again: decisive ones 30 days, errors never, all others an hour."""
     if verdict is Verdict.ERROR:
         return 0.0
-    return _DECISIVE_SECONDS if verdict.signal else _UNDECIDED_SECONDS
+    return _DECISIVE_SECONDS if verdict in _DECISIVE else _UNDECIDED_SECONDS
 
 
+_DECISIVE: Final = frozenset({Verdict.ENTAILED, Verdict.CONTRADICTED})
 _DECISIVE_SECONDS: Final = 30 * 86_400.0
 _UNDECIDED_SECONDS: Final = 3_600.0
