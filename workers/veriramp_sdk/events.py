@@ -1,7 +1,8 @@
 """The wire events of the verification pipeline: what search asks, what the workers answer.
 
 Public names: :class:`Topic`, :class:`Verdict`, :class:`VerifyChunk`, :class:`VerificationComplete`,
-:class:`VerificationFailed`, :func:`chunk_key`, :func:`content_hash`, :func:`event_id`, :func:`parse_event`.
+:class:`VerificationFailed`, :func:`chunk_key`, :func:`chunk_key_of`, :func:`content_hash`,
+:func:`event_id`, :func:`parse_event`.
 
 Every message is one JSON object whose Kafka key is the chunk key. Unknown fields are ignored, so that a newer minor
 version may add some; an unknown major version raises :class:`UnreadableEventError` and belongs into the dead letter
@@ -140,8 +141,12 @@ def chunk_key(org_id: str, document_id: str, block_id: str, content: str) -> str
 
     It survives re-indexing (point ids of a vector store do not) and changes when the content does.
     """
-    parts = "|".join((org_id, document_id, block_id, content_hash(content)))
-    return hashlib.sha256(parts.encode()).hexdigest()
+    return chunk_key_of(org_id, document_id, block_id, content_hash(content))
+
+
+def chunk_key_of(org_id: str, document_id: str, block_id: str, digest: str) -> str:
+    """Return the same for a content whose :func:`content_hash` is known."""
+    return hashlib.sha256(f"{org_id}|{document_id}|{block_id}|{digest}".encode()).hexdigest()
 
 
 def event_id(key: str, verifier_version: str, digest: str) -> str:

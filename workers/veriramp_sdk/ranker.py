@@ -1,7 +1,7 @@
 """Let verification influence the order of search results, in proportion to the flags' ranking weight.
 
 Public names: :class:`Candidate`, :class:`Ranked`, :class:`Breakdown`, :class:`RankingDecision`,
-:class:`VerificationRanker`, :func:`influence`.
+:class:`VerificationRanker`, :func:`influence`, :func:`rank_normalised`.
 
 ``final = original + l * (blend - original)`` on rank-normalised scores, with ``l = min(1, weight / 0.15)`` and
 ``blend`` the weighted mean of relevance (0.45), PageRank percentile (0.30), verification (0.15) and history (0.10);
@@ -90,7 +90,7 @@ class VerificationRanker:
         Without influence (weight 0, mode not Live, arm neither treatment nor forced) the order is the input's.
         """
         strength = influence(decision)
-        originals = _rank_normalised([result.score for result in results])
+        originals = rank_normalised([result.score for result in results])
         signals = [_signals(result, original, now) for result, original in zip(results, originals, strict=True)]
         weights = _weights(signals)
         scored = [_breakdown(signal, weights, strength) for signal in signals]
@@ -111,13 +111,8 @@ def influence(decision: RankingDecision) -> float:
     return min(1.0, decision.weight / FULL_WEIGHT)
 
 
-_INFLUENCED: Final = frozenset({Arm.TREATMENT, Arm.FORCED})
-_BLEND: Final = (("relevance", 0.45), ("pagerank", 0.30), ("verification", 0.15), ("history", 0.10))
-_SECONDS_PER_DAY: Final = 86_400.0
-
-
-def _rank_normalised(scores: Sequence[float]) -> list[float]:
-    """Map places to 1..0 evenly; neighbours with equal scores share the mean of their places."""
+def rank_normalised(scores: Sequence[float]) -> list[float]:
+    """Map places (best first) to 1..0 evenly; neighbours with equal scores share the mean of their places."""
     last = len(scores) - 1
     normalised: list[float] = []
     start = 0
@@ -129,6 +124,11 @@ def _rank_normalised(scores: Sequence[float]) -> list[float]:
         normalised.extend([value] * (end - start + 1))
         start = end + 1
     return normalised
+
+
+_INFLUENCED: Final = frozenset({Arm.TREATMENT, Arm.FORCED})
+_BLEND: Final = (("relevance", 0.45), ("pagerank", 0.30), ("verification", 0.15), ("history", 0.10))
+_SECONDS_PER_DAY: Final = 86_400.0
 
 
 def _signals(result: Candidate, original: float, now: float) -> dict[str, float | None]:
