@@ -29,14 +29,18 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
-def formalise(sentence: str) -> Formula:  # noqa: PLR0911 - one line for each kind of sentence
-    """Return the formula of one sentence; raises :class:`NotFormalisableError` when any part is not understood."""
+def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0911 - one line for each kind
+    """Return the formula of one sentence; raises :class:`NotFormalisableError` when any part is not understood.
+
+    "Every N is not A" has two readings. A premise in controlled English means the plain one, no N is A; in a text to
+    judge it is refused.
+    """
     tokens = _tokens(sentence)
     first = tokens[0].low
     if first == "if":
         return _conditional(tokens[1:])
     if first in words.UNIVERSAL:
-        return _every(tokens)
+        return _every(tokens, negatable=premise)
     if first == "no":
         return _no(tokens[1:])
     if first == "some":
@@ -44,7 +48,7 @@ def formalise(sentence: str) -> Formula:  # noqa: PLR0911 - one line for each ki
     if first in words.EVERYTHING or first in words.NOTHING:
         return _everything(tokens, negative=first in words.NOTHING)
     if _is_bare_plural(tokens):
-        return _every((Token("all"), Token(tokens[0].low), *tokens[1:]))
+        return _every((Token("all"), *tokens), negatable=True)
     return _clauses(tokens, NO_SCOPE)
 
 
@@ -115,9 +119,9 @@ def _has_variable_subject(tokens: tuple[Token, ...]) -> bool:
     return bool(tokens) and (tokens[0].low in words.ANYTHING or tokens[0].low in words.ARTICLES)
 
 
-def _every(tokens: tuple[Token, ...]) -> Formula:
+def _every(tokens: tuple[Token, ...], *, negatable: bool) -> Formula:
     restriction, rest = _restricted(tokens[1:])
-    if "not" in {token.low for token in rest}:
+    if not negatable and "not" in {token.low for token in rest}:
         raise NotFormalisableError('"every ... not" has two readings; write "no ..." or "if something is ..."')
     return ForAll((_X,), _implies(restriction, _predicates(rest, _X)))
 
@@ -163,8 +167,10 @@ def _restricted(tokens: tuple[Token, ...]) -> tuple[tuple[Formula, ...], tuple[T
 
 
 def _is_bare_plural(tokens: tuple[Token, ...]) -> bool:
-    second = tokens[1].low if len(tokens) > 1 else ""
-    return second in {"are", "have", "do"} and words.is_plural(tokens[0].low)
+    """Say whether the subject is like "herons" or "red, old things": no name, no article, a plural at its end."""
+    at = next((at for at, token in enumerate(tokens) if token.low in {"are", "have", "do"}), 0)
+    named = any(token.capital for token in tokens[1:at]) or tokens[0].low == "the"
+    return at > 0 and not named and words.is_plural(tokens[at - 1].low)
 
 
 def _clauses(tokens: tuple[Token, ...], scope: Scope) -> Formula:

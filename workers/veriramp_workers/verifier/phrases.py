@@ -122,8 +122,9 @@ def predicate(tokens: tuple[Token, ...], subject: Term, scope: Scope = NO_SCOPE)
             raise NotFormalisableError(f'"{head}" is understood only as "{head} not"')
         if rest[1].low == "have":
             return Not(_having(rest[2:], subject))
-        return Not(_doing(rest[1].low, rest[2:], subject, scope))
-    base = words.base_verb(head) or (head if isinstance(subject, Variable) else None)
+        return Not(_doing(words.plain_verb(rest[1].low), rest[2:], subject, scope))
+    _refuse_reserved(tuple(token for token in tokens[:1] if token.low not in words.VERBS_TOO))
+    base = words.base_verb(head) or (words.plain_verb(head) if isinstance(subject, Variable) else None)
     if base is None or tokens[0].capital:
         raise NotFormalisableError(f'"{tokens[0].text}" is not understood as a verb ("feeds", "does not feed")')
     return _doing(base, rest, subject, scope)
@@ -279,7 +280,7 @@ def _nouns(tokens: tuple[Token, ...]) -> str:
 
 def _refuse_reserved(tokens: tuple[Token, ...]) -> None:
     for token in tokens:
-        if token.low in _RESERVED:
+        if token.low in _RESERVED or (words.is_adverb(token.low) and not token.capital):
             raise NotFormalisableError(f'"{token.text}" is not understood here')
 
 

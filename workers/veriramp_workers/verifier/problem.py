@@ -102,7 +102,7 @@ def _usable(told: Sequence[str]) -> tuple[list[tuple[str, Formula]], tuple[str, 
     skipped: list[str] = []
     for sentence in told:
         try:
-            usable.append((sentence, formalise(sentence)))
+            usable.append((sentence, formalise(sentence, premise=True)))
         except NotFormalisableError:
             skipped.append(sentence)
     return usable, tuple(skipped)

@@ -66,59 +66,79 @@ def names_an_origin(word: str) -> bool:
     return low in _ORIGINS or low.endswith(("ese", "ish", "ian", "ean", "ic", "ist"))
 
 
-_IRREGULAR: Final = {
+_IRREGULAR: Final[dict[str, str]] = {
     "people": "person",
-    "men": "man",
-    "women": "woman",
-    "children": "child",
-    "mice": "mouse",
-    "geese": "goose",
-    "feet": "foot",
-    "teeth": "tooth",
-    "wolves": "wolf",
-    "leaves": "leaf",
-    "knives": "knife",
-    "lives": "life",
-    "oxen": "ox",
-    "sheep": "sheep",
-    "fish": "fish",
-    "species": "species",
-    "series": "series",
-    "deer": "deer",
-    "buses": "bus",
-    "houses": "house",
-    "horses": "horse",
-    "bridges": "bridge",
-    "cases": "case",
-    "bases": "base",
+    **dict(
+        zip(("men", "women", "children", "mice", "geese"), ("man", "woman", "child", "mouse", "goose"), strict=True)
+    ),
+    **dict(zip(("feet", "teeth", "oxen", "gases", "lenses"), ("foot", "tooth", "ox", "gas", "lens"), strict=True)),
+    **{f"{word}ves": f"{word}f" for word in ("wol", "lea", "cal", "shel", "thie", "el", "hal", "loa")},
+    **{f"{word}ves": f"{word}fe" for word in ("kni", "li", "wi")},
+    **{f"{word}es": f"{word}is" for word in ("analys", "cris", "thes", "oas")},
+    **{f"{word}s": word for word in ("movie", "cookie", "calorie", "shoe", "toe", "canoe", "axe", "cache", "ache")},
+    **{f"{word}s": word for word in ("house", "warehouse", "lighthouse", "cause", "clause", "spouse", "fuse", "use")},
+    **{word: word for word in ("sheep", "fish", "species", "series", "deer", "aircraft")},
 }
-_HISSING: Final = ("sses", "shes", "ches", "xes", "zzes", "oes")
+_HISSING: Final = ("sses", "shes", "ches", "xes", "zzes", "oes", "uses")
+_WHOLE: Final = frozenset(_IRREGULAR.values())
 
 
 def singular(noun: str) -> str:
-    """Return the singular of a plural noun; a singular noun comes back as it is."""
+    """Return one form for singular and plural of a noun: the singular, but for rare endings (``ruse`` gives ``rus``)."""
     if noun in _IRREGULAR:
         return _IRREGULAR[noun]
-    if noun.endswith("ies") and len(noun) > 4:  # noqa: PLR2004 - "ties" and "pies" keep their e
-        return noun[:-3] + "y"
-    if noun.endswith(_HISSING):
-        return noun[:-2]
-    if noun.endswith("s") and not noun.endswith(("ss", "us", "is")):
-        return noun[:-1]
-    return noun
+    if noun in _WHOLE:
+        return noun
+    if _ends_in_plural_s(noun):
+        return _without_s(noun)
+    return _as_if_cut(noun)
 
 
 def is_plural(noun: str) -> bool:
     """Say whether a noun looks like a plural."""
-    return noun in _IRREGULAR or singular(noun) != noun
+    return noun in _IRREGULAR or (noun not in _WHOLE and _ends_in_plural_s(noun))
 
 
 def base_verb(verb: str) -> str | None:
     """Return the base of a verb in the third person ("feeds" gives "feed"), or ``None`` for another form."""
     if not verb.endswith("s") or verb.endswith("ss") or len(verb) < 3:  # noqa: PLR2004 - "is", "as" are no verbs here
         return None
-    if verb.endswith("ies") and len(verb) > 4:  # noqa: PLR2004 - "lies" and "ties" keep their e
-        return verb[:-3] + "y"
-    if verb.endswith(_HISSING):
-        return verb[:-2]
-    return verb[:-1]
+    return _without_s(verb)
+
+
+def plain_verb(verb: str) -> str:
+    """Return the same form as :func:`base_verb` for a verb without its s ("feed", "cache")."""
+    return _as_if_cut(verb)
+
+
+def is_adverb(word: str) -> bool:
+    """Say whether a word looks like an adverb (barely, reportedly): it changes what the rest of the sentence says."""
+    return word.endswith("ly") and len(word) > _SHORTEST_ADVERB and word not in _LY_BUT_NO_ADVERB
+
+
+_SHORTEST_ADVERB: Final = 4
+_LY_BUT_NO_ADVERB: Final = frozenset(
+    {
+        *("friendly", "lonely", "lovely", "ugly", "silly", "holy", "elderly", "deadly", "costly", "lively", "orderly"),
+        *("family", "assembly", "supply", "reply", "ally", "rally", "belly", "jelly", "lily", "bully", "butterfly"),
+        *("anomaly", "monopoly", "italy", "july", "sicily", "emily", "sally", "molly", "kelly", "billy", "woolly"),
+        *("curly", "hilly", "chilly", "smelly", "ghostly", "comply", "apply", "imply", "multiply", "rely", "dragonfly"),
+    }
+)
+
+
+def _ends_in_plural_s(noun: str) -> bool:
+    return noun.endswith("s") and not noun.endswith(("ss", "us", "is"))
+
+
+def _without_s(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word.endswith("ies") and len(word) > 4:  # noqa: PLR2004 - "lies" and "ties" keep their e
+        return word[:-3] + "y"
+    return word[:-2] if word.endswith(_HISSING) else word[:-1]
+
+
+def _as_if_cut(word: str) -> str:
+    """Do to a word without its s what :func:`_without_s` does to the same word with it."""
+    return word if word in _WHOLE else _without_s(word + "s") if word.endswith("e") else word
