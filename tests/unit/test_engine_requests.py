@@ -119,3 +119,19 @@ def test_an_abort_before_the_first_stage_is_lifted_by_either_verb(verb: str) -> 
 
     assert world.status.rollback is None
     world.run_to("half", full=True)
+
+
+@pytest.mark.parametrize("effect", [OnRegression.KILL_SWITCH, OnRegression.SHADOW])
+@pytest.mark.parametrize("verb", ["retry", "restart"])
+def test_nothing_lifts_what_is_aborted_at_the_same_time(verb: str, effect: OnRegression) -> None:
+    """Also where everything was off already: nobody can tell which of the two was asked last."""
+    world = fallen(effect)
+    world.requests = Requests(abort="now", request=f"{verb}:half@t1")
+
+    world.run(100)
+
+    assert world.vector() == OFF
+    assert world.status.rollback is not None
+    assert "an abort came at the same time" in outcome(world)
+    ask(world, verb, world.status.rollback.from_stage, "t2")
+    assert world.status.rollback is None

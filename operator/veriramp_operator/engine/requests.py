@@ -26,9 +26,13 @@ _FORM: Final = re.compile(r"(?P<verb>[a-z-]+):(?P<stage>[a-z0-9-]*)@(?P<token>\S
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The status with the request answered, what is left for the table of falls, and the Events to write."""
+    """The status with the request answered, what is left for the table of falls, and the Events to write.
+
+    ``aborts``: an abort is answered in this pass. ``abort``: there is still something for it to turn off.
+    """
 
     status: RolloutStatus
+    aborts: bool = False
     abort: bool = False
     shadow: bool = False
     events: tuple[Announce, ...] = ()
@@ -50,6 +54,8 @@ def answer(plan: Plan, status: RolloutStatus, seen: Observation, now: float, *, 
     if seen.deleting or not readable:
         why = "the rollout is being deleted" if seen.deleting else "the spec cannot be read; correct it first"
         return _refused(asked, text, why, now)
+    if asked.aborts:
+        return _refused(asked, text, "an abort came at the same time; ask again with a new token", now)
     return _request(plan, asked, text, memory, now)
 
 
@@ -64,7 +70,7 @@ def _abort(status: RolloutStatus, seen: Observation, now: float) -> Asked:
     handled = memory.model_copy(update={"abort": token, "outcome": outcome, "at": now})
     status = status.model_copy(update={"last_handled_request": handled})
     events = (Announce("Normal", Reason.REQUEST_DONE, outcome),) if already else ()
-    return Asked(status, abort=not already, events=events)
+    return Asked(status, aborts=True, abort=not already, events=events)
 
 
 def _request(plan: Plan, asked: Asked, text: str, memory: HandledRequests, now: float) -> Asked:
@@ -101,7 +107,6 @@ def _done(asked: Asked, status: RolloutStatus, text: str, now: float, *, verb: s
         outcome += " (approved; the bake is not over, and unclear evidence will still hold the stage)"
     return Asked(
         _handled(status, text, outcome, now),
-        asked.abort,
         shadow=verb == "shadow" and status.rollback is asked.status.rollback and not _holds_shadow(status),
         events=(*asked.events, Announce("Normal", Reason.REQUEST_DONE, outcome)),
     )
@@ -111,7 +116,7 @@ def _refused(asked: Asked, text: str, why: str, now: float) -> Asked:
     outcome = f"{text[:MOST_QUOTED]}: refused: {why}"
     return Asked(
         _handled(asked.status, text, outcome, now),
-        asked.abort,
+        abort=asked.abort,
         events=(*asked.events, Announce("Warning", Reason.REQUEST_REFUSED, outcome)),
     )
 
