@@ -69,7 +69,7 @@ def build(names: Sequence[str], cache: Path, progress: Progress) -> None:
     if not _missing(names, cache):
         return
     cache.mkdir(parents=True, exist_ok=True)
-    with _one_builder(cache, progress):
+    with one_builder(cache, progress):
         missing = _missing(names, cache)
         if not missing:
             return
@@ -212,7 +212,7 @@ def _run(command: list[str], plan: _Plan, environment: Mapping[str, str], log: P
             while (code := _exit_code(process, _POLL_SECONDS)) is None:
                 progress.tick(plan.names, time.monotonic() - began, plan.expected, _compiled(log))
         finally:
-            _end(process)
+            end(process)
     return code
 
 
@@ -223,7 +223,8 @@ def _exit_code(process: subprocess.Popen[bytes], patience: float) -> int | None:
         return None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that was started in a session of its own, with everything that it started."""
     if process.poll() is not None:
         return
     os.killpg(process.pid, signal.SIGTERM)
@@ -238,7 +239,8 @@ def _compiled(log: Path) -> int:
 
 
 @contextmanager
-def _one_builder(cache: Path, progress: Progress) -> Iterator[None]:
+def one_builder(cache: Path, progress: Progress) -> Iterator[None]:
+    """Wait, with progress, until nobody else builds in `cache`, and keep others out."""
     with (cache / ".lock").open("w", encoding="utf-8") as lock:
         began = time.monotonic()
         while True:

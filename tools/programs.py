@@ -153,10 +153,13 @@ _DEMO: Final = (
     "helm",
     "broker",
 )
+KAFKA: Final = "kafka"
+"""The one part that is no Go program: a folder of jars, see `kafka/jars.py`."""
+
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "demo": _DEMO,
-    "test": (*_DEMO, "promtool", "kubeconform"),
-    "all": (*_DEMO, "promtool", "kubeconform", "kwok"),
+    "test": (*_DEMO, "promtool", "kubeconform", KAFKA),
+    "all": (*_DEMO, "promtool", "kubeconform", "kwok", KAFKA),
 }
 
 

@@ -6,8 +6,8 @@
 
 In Python: `binary(name)` finds one program and builds nothing, `ensure(names)` builds what is missing. A program in
 `$KUBEBUILDER_ASSETS` or on `PATH` is used when its version is the pinned one or another patch of the same minor;
-the others come from the cache, `$VERIRAMP_CACHE` or else `veriramp` in the user's cache folder. The tables are in
-`programs.py`, the builder is `gobuild.py`.
+the others come from the cache, `$VERIRAMP_CACHE` or else `veriramp` in the user's cache folder. `kafka` is a folder of
+jars, fetched with Maven. The tables are in `programs.py`, the builders are `gobuild.py` and `kafka/jars.py`.
 
 Standard library only: this runs before any Python environment exists.
 """
@@ -29,7 +29,8 @@ if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from tools.gobuild import BuildFailed, ToolMissing, build, cache_folder, cached
-from tools.programs import GROUPS, PROGRAMS, version_fits, version_of
+from tools.kafka import jars
+from tools.programs import GROUPS, KAFKA, PROGRAMS, version_fits, version_of
 from tools.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,13 +44,16 @@ _VERSION_SECONDS: Final = 10.0
 
 
 def binary(name: str, environment: Mapping[str, str] | None = None) -> Path:
-    """Path of a program that can be run now; nothing is built.
+    """Path of a program that can be run now (of Kafka: of its jars' folder); nothing is built.
 
     `environment` is where `PATH`, `KUBEBUILDER_ASSETS` and `VERIRAMP_CACHE` are read, by default this process's.
     Raises ToolMissing, which says what to run, when it is neither on this machine nor in the cache, and ValueError
     for a name that is not in the table.
     """
-    program, env = _program(name), os.environ if environment is None else environment
+    env = os.environ if environment is None else environment
+    if name == KAFKA:
+        return jars.installed(cache_folder(env))
+    program = _program(name)
     found = on_machine(program, env)
     if found is not None:
         return found
@@ -68,8 +72,10 @@ def ensure(names: Sequence[str]) -> dict[str, Path]:
     Raises ToolMissing when something needed for building is missing, BuildFailed when a build fails, and ValueError
     for a name that is not in the table.
     """
-    missing = [name for name in names if on_machine(_program(name), os.environ) is None]
+    missing = [name for name in names if name != KAFKA and on_machine(_program(name), os.environ) is None]
     build(missing, cache_folder(), Progress(sys.stderr))
+    if KAFKA in names:
+        jars.install(cache_folder(), Progress(sys.stderr))
     return {name: binary(name) for name in names}
 
 
@@ -111,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _program(name: str) -> Program:
     if name not in PROGRAMS:
-        raise ValueError(f"there is no program {name!r}; write one of {', '.join(PROGRAMS)}")
+        raise ValueError(f"there is no program {name!r}; write one of {', '.join([*PROGRAMS, KAFKA])}")
     return PROGRAMS[name]
 
 
@@ -123,7 +129,7 @@ def _candidates(name: str, environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _print_list(*, as_json: bool) -> None:
-    rows = [_row(program) for program in PROGRAMS.values()]
+    rows = [_row(program.name, version_of(program)) for program in PROGRAMS.values()] + [_row(KAFKA, jars.version())]
     if as_json:
         print(json.dumps(rows, indent=1))
         return
@@ -131,12 +137,12 @@ def _print_list(*, as_json: bool) -> None:
         print(f"{row['name']:<24} {row['version']:<8} {row['path'] or 'not built'}")
 
 
-def _row(program: Program) -> dict[str, str | None]:
+def _row(name: str, version: str) -> dict[str, str | None]:
     try:
-        path: str | None = str(binary(program.name))
+        path: str | None = str(binary(name))
     except ToolMissing:
         path = None
-    return {"name": program.name, "version": version_of(program), "path": path}
+    return {"name": name, "version": version, "path": path}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _known(name: str) -> str:
     try:
-        return _program(name).name
+        return name if name == KAFKA else _program(name).name
     except ValueError as problem:
         raise argparse.ArgumentTypeError(str(problem)) from problem
 

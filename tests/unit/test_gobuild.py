@@ -166,6 +166,8 @@ def test_sigterm_ends_the_compiler_gives_the_lock_back_and_keeps_the_work(builde
     command = [sys.executable, str(TOOLS / "toolchain.py"), "build", "broker"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         compiler = int(fifo.read_text())
+        assert process.stderr is not None
+        assert any(b" of about " in line for line in process.stderr), "it watches the compiler"
         process.terminate()
         assert process.wait(timeout=30) == 143
     with pytest.raises(ProcessLookupError):

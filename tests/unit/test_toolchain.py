@@ -16,6 +16,7 @@ from tools import toolchain
 from tools.gobuild import cache_folder, cached
 from tools.programs import (
     GROUPS,
+    KAFKA,
     MODULES,
     PROGRAMS,
     TOOLS,
@@ -35,8 +36,8 @@ CONTROL_PLANE = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-sche
 
 def test_the_demo_builds_neither_kwok_nor_kubeconform() -> None:
     assert set(GROUPS["demo"]) == CONTROL_PLANE | {"prometheus", "helm", "broker"}
-    assert set(GROUPS["test"]) - set(GROUPS["demo"]) == {"promtool", "kubeconform"}
-    assert set(GROUPS["all"]) == set(PROGRAMS)
+    assert set(GROUPS["test"]) - set(GROUPS["demo"]) == {"promtool", "kubeconform", KAFKA}
+    assert set(GROUPS["all"]) == {*PROGRAMS, KAFKA}
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS))
@@ -215,7 +216,7 @@ def run_file(*arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
 def test_the_file_runs_with_the_standard_library_alone(tmp_path: Path) -> None:
     listed = run_file("list", cache=tmp_path)
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == list(PROGRAMS)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [*PROGRAMS, KAFKA]
     assert run_file("path", "etcd", cache=tmp_path).returncode == 1
     assert "no program 'x'" in run_file("build", "x", cache=tmp_path).stderr
     assert "no `go` on PATH" in run_file("build", "--for", "demo", cache=tmp_path).stderr
