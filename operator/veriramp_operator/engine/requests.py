@@ -51,12 +51,18 @@ def answer(plan: Plan, status: RolloutStatus, seen: Observation, now: float, *, 
         return asked
     if memory is None:
         return _refused(asked, text, "status has no memory of earlier requests; ask again with a new token", now)
-    if seen.deleting or not readable:
-        why = "the rollout is being deleted" if seen.deleting else "the spec cannot be read; correct it first"
-        return _refused(asked, text, why, now)
-    if asked.aborts:
-        return _refused(asked, text, "an abort came at the same time; ask again with a new token", now)
+    if obstacle := _obstacle(asked, seen, readable=readable):
+        return _refused(asked, text, obstacle, now)
     return _request(plan, asked, text, memory, now)
+
+
+def _obstacle(asked: Asked, seen: Observation, *, readable: bool) -> str:
+    """What refuses every request now; empty when nothing does."""
+    if seen.deleting:
+        return "the rollout is being deleted"
+    if not readable:
+        return "the spec cannot be read; correct it first"
+    return "an abort came at the same time; ask again with a new token" if asked.aborts else ""
 
 
 def _abort(status: RolloutStatus, seen: Observation, now: float) -> Asked:
