@@ -9,8 +9,6 @@ hard*. A text without premises is *inconsistent* or *undetermined*: consistent i
 
 from __future__ import annotations
 
-import itertools
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +18,9 @@ import z3
 
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Judgement, Question
+from veriramp_workers.verifier.conflict import smallest_conflict
 from veriramp_workers.verifier.english import NotFormalisableError
+from veriramp_workers.verifier.hardness import class_of_unknown
 from veriramp_workers.verifier.problem import Assertion, Problem, problem_of
 
 NAME: Final = "veriramp-embedded"
@@ -59,7 +59,10 @@ def _solver_error(error: z3.Z3Exception) -> Judgement:
 
 
 class _Case:
-    """One problem, parsed once, and the calls to the solver about it."""
+    """One problem, parsed once, and the questions to the solver about it.
+
+    Each assertion holds only under a switch of its own, so that one solver answers for every choice of assertions.
+    """
 
     def __init__(self, problem: Problem, limits: Limits) -> None:
         self._problem = problem
@@ -72,64 +75,92 @@ class _Case:
         own = len(parsed) - len(everything)
         # The distinctness of names is an assertion of the declarations: background, never part of a conflict.
         self._background = parsed[:own]
-        self._formulas = dict(zip(range(len(everything)), parsed[own:], strict=True))
-        self._claim = range(len(problem.premises), len(everything))
+        self._formulas = parsed[own:]
+        self._premises = frozenset(range(len(problem.premises)))
+        self._claim = frozenset(range(len(problem.premises), len(everything)))
+        self._denial = len(everything)
+        self._core: frozenset[int] = frozenset()
+        self._switches: list[z3.BoolRef] = []
+        self._number: dict[int, int] = {}
+        self._solver = self._new_solver()
 
     def judgement(self) -> Judgement:
         """Decide which verdict holds."""
-        premises = range(len(self._problem.premises))
-        answer = self._check([*premises, *self._claim])
+        answer = self._check(self._premises | self._claim)
         if answer == z3.unsat:
-            return self._conflicting(premises)
-        if not premises:
+            return self._conflicting(self._core)
+        if not self._premises:
             if answer == z3.sat:
                 return self._result(Verdict.UNDETERMINED, "consistent by itself; nothing to compare it with", "sat")
-            return self._result(Verdict.TOO_HARD, f"no answer within the solver's limits: {self._unknown}", "unknown")
-        denied = self._check(premises, denied=self._claim)
+            return self._too_hard()
+        denied = self._check(self._premises | {self._denial})
         if denied == z3.unsat:
             return self._result(Verdict.ENTAILED, "follows from the premises", "sat")
         if z3.unknown in (answer, denied):
-            return self._result(Verdict.TOO_HARD, f"no answer within the solver's limits: {self._unknown}", "unknown")
+            return self._too_hard()
         return self._result(Verdict.UNDETERMINED, "the premises decide it neither way", "sat")
 
-    def _conflicting(self, premises: range) -> Judgement:
+    def _conflicting(self, core: frozenset[int]) -> Judgement:
         for part, name in (
-            (premises, "the premises contradict each other"),
+            (self._premises, "the premises contradict each other"),
             (self._claim, "the text contradicts itself"),
         ):
             if part and self._check(part) == z3.unsat:
-                return self._result(Verdict.INCONSISTENT, name, "unsat", self._smallest(part))
-        conflict = self._smallest([*premises, *self._claim])
-        return self._result(Verdict.CONTRADICTED, "cannot be true together with the premises", "unsat", conflict)
+                conflict = smallest_conflict(part, self._core, (), self._conflict_in)
+                return self._result(Verdict.INCONSISTENT, name, "unsat", sorted(conflict))
+        sides = (self._premises, self._claim)
+        conflict = smallest_conflict(self._premises | self._claim, core, sides, self._conflict_in)
+        return self._result(
+            Verdict.CONTRADICTED, "cannot be true together with the premises", "unsat", sorted(conflict)
+        )
 
-    def _smallest(self, members: Sequence[int]) -> tuple[int, ...]:
-        """Return a smallest conflicting subset: exact while the search is small, else one that cannot be reduced."""
-        core = list(members)
-        for member in tuple(core):
-            rest = [other for other in core if other != member]
-            if self._check(rest) == z3.unsat:
-                core = rest
-        for size in range(1, len(core)):
-            if math.comb(len(members), size) > _SEARCHED_SUBSETS:
-                break
-            for subset in itertools.combinations(members, size):
-                if self._check(subset) == z3.unsat:
-                    return subset
-        return tuple(core)
+    def _conflict_in(self, members: frozenset[int]) -> frozenset[int] | None:
+        return self._core if self._check(members) == z3.unsat else None
 
-    def _check(self, members: Sequence[int], denied: Sequence[int] = ()) -> z3.CheckSatResult:
-        solver = z3.Solver()
-        solver.set("rlimit", self._limits.steps)
-        solver.set("timeout", int(self._limits.seconds * 1000))
-        solver.add(*self._background, *(self._formulas[member] for member in members))
-        if denied:
-            solver.add(z3.Not(z3.And([self._formulas[member] for member in denied])))
+    def _check(self, members: frozenset[int]) -> z3.CheckSatResult:
+        """Ask whether these can be true together; after *unsat*, ``_core`` is a part of them that cannot."""
         started = time.perf_counter()
-        answer = solver.check()
+        answer = self._solver.check([self._switches[member] for member in sorted(members)])
+        if answer == z3.unsat:
+            self._core = frozenset(self._number[switch.get_id()] for switch in self._solver.unsat_core())
+        elif answer == z3.unknown:
+            answer = self._check_alone(members)
         self._solver_seconds += time.perf_counter() - started
-        if answer == z3.unknown:
+        return answer
+
+    def _check_alone(self, members: frozenset[int]) -> z3.CheckSatResult:
+        """Ask a solver of its own: without switches it may choose a method made for the theory at hand."""
+        solver = self._bounded(z3.Solver())
+        solver.add(*self._background, *(self._formula(member) for member in sorted(members)))
+        answer = solver.check()
+        if answer == z3.unsat:
+            self._core = members
+        elif answer == z3.unknown:
             self._unknown = solver.reason_unknown()
         return answer
+
+    def _new_solver(self) -> z3.Solver:
+        solver = self._bounded(z3.SimpleSolver())
+        solver.add(*self._background)
+        for member in range(self._denial + 1):
+            switch = z3.FreshBool("holds")
+            self._switches.append(switch)
+            self._number[switch.get_id()] = member
+            solver.add(z3.Implies(switch, self._formula(member)))
+        return solver
+
+    def _bounded(self, solver: z3.Solver) -> z3.Solver:
+        solver.set("rlimit", self._limits.steps)
+        solver.set("timeout", int(self._limits.seconds * 1000))
+        return solver
+
+    def _formula(self, member: int) -> z3.BoolRef:
+        if member == self._denial:
+            return z3.Not(z3.And([self._formulas[one] for one in sorted(self._claim)]))
+        return self._formulas[member]
+
+    def _too_hard(self) -> Judgement:
+        return self._result(Verdict.TOO_HARD, class_of_unknown(self._formulas, self._unknown), "unknown")
 
     def _result(self, verdict: Verdict, reason: str, check_sat: str, conflict: Sequence[int] = ()) -> Judgement:
         everything: tuple[Assertion, ...] = (*self._problem.premises, *self._problem.claim)
@@ -142,6 +173,3 @@ class _Case:
             skipped=self._problem.skipped,
             solver_seconds=self._solver_seconds,
         )
-
-
-_SEARCHED_SUBSETS: Final = 300

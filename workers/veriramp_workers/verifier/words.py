@@ -84,7 +84,7 @@ _WHOLE: Final = frozenset(_IRREGULAR.values())
 
 
 def singular(noun: str) -> str:
-    """Return one form for singular and plural of a noun: the singular, but for rare endings (``ruse`` gives ``rus``)."""
+    """Return one form for singular and plural of a noun: the singular, with few exceptions (``ruse``: ``rus``)."""
     if noun in _IRREGULAR:
         return _IRREGULAR[noun]
     if noun in _WHOLE:
