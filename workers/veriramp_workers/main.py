@@ -24,7 +24,9 @@ from veriramp_sdk.decision import FlagState
 from veriramp_sdk.events import Topic
 from veriramp_sdk.flags import Flags
 from veriramp_workers.breaker import CircuitBreaker, export_state
-from veriramp_workers.bus.kafka import DEFAULT_CONCURRENCY, BusMetrics, BusSettings, KafkaWorker
+from veriramp_workers.bus.kafka import KafkaWorker
+from veriramp_workers.bus.retry import RetryTopic
+from veriramp_workers.bus.settings import DEFAULT_CONCURRENCY, BusMetrics, BusSettings
 from veriramp_workers.health import Server, health_app
 from veriramp_workers.logs import configure_logging
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
@@ -72,7 +74,8 @@ def _orchestrator(settings: WorkerSettings, verifier: Verifier, registry: Collec
     bus = BusSettings(
         brokers=settings.brokers,
         group="verification-orchestrator-group",
-        topics=(Topic.INTERACTIVE,),
+        topics=(Topic.INTERACTIVE, Topic.BACKFILL),
+        retries=tuple(map(RetryTopic, _RETRY_TOPICS, settings.retry_seconds)),
         dead_letters=Topic.DEAD_LETTERS,
         commit_seconds=settings.commit_seconds,
         session_seconds=settings.session_seconds,
@@ -179,6 +182,7 @@ def _listening(app: Starlette, host: str, port: int, *, timeout_graceful_shutdow
     )
 
 
+_RETRY_TOPICS: Final = (Topic.RETRY_SOON, Topic.RETRY_LATE)
 _DRAIN_SECONDS: Final = 25
 # Questions in work or waiting for each solver process: with some milliseconds each, nobody waits for long.
 _QUEUE: Final = 8

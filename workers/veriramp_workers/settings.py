@@ -39,6 +39,7 @@ class WorkerSettings:
     verifier_deadline_seconds: float
     commit_seconds: float
     session_seconds: float
+    retry_seconds: tuple[float, float]
     log_level: str
 
 
@@ -59,6 +60,7 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         verifier_deadline_seconds=_seconds(environment, "VERIRAMP_VERIFIER_DEADLINE_SECONDS", 300.0, 0.1, 3_600.0),
         commit_seconds=_seconds(environment, "VERIRAMP_COMMIT_SECONDS", 0.5, 0.05, 3_600.0),
         session_seconds=_seconds(environment, "VERIRAMP_SESSION_SECONDS", 10.0, 6.0, 300.0),
+        retry_seconds=_two_seconds(environment, "VERIRAMP_RETRY_SECONDS", "60,600"),
         log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
     )
 
@@ -87,6 +89,7 @@ _BROKERS: Final = re.compile(r"[^\s,:]+:\d+(,[^\s,:]+:\d+)*")
 _URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
 _ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 _VERIFIER: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_TWO_NUMBERS: Final = re.compile(r"\d{1,4}(\.\d{1,3})?,\d{1,4}(\.\d{1,3})?")
 _LEVEL: Final = re.compile(r"DEBUG|INFO|WARNING|ERROR")
 
 
@@ -118,6 +121,14 @@ def _number(environment: Mapping[str, str], name: str, default: int, low: int, h
     if not text.isdecimal() or not low <= int(text) <= high:
         raise ConfigurationError(f'{name} is "{text}"; write a whole number from {low} to {high}')
     return int(text)
+
+
+def _two_seconds(environment: Mapping[str, str], name: str, default: str) -> tuple[float, float]:
+    text = environment.get(name, default)
+    if not _TWO_NUMBERS.fullmatch(text):
+        raise ConfigurationError(f'{name} is "{text}"; write two numbers of seconds, such as {default}')
+    first, second = map(float, text.split(","))
+    return first, second
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

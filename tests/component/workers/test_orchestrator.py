@@ -123,7 +123,7 @@ async def test_poison_goes_to_the_dead_letters_and_the_next_one_is_judged(
         await topics.send(Topic.INTERACTIVE, good)
         await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the good one")
         dead = await topics.read(Topic.DEAD_LETTERS, lambda records: len(records) == 2, "both bad ones")
-    reasons = [dict(record.headers)["reason"].decode() for record in dead]
+    reasons = [dict(record.headers)["veriramp-reason"].decode() for record in dead]
     assert dead[0].value == b"this is no JSON"
     assert "JSON" in reasons[0]
     assert "'9.0' is not supported" in reasons[1]
@@ -154,7 +154,11 @@ async def test_mode_off_pauses_and_loses_nothing(
         assert await program.ready()
 
         async def backlog() -> bool:
-            return sum([await program.metric("kafka_consumer_lag", partition=str(each)) for each in range(3)]) == 20
+            lags = [
+                await program.metric("kafka_consumer_lag", topic=Topic.INTERACTIVE, partition=str(each))
+                for each in range(3)
+            ]
+            return sum(lags) == 20
 
         await wait_until(backlog, 15, "the backlog in the lag")
         live.publish(a_document(revision=3, vector=LIVE))

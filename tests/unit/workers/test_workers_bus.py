@@ -1,16 +1,13 @@
-"""The pure parts of the bus: offsets that may be committed, and slots that may change."""
+"""Which offsets may be committed."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.flags import until
-from veriramp_workers.bus.slots import Slots
 from veriramp_workers.bus.window import OffsetWindow
 
 
@@ -65,31 +62,3 @@ def test_nothing_that_is_not_done_is_ever_committed(
     assert committable is not None
     assert all(offset in done for offset in ordered if offset < committable)
     assert committable == min(offsets - done, default=max(offsets) + 1)
-
-
-@pytest.mark.shows("S1-ORCH-02")
-async def test_slots_bound_the_work_and_follow_a_change() -> None:
-    slots, inside, most = Slots(2), 0, 0
-    gate = asyncio.Event()
-
-    async def work() -> None:
-        nonlocal inside, most
-        async with slots:
-            inside += 1
-            most = max(most, inside)
-            await gate.wait()
-            inside -= 1
-
-    tasks = [asyncio.create_task(work()) for _ in range(6)]
-    await until(lambda: inside >= 2)
-    assert inside == 2
-    slots.resize(4)
-    await until(lambda: inside >= 4)
-    tasks[5].cancel()
-    gate.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert most == 4
-    async with slots:
-        assert inside == 0
-    with pytest.raises(ValueError, match="0 slots"):
-        slots.resize(0)

@@ -1,60 +1,29 @@
-"""The consumer core over aiokafka: read, work concurrently, publish what follows, commit what is done.
+"""The consumer core over aiokafka: read, hand to the dispatcher, commit what is done, hand over partitions.
 
-Public names: :class:`BusSettings`, :class:`KafkaWorker`, :class:`BusMetrics`.
+Public names: :class:`KafkaWorker`.
 
 At least once: an offset is committed only when all records before it are done and what followed from them is
-acknowledged by all in-sync replicas. A record that cannot be read goes to the dead letter topic. While paused nothing
-is read, nothing is lost, and the place in the group is kept.
+acknowledged by all in-sync replicas. While paused nothing is read, nothing is lost, and the place in the group is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Coroutine
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
-from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from veriramp_workers.bus.slots import Slots
+from veriramp_workers.bus.dispatcher import Dispatcher, Place
+from veriramp_workers.bus.publisher import Publisher
+from veriramp_workers.bus.settings import BusMetrics, BusSettings
 from veriramp_workers.bus.window import OffsetWindow
-from veriramp_workers.ports import Handler, Message, PoisonError, Record
-
-DEFAULT_CONCURRENCY: Final = 10
-"""Records in work at once, where the flags say nothing else."""
+from veriramp_workers.ports import Handler, Record
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BusSettings:
-    """Where to read and how much at once; ``drain_seconds`` bounds the wait for work in flight at a hand-over."""
-
-    brokers: str
-    group: str
-    topics: tuple[str, ...]
-    dead_letters: str
-    concurrency: int = DEFAULT_CONCURRENCY
-    window: int = 200
-    drain_seconds: float = 20.0
-    commit_seconds: float = 0.5
-    session_seconds: float = 10.0
-
-
-class BusMetrics:
-    """What the bus exports."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.records = Counter(
-            "veriramp_bus_records", "Records worked on, by outcome", ("topic", "outcome"), registry=registry
-        )
-        self.lag = Gauge("kafka_consumer_lag", "Records not yet committed", ("topic", "partition"), registry=registry)
-        self.polls = Counter("veriramp_bus_polls", "Times that the broker was asked for records", registry=registry)
-        self.paused = Gauge("veriramp_bus_paused", "1 while nothing is read by order of the flags", registry=registry)
 
 
 class KafkaWorker:
@@ -62,249 +31,254 @@ class KafkaWorker:
 
     def __init__(self, settings: BusSettings, handler: Handler, metrics: BusMetrics, *, paused: bool = False) -> None:
         self._settings = settings
-        self._handler = handler
         self._metrics = metrics
-        self._slots = Slots(settings.concurrency)
-        self._windows: dict[TopicPartition, OffsetWindow] = {}
-        self._tasks: dict[asyncio.Task[None], TopicPartition] = {}
-        self._paused = paused
-        self._metrics.paused.set(paused)
-        self._ready = False
-        self._failure: BaseException | None = None
-        self._consumer: AIOKafkaConsumer
-        self._producer: AIOKafkaProducer
+        self._publisher = Publisher(settings.brokers, metrics)
+        self._dispatcher = Dispatcher(settings, handler, self._publisher, metrics)
+        self._joined = False
+        if paused:
+            self.pause()
 
     @property
     def ready(self) -> bool:
         """Whether the group was joined and no failure ended the work."""
-        return self._ready and self._failure is None
+        return self._joined and self._dispatcher.failure is None
 
-    def pause(self) -> None:
-        """Read nothing more; what is in work is finished."""
-        self._paused = True
-        self._metrics.paused.set(1)
+    def pause(self, reason: str = "mode") -> None:
+        """Read nothing more until this reason is resumed; what is in work is finished."""
+        self._dispatcher.pause(reason)
 
-    def resume(self) -> None:
-        """Read on where reading stopped."""
-        self._paused = False
-        self._metrics.paused.set(0)
+    def resume(self, reason: str = "mode") -> None:
+        """Read on where reading stopped, if no other reason holds."""
+        self._dispatcher.resume(reason)
 
     def resize(self, concurrency: int) -> None:
         """Work on this many records at once from now on."""
-        self._slots.resize(concurrency)
+        self._dispatcher.resize(concurrency)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, then drain and commit; raises what made going on impossible."""
-        settings = self._settings
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=settings.brokers, acks="all", enable_idempotence=True, max_request_size=_LARGEST_MESSAGE
-        )
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.brokers,
-            group_id=settings.group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            session_timeout_ms=int(settings.session_seconds * 1000),
-            heartbeat_interval_ms=int(settings.session_seconds * 1000 / 3),
-        )
-        self._consumer.subscribe(list(settings.topics), listener=_HandOver(self))
-        await _connected(self._producer, self._consumer, stop)
+        """Work until ``stop`` is set, then drain and commit; raises what made going on impossible.
+
+        Trouble with the broker is waited out, if need be with a new consumer.
+        """
+        if not await _unless(stop, self._publisher.start()):
+            return
+        delay = _FIRST_RETRY
         try:
-            self._ready = not stop.is_set()
-            await self._read(stop)
+            while not stop.is_set() and self._dispatcher.failure is None:
+                started = asyncio.get_running_loop().time()
+                try:
+                    await self._session(stop)
+                except KafkaError as error:
+                    _log.warning("reading failed, joining the group anew in %.1f s: %r", delay, error)
+                    await _unless(stop, asyncio.sleep(delay))
+                    lasted = asyncio.get_running_loop().time() - started
+                    delay = _FIRST_RETRY if lasted > _STEADY_SECONDS else min(2 * delay, _LAST_RETRY)
         finally:
-            self._ready = False
-            await self._finish()
-        if self._failure is not None:
-            raise self._failure
+            await self._publisher.stop(_STOP_SECONDS)
+        if self._dispatcher.failure is not None:
+            raise self._dispatcher.failure
 
-    async def handed_over(self, partitions: Collection[TopicPartition]) -> None:
-        """Finish and commit what is in work for partitions that go to another process."""
-        going = frozenset(partitions)
-        tasks = [task for task, partition in self._tasks.items() if partition in going]
-        await self._settled(tasks)
-        await self._commit(going)
-        for partition in going:
-            self._windows.pop(partition, None)
-            self._metrics.lag.remove(*partition)
+    async def _session(self, stop: asyncio.Event) -> None:
+        """Be a member of the group until ``stop`` is set or the consumer cannot go on."""
+        consumer = _consumer(self._settings)
+        consumer.subscribe(list(self._settings.lanes), listener=_HandOver(self, consumer))
+        try:
+            if not await _unless(stop, _connected(consumer)):
+                return
+            keeping = asyncio.create_task(self._keep(consumer))
+            self._joined = True
+            try:
+                await self._read(consumer, stop, keeping)
+            finally:
+                self._joined = False
+                keeping.cancel()
+                await self.hand_over(consumer, tuple(self._dispatcher.windows))
+        finally:
+            await _bounded(consumer.stop(), _STOP_SECONDS, "leaving the group")
 
-    def taken_over(self, partitions: Collection[TopicPartition]) -> None:
-        """Begin with partitions that this process was given."""
-        self._windows.update({partition: OffsetWindow() for partition in partitions})
+    async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event, keeping: asyncio.Task[None]) -> None:
+        work = self._dispatcher
+        while not stop.is_set() and work.failure is None:
+            if keeping.done():
+                keeping.result()
+            # Where there is room again, records that wait in this process are taken at once. Else the broker is asked.
+            crowded = work.congested
+            if crowded:
+                await _signalled(work.changed, _CROWDED_SECONDS)
+            wanted = work.wanted()
+            if not wanted and not crowded:
+                await _signalled(work.changed, _POLL_MS / 1000)
+            batches = await self._poll(consumer, wanted, 0 if crowded or not wanted else _POLL_MS)
+            for partition, records in batches.items():
+                again_from = work.take(partition, [_record_of(record) for record in records])
+                if again_from is not None and partition in consumer.assignment():
+                    consumer.seek(partition, again_from)
 
-    async def _read(self, stop: asyncio.Event) -> None:
+    async def _poll(
+        self, consumer: AIOKafkaConsumer, wanted: list[Place], timeout_ms: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        self._metrics.polls.inc()
+        # Asked for also when nothing is wanted: a member that never asks is thought to be dead.
+        places = [TopicPartition(*place) for place in wanted] or [_NOWHERE]
+        try:
+            async with asyncio.timeout(_POLL_PATIENCE):  # a rebalance without a broker would last for ever
+                batches: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+                    *places, timeout_ms=timeout_ms, max_records=self._settings.max_poll_records
+                )
+                return batches
+        except TimeoutError:
+            return {}
+
+    async def _keep(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit what is done and measure the lag, again and again."""
         clock = asyncio.get_running_loop().time
         commit_at = clock() + self._settings.commit_seconds
-        measure_at = clock()
-        while not stop.is_set() and self._failure is None:
-            room = 0 if self._paused else self._settings.window - len(self._tasks)
-            self._hold(room <= 0)
-            batches: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
-                timeout_ms=_POLL_MS, max_records=max(1, room)
-            )
-            self._metrics.polls.inc()
-            for partition, records in batches.items():
-                self._take(partition, records)
-            if clock() >= commit_at:
-                await self._commit(frozenset(self._windows))
-                commit_at = clock() + self._settings.commit_seconds
-            if clock() >= measure_at:
-                await self._measure()
-                measure_at = clock() + _MEASURE_SECONDS
-
-    def _hold(self, hold: bool) -> None:
-        assigned = self._consumer.assignment()
-        held = self._consumer.paused() & assigned
-        if hold and held != assigned:
-            self._consumer.pause(*(assigned - held))
-        elif not hold and held:
-            self._consumer.resume(*held)
-
-    def _take(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
-        if not self._paused:
-            for record in records:
-                self._begin(partition, record)
-        elif partition in self._consumer.assignment():
-            # The pause came while the broker was being asked: these records are read again after it.
-            self._consumer.seek(partition, records[0].offset)
-
-    def _begin(self, partition: TopicPartition, record: ConsumerRecord) -> None:
-        window = self._windows.get(partition)
-        if window is None:
-            return  # handed over while it was being fetched: its new owner reads it
-        window.started(record.offset)
-        task = asyncio.create_task(self._work(_record_of(record), window))
-        self._tasks[task] = partition
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failure = error
-
-    async def _work(self, record: Record, window: OffsetWindow) -> None:
-        async with self._slots:
-            outcome, messages = await self._outcome(record)
-            for message in messages:
-                await self._publish(message)
-        window.finished(record.offset)
-        self._metrics.records.labels(record.topic, outcome).inc()
-
-    async def _outcome(self, record: Record) -> tuple[str, tuple[Message, ...]]:
-        where = f"{record.topic}/{record.partition}@{record.offset}"
-        try:
-            return "done", await self._handler(record)
-        except PoisonError as error:
-            _log.warning("%s goes to %s: %s", where, self._settings.dead_letters, error)
-            return "poison", (self._dead_letter(record, "PoisonError", str(error)),)
-        except Exception as error:  # noqa: BLE001 - one record must not stop the others
-            _log.exception("%s goes to %s after an unexpected error", where, self._settings.dead_letters)
-            return "failed", (self._dead_letter(record, type(error).__name__, str(error)),)
-
-    def _dead_letter(self, record: Record, error_class: str, reason: str) -> Message:
-        headers = {
-            "error_class": error_class,
-            "reason": reason[:_LONGEST_REASON],
-            "source": f"{record.topic}/{record.partition}@{record.offset}",
-        }
-        added = tuple((name, text.encode()) for name, text in headers.items())
-        return Message(self._settings.dead_letters, record.key, record.value, (*record.headers, *added))
-
-    async def _publish(self, message: Message) -> None:
-        delay = _FIRST_RETRY
         while True:
-            try:
-                await self._producer.send_and_wait(
-                    message.topic, value=message.value, key=message.key, headers=list(message.headers)
-                )
-            except KafkaError as error:
-                if not error.retriable:
-                    raise
-                _log.warning("publishing to %s failed, trying again: %r", message.topic, error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LAST_RETRY)
-            else:
-                return
+            await self._measure(consumer)
+            measure_at = clock() + _MEASURE_SECONDS
+            while clock() < measure_at:
+                await asyncio.sleep(max(0.0, min(commit_at, measure_at) - clock()))
+                if clock() >= commit_at:
+                    await self._commit(consumer, self._dispatcher.windows)
+                    commit_at = clock() + self._settings.commit_seconds
 
-    async def _commit(self, partitions: Collection[TopicPartition]) -> None:
-        windows = {partition: self._windows[partition] for partition in partitions if partition in self._windows}
+    async def hand_over(self, consumer: AIOKafkaConsumer, places: Collection[Place]) -> None:
+        """Finish and commit what is in work of partitions that go to another process."""
+        windows = await self._dispatcher.close(places, self._settings.drain_seconds)
+        await self._commit(consumer, windows)
+        for topic, partition in windows:
+            self._metrics.lag.remove(topic, str(partition))
+
+    def take_over(self, places: Collection[Place]) -> None:
+        """Begin with partitions that this process was given."""
+        for topic, partition in places:
+            self._metrics.lag.labels(topic, str(partition))
+        self._dispatcher.open([(topic, partition) for topic, partition in places])
+
+    async def _commit(self, consumer: AIOKafkaConsumer, windows: dict[Place, OffsetWindow]) -> None:
         offsets = {
-            partition: offset for partition, window in windows.items() if (offset := window.uncommitted) is not None
+            TopicPartition(*place): offset
+            for place, window in windows.items()
+            if (offset := window.uncommitted) is not None
         }
-        if offsets:
-            try:
-                await self._consumer.commit(offsets)
-            except KafkaError as error:
-                # Not fatal: whoever owns the partition reads the records again, and their identity is the same.
-                _log.warning("commit failed, it will be tried again: %r", error)
-                return
-            for partition, offset in offsets.items():
-                windows[partition].committed(offset)
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(_COMMIT_PATIENCE):
+                await consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            # Not fatal: whoever owns the partition reads the records again, and their identity is the same.
+            _log.warning("commit failed, it will be tried again: %r", error)
+            return
+        for place, offset in offsets.items():
+            windows[place].committed(offset)
 
-    async def _measure(self) -> None:
+    async def _measure(self, consumer: AIOKafkaConsumer) -> None:
         """Set the lag from the ends of the partitions, which grow also while nothing is read."""
-        windows = dict(self._windows)
+        windows = self._dispatcher.windows
         try:
             async with asyncio.timeout(_MEASURE_PATIENCE):
-                ends: dict[TopicPartition, int] = await self._consumer.end_offsets(list(windows))
-                for partition, window in windows.items():
+                ends = await consumer.end_offsets([TopicPartition(*place) for place in windows])
+                for place, window in windows.items():
                     done = window.committable
                     if done is None:
-                        done = await self._consumer.position(partition)
-                    self._metrics.lag.labels(*partition).set(max(0, ends[partition] - done))
+                        done = await consumer.position(TopicPartition(*place))
+                    if place in self._dispatcher.windows:
+                        self._metrics.lag.labels(*place).set(max(0, ends[place] - done))
         except (KafkaError, TimeoutError) as error:
             _log.warning("the lag is not known: %r", error)
 
-    async def _settled(self, tasks: Collection[asyncio.Task[None]]) -> None:
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=self._settings.drain_seconds)
-        for task in late:
-            task.cancel()
-        if late:
-            _log.warning("%d records were not done in time; they will be read again", len(late))
-            await asyncio.wait(late)
-
-    async def _finish(self) -> None:
-        await self._settled(tuple(self._tasks))
-        await self._commit(frozenset(self._windows))
-        await self._consumer.stop()
-        await self._producer.stop()
-
 
 class _HandOver(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
-    def __init__(self, worker: KafkaWorker) -> None:
+    def __init__(self, worker: KafkaWorker, consumer: AIOKafkaConsumer) -> None:
         self._worker = worker
+        self._consumer = consumer
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        await self._worker.handed_over(revoked)
+        await self._worker.hand_over(self._consumer, revoked)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._worker.taken_over(assigned)
+        self._worker.take_over(assigned)
 
 
-async def _connected(producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
-    """Start both clients, as often as it takes: a broker may well come up after its clients."""
+def _consumer(settings: BusSettings) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.brokers,
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_poll_records=settings.max_poll_records,
+        session_timeout_ms=int(settings.session_seconds * 1000),
+        heartbeat_interval_ms=int(settings.session_seconds * 1000 / 3),
+        # All partitions are revoked at each rebalance; the group waits while the work in flight is finished.
+        rebalance_timeout_ms=int((settings.drain_seconds + _COMMIT_PATIENCE + settings.session_seconds) * 1000),
+        # A partition that was read to its end is asked for again only when the request under way returns.
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        metadata_max_age_ms=_METADATA_MS,
+    )
+
+
+async def _connected(consumer: AIOKafkaConsumer) -> None:
+    """Start it, as often as it takes: a broker may well come up after its clients."""
     delay = _FIRST_RETRY
-    for client in (producer, consumer):
-        while not stop.is_set():
-            try:
-                await client.start()
-                break
-            except KafkaError as error:
-                _log.warning("no broker yet, trying again: %r", error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LAST_RETRY)
+    while True:
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            _log.warning("no broker yet, trying again: %r", error)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LAST_RETRY)
+        else:
+            return
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[object, object, object]) -> bool:
+    """Do the work, but give it up when ``stop`` is set; returns whether it was done."""
+    doing, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            doing.result()
+            return True
+        return False
+    finally:
+        for task in (doing, stopping):
+            task.cancel()
+        await asyncio.gather(doing, stopping, return_exceptions=True)
+
+
+async def _signalled(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, at most for so long, and clear it."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+    event.clear()
+
+
+async def _bounded(work: Coroutine[object, object, object], seconds: float, what: str) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except (TimeoutError, KafkaError) as error:
+        _log.warning("%s did not work: %r", what, error)
 
 
 def _record_of(record: ConsumerRecord) -> Record:
     return Record(record.topic, record.partition, record.offset, record.key, record.value or b"", tuple(record.headers))
 
 
+_NOWHERE: Final = TopicPartition("", 0)
 _POLL_MS: Final = 200
+_POLL_PATIENCE: Final = 1.0
+_CROWDED_SECONDS: Final = 0.02
+_FETCH_WAIT_MS: Final = 100
+_METADATA_MS: Final = 30_000
 _MEASURE_SECONDS: Final = 2.0
 _MEASURE_PATIENCE: Final = 2.0
+_COMMIT_PATIENCE: Final = 2.0
+_STOP_SECONDS: Final = 2.0
 _FIRST_RETRY: Final = 0.1
 _LAST_RETRY: Final = 2.0
-_LONGEST_REASON: Final = 1_000
-_LARGEST_MESSAGE: Final = 4 * 1024 * 1024
+_STEADY_SECONDS: Final = 60.0

@@ -21,6 +21,11 @@ class OffsetWindow:
     def __len__(self) -> int:
         return len(self._in_work)
 
+    @property
+    def span(self) -> int:
+        """How many offsets a crash would have read again: from the first that is not done to the last that began."""
+        return 0 if self._next is None else self._next - next(iter(self._in_work), self._next)
+
     def started(self, offset: int) -> None:
         """Note that work on a record begins; raises ``ValueError`` for an offset that came before."""
         if self._next is not None and offset < self._next:

@@ -1,0 +1,109 @@
+"""Messages to the broker, by an idempotent producer that is replaced when it cannot go on.
+
+Public names: :class:`Publisher`.
+
+Trouble with the broker is waited out. A message that the broker refuses for good raises ``RefusedError``: without that
+one such message would stop its partition for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+    TopicAuthorizationFailedError,
+)
+
+from veriramp_workers.bus.dispatcher import RefusedError
+from veriramp_workers.bus.settings import BusMetrics
+from veriramp_workers.ports import Message
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Stores messages with the broker, with the acknowledgement of all in-sync replicas and without duplicates."""
+
+    def __init__(self, brokers: str, metrics: BusMetrics) -> None:
+        self._brokers = brokers
+        self._metrics = metrics
+        self._producer: AIOKafkaProducer
+        self._renewing = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect; tries until it succeeds or is cancelled."""
+        self._producer = await self._started()
+
+    async def stop(self, seconds: float) -> None:
+        """Send what is left, at most for so long."""
+        stopping = [asyncio.create_task(self._producer.stop()), *self._ending]
+        _, late = await asyncio.wait(stopping, timeout=seconds)
+        for task in late:
+            task.cancel()
+
+    async def __call__(self, message: Message, *, insist: bool = False) -> None:
+        """Implement ``Publish``."""
+        delay, failures = _FIRST_RETRY, 0
+        while True:
+            producer = self._producer
+            try:
+                await (await producer.send(message.topic, message.value, message.key, headers=list(message.headers)))
+            except KafkaError as error:
+                self._metrics.failures.labels(message.topic, type(error).__name__).inc()
+                if not error.retriable:
+                    # After a batch that failed for good the broker takes no later sequence number of this producer.
+                    await self._renew(producer)
+                    failures += not isinstance(error, _FORBIDDEN)
+                if not insist and (isinstance(error, _TOO_LARGE) or failures > _MOST_FAILURES):
+                    raise RefusedError(f"{message.topic} does not take what follows: {error}") from error
+                _log.warning("publishing to %s failed, trying again: %r", message.topic, error)
+            else:
+                return
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LAST_RETRY)
+
+    async def _renew(self, broken: AIOKafkaProducer) -> None:
+        async with self._renewing:
+            if self._producer is not broken:
+                return
+            _log.warning("the producer cannot go on and is replaced")
+            self._producer = await self._started()
+            ending = asyncio.create_task(broken.stop())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def _started(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._brokers, acks="all", enable_idempotence=True, max_request_size=_LARGEST_MESSAGE
+        )
+        delay = _FIRST_RETRY
+        try:
+            while True:
+                try:
+                    await producer.start()
+                except KafkaError as error:
+                    _log.warning("no broker yet, trying again: %r", error)
+                    await asyncio.sleep(delay)
+                    delay = min(2 * delay, _LAST_RETRY)
+                else:
+                    return producer
+        except BaseException:
+            await producer.stop()
+            raise
+
+
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
+_FORBIDDEN: Final = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
+_MOST_FAILURES: Final = 8  # with the waits between them half a minute
+_FIRST_RETRY: Final = 0.1
+_LAST_RETRY: Final = 5.0
+_LARGEST_MESSAGE: Final = 4 * 1024 * 1024

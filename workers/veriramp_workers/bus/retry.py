@@ -1,0 +1,118 @@
+"""Where a message goes that could not be done: to the next retry topic, after the last one to the dead letters.
+
+Public names: :class:`RetryTopic`, :class:`Failure`, :class:`Route`, :func:`not_before_ms`.
+
+The record keeps key, value and headers; the bus adds headers of its own:
+
+- ``veriramp-attempt``: how often it was tried, 1 after the first failure
+- ``veriramp-not-before``: milliseconds since the epoch before which it is not tried again (retry topics only)
+- ``veriramp-origin-topic``: the topic that it was in first
+- ``veriramp-source``: ``topic/partition@offset`` that it was read from last
+- ``veriramp-error-class`` and ``veriramp-reason``: why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from veriramp_workers.ports import Message, Record
+
+ATTEMPT: Final = "veriramp-attempt"
+NOT_BEFORE: Final = "veriramp-not-before"
+ORIGIN: Final = "veriramp-origin-topic"
+SOURCE: Final = "veriramp-source"
+ERROR_CLASS: Final = "veriramp-error-class"
+REASON: Final = "veriramp-reason"
+LEFT_OUT: Final = "veriramp-left-out-bytes"
+
+
+@dataclass(frozen=True)
+class RetryTopic:
+    """A topic whose messages are tried again ``seconds`` after they were put there."""
+
+    topic: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a record could not be done; ``final`` when trying again cannot help.
+
+    ``last`` is published together with the dead letter, and only then.
+    """
+
+    error_class: str
+    reason: str
+    final: bool = False
+    last: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way of failed records: the retry topics in their order, then the dead letters."""
+
+    retries: Sequence[RetryTopic]
+    dead_letters: str
+
+    def after(self, record: Record, failure: Failure, now_ms: int) -> tuple[Message, ...]:
+        """Return what to publish so that the record may be left behind."""
+        tried = self._attempts(record) + 1
+        if failure.final or tried > len(self.retries):
+            return (*failure.last, self._moved(record, self.dead_letters, failure, tried))
+        step = self.retries[tried - 1]
+        later = (NOT_BEFORE, str(now_ms + round(step.seconds * 1000)).encode())
+        return (self._moved(record, step.topic, failure, tried, later),)
+
+    def origin(self, record: Record) -> str:
+        """The topic that the record was in before it was first retried."""
+        is_retry = any(step.topic == record.topic for step in self.retries)
+        return _text(record, ORIGIN) or record.topic if is_retry else record.topic
+
+    def back_to_origin(self, record: Record) -> Message:
+        """Return the message that puts a record of a retry topic back where it came from; it keeps its attempts."""
+        headers = tuple((name, value) for name, value in record.headers if name != NOT_BEFORE)
+        return Message(self.origin(record), record.key, record.value, headers)
+
+    def without_value(self, record: Record, failure: Failure) -> Message:
+        """Return a dead letter that tells where the record is, for one that the broker refuses as a whole."""
+        bare = Record(record.topic, record.partition, record.offset, record.key, b"")
+        size = (LEFT_OUT, str(len(record.value)).encode())
+        return self._moved(bare, self.dead_letters, failure, self._attempts(record) + 1, size)
+
+    def _attempts(self, record: Record) -> int:
+        said = _number(_text(record, ATTEMPT))
+        # A message that somebody copied into a retry topic by hand says nothing about its attempts.
+        place = next((number for number, step in enumerate(self.retries, 1) if step.topic == record.topic), 0)
+        return max(said or 0, place)
+
+    def _moved(self, record: Record, topic: str, failure: Failure, tried: int, *more: tuple[str, bytes]) -> Message:
+        kept = tuple((name, value) for name, value in record.headers if name not in _OURS)
+        ours = (
+            (ATTEMPT, str(tried).encode()),
+            (ORIGIN, self.origin(record).encode()),
+            (SOURCE, f"{record.topic}/{record.partition}@{record.offset}".encode()),
+            (ERROR_CLASS, failure.error_class.encode()),
+            (REASON, failure.reason[:_LONGEST_REASON].encode()),
+        )
+        return Message(topic, record.key, record.value, (*kept, *ours, *more))
+
+
+def not_before_ms(record: Record) -> int:
+    """Milliseconds since the epoch before which a record is not to be tried; 0 when it says nothing readable."""
+    return _number(_text(record, NOT_BEFORE)) or 0
+
+
+def _text(record: Record, header: str) -> str:
+    value = next((value for name, value in reversed(record.headers) if name == header), b"")
+    return (value or b"").decode(errors="replace")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+_OURS: Final = frozenset({ATTEMPT, NOT_BEFORE, ORIGIN, SOURCE, ERROR_CLASS, REASON, LEFT_OUT})
+_LONGEST_REASON: Final = 1_000
+_MOST_DIGITS: Final = 15
