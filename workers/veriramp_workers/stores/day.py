@@ -1,0 +1,80 @@
+"""Local days of a budget and how much of a limit is free at a time of the day: pure arithmetic on instants.
+
+Public names: :class:`Day`, :func:`day_of`, :func:`free`, :func:`free_at`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True)
+class Day:
+    """One local day: ``name`` is its ISO date, ``starts_at`` and ``ends_at`` are UTC, the end does not belong to it.
+
+    It may have 23 or 25 hours, or whatever the zone did. ``month_ends_at`` is the first instant of the next month.
+    """
+
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+    month_ends_at: datetime
+
+    @property
+    def month(self) -> str:
+        """The month as ``YYYY-MM``."""
+        return self.name[:7]
+
+
+def day_of(now: datetime, zone: ZoneInfo) -> Day:
+    """Return the day that ``now`` (aware) is in.
+
+    Days are cut at instants, so each instant is in exactly one, also where a clock is set back over midnight and the
+    date on the wall is yesterday's for an hour.
+    """
+    instant = now.astimezone(UTC)
+    on = instant.astimezone(zone).date()
+    if instant < _midnight(on, zone):
+        on -= _DAY
+    elif instant >= _midnight(on + _DAY, zone):
+        on += _DAY
+    following = (on.replace(day=1) + 31 * _DAY).replace(day=1)
+    return Day(on.isoformat(), _midnight(on, zone), _midnight(on + _DAY, zone), _midnight(following, zone))
+
+
+def free(limit: int, at_once: float, day: Day, now: datetime) -> int:
+    """Return how many of ``limit`` may be used by ``now``: the share ``at_once`` from midnight on, the rest evenly."""
+    burst = _burst(limit, at_once)
+    elapsed = min(max(timedelta(0), now - day.starts_at), day.ends_at - day.starts_at)
+    released = -(-(limit - burst) * (elapsed // _TICK) // _ticks(day))
+    return burst + released
+
+
+def free_at(count: int, limit: int, at_once: float, day: Day) -> datetime:
+    """Return when :func:`free` reaches ``count``: within the day, or its end if that is above the limit."""
+    burst = _burst(limit, at_once)
+    if count <= burst:
+        return day.starts_at
+    if count > limit:
+        return day.ends_at
+    return day.starts_at + _TICK * ((count - burst - 1) * _ticks(day) // (limit - burst) + 1)
+
+
+def _burst(limit: int, at_once: float) -> int:
+    return min(limit, round(limit * at_once))
+
+
+def _ticks(day: Day) -> int:
+    return (day.ends_at - day.starts_at) // _TICK
+
+
+def _midnight(on: date, zone: ZoneInfo) -> datetime:
+    # Of two midnights the first; a midnight that is skipped counts from the offset before, as PEP 495 has it.
+    return datetime.combine(on, time(), zone).astimezone(UTC)
+
+
+_DAY: Final = timedelta(days=1)
+_TICK: Final = timedelta(microseconds=1)
