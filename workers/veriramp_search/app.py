@@ -65,7 +65,9 @@ class _Face:
         user = request.query_params.get("user") or request.headers.get("x-user-id", "")
         query_id = request.headers.get("x-query-id") or str(uuid.uuid4())
         try:
-            answer = await self._service.search(query, user, query_id, int(limit))
+            answer = await self._service.search(
+                query, user, query_id, int(limit), traceparent=request.headers.get("traceparent")
+            )
         except InjectedError as error:
             return JSONResponse({"error": str(error), "arm": error.arm}, 500)
         return JSONResponse(_rendered(answer))
@@ -74,9 +76,9 @@ class _Face:
         found = self._service.document(request.path_params["id"])
         if found is None:
             return _problem(f'there is no document "{request.path_params["id"]}"', 404)
-        document, quality = found
+        document, quality, pending = found
         fields = {"id": document.id, "topic": document.topic, "title": document.title, "text": document.text}
-        return JSONResponse({**fields, "stance": document.stance, "verification": _verification(quality)})
+        return JSONResponse({**fields, "stance": document.stance, "verification": _verification(quality, pending)})
 
     async def metrics(self, _: Request) -> Response:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
@@ -130,7 +132,7 @@ def _rendered_result(result: Result) -> dict[str, Any]:
         "stance": document.stance,
         "score": round(result.score, 6),
         "moved": result.ranked.moved,
-        "verification": _verification(result.quality),
+        "verification": _verification(result.quality, result.pending),
         "breakdown": {
             "original": round(breakdown.original, 6),
             "blend": round(breakdown.blend, 6),
@@ -145,11 +147,13 @@ def _rendered_result(result: Result) -> dict[str, Any]:
     }
 
 
-def _verification(quality: Quality | None) -> dict[str, Any]:
+def _verification(quality: Quality | None, pending: bool) -> dict[str, Any]:
+    """Render ``state``: unverified, pending (in progress), or verified; an old verdict may be pending again."""
     if quality is None:
-        return {"state": "pending"}
+        return {"state": "pending" if pending else "unverified", "pending": pending}
     return {
         "state": "verified",
+        "pending": pending,
         "verdict": quality.verdict,
         "signal": quality.signal,
         "verifiedAt": quality.verified_at,

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Generator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,10 +20,12 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.applications import Starlette
 
 from veriramp_sdk.contract import Role
+from veriramp_sdk.events import VerificationComplete
 from veriramp_sdk.flags import Flags
+from veriramp_sdk.kafka import KafkaSender
 from veriramp_sdk.trigger import VerificationTrigger
 from veriramp_search.app import search_app
-from veriramp_search.broker import KafkaSender, follow_verdicts
+from veriramp_search.broker import Answer, follow_verdicts
 from veriramp_search.corpus import shipped
 from veriramp_search.faults import RegressionSwitch
 from veriramp_search.logs import configure_logging
@@ -38,7 +40,7 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """``VERIRAMP_FLAGS_URL``, ``_ROLLOUT``, ``_FLAG_KEY``, ``_BROKERS``, ``_HOST``, ``_PORT``, ``_DEBUG``.
+    """``VERIRAMP_FLAGS_URL``, ``_ROLLOUT``, ``_FLAG_KEY``, ``_BROKERS``, ``_HOST``, ``_PORT``, ``_DEBUG``, ``_FEWEST``.
 
     The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. Without brokers nothing is verified. An empty
     flag key means the rollout's name.
@@ -51,6 +53,8 @@ class SearchSettings:
     host: str
     port: int
     debug: bool
+    fewest: int | None = None
+    """Clear queries ask for so many verifications at least, and for fewer than topK; None: always for topK."""
 
 
 def main() -> int:
@@ -70,6 +74,9 @@ def settings_from(environment: Mapping[str, str]) -> SearchSettings:
     port = environment.get("VERIRAMP_PORT", "8080")
     if not port.isdecimal() or int(port) > _LAST_PORT:
         raise ConfigurationError(f'VERIRAMP_PORT is "{port}"; write a whole number from 0 to {_LAST_PORT}')
+    fewest = environment.get("VERIRAMP_FEWEST", "")
+    if fewest and not fewest.isdecimal():
+        raise ConfigurationError(f'VERIRAMP_FEWEST is "{fewest}"; write a whole number, or leave it out')
     return SearchSettings(
         flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
@@ -78,26 +85,32 @@ def settings_from(environment: Mapping[str, str]) -> SearchSettings:
         host=environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1",
         port=int(port),
         debug=environment.get("VERIRAMP_DEBUG", "") == "1",
+        fewest=int(fewest) if fewest else None,
     )
 
 
 async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
     corpus, board, switch = shipped(), QualityBoard(), RegressionSwitch()
-    sender = KafkaSender(settings.brokers)
-    trigger = VerificationTrigger(sender, rollout=settings.rollout)
     flags = Flags(
         settings.flags_url, settings.rollout, key=settings.flag_key or None, role=Role.SEARCH, registry=registry
     )
+    trigger = VerificationTrigger(
+        KafkaSender(settings.brokers),
+        rollout=settings.rollout,
+        in_force=flags.state,
+        fewest=settings.fewest,
+        registry=registry,
+    )
     service = SearchService(corpus, flags, trigger, board, switch)
-    watch(registry, board, trigger)
+    watch(registry, board)
 
     @asynccontextmanager
     async def background(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(flags)
             if settings.brokers:
-                await stack.enter_async_context(sender)
-                await stack.enter_async_context(_running(trigger, board, settings.brokers))
+                await stack.enter_async_context(trigger)
+                await stack.enter_async_context(_following(trigger, board, settings.brokers))
             yield
 
     app = search_app(service, registry, debug_switch=switch if settings.debug else None, lifespan=background)
@@ -123,18 +136,19 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _running(trigger: VerificationTrigger, board: QualityBoard, brokers: str) -> AbstractAsyncContextManager[None]:
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        tasks = (asyncio.create_task(trigger.run()), asyncio.create_task(follow_verdicts(brokers, board.apply)))
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+@asynccontextmanager
+async def _following(trigger: VerificationTrigger, board: QualityBoard, brokers: str) -> AsyncIterator[None]:
+    def take(event: Answer) -> None:
+        trigger.answered(event)
+        if isinstance(event, VerificationComplete):
+            board.apply(event)
 
-    return running()
+    task = asyncio.create_task(follow_verdicts(brokers, take))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _matching(environment: Mapping[str, str], name: str, form: re.Pattern[str], what: str) -> str:

@@ -8,16 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from veriramp_sdk.events import Verdict, VerificationComplete
+from veriramp_sdk.selection import Known
 
 
 @dataclass(frozen=True)
 class Quality:
-    """The latest verdict on a chunk; ``signal`` is -1..1, ``verified_at`` seconds since the epoch."""
+    """The latest verdict on a chunk; ``signal`` is -1..1, ``known`` what the trigger asks about."""
 
     verdict: Verdict
     signal: float
-    verified_at: float
+    known: Known
     event_id: str
+
+    @property
+    def verified_at(self) -> float:
+        """When it was verified, in seconds since the epoch."""
+        return self.known.verified_at_ms / 1000
 
 
 class QualityBoard:
@@ -34,7 +40,7 @@ class QualityBoard:
 
     def apply(self, event: VerificationComplete) -> None:
         """Take one verdict in."""
-        quality = Quality(event.verdict, event.signal, event.verified_at_ms / 1000, event.event_id)
+        quality = Quality(event.verdict, event.signal, Known.of(event), event.event_id)
         known = self._latest.get(event.chunk_key)
         if known is None or (quality.verified_at, quality.event_id) > (known.verified_at, known.event_id):
             self._latest[event.chunk_key] = quality

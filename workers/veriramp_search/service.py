@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from veriramp_sdk.decision import VerificationDecision
 from veriramp_sdk.document import Setting
+from veriramp_sdk.events import content_hash
 from veriramp_sdk.ranker import Candidate, Ranked, VerificationRanker
 from veriramp_sdk.trigger import Chunk, VerificationTrigger
 from veriramp_search.corpus import BLOCK, ORG, Corpus, Document
@@ -41,6 +42,8 @@ class Result:
     score: float
     ranked: Ranked
     quality: Quality | None
+    pending: bool
+    """Whether a verification is in progress."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class SearchService:
     ) -> None:
         self._index = Index(corpus.documents)
         self._keys = {document.id: document.key for document in corpus.documents}
+        self._hashes = {document.id: content_hash(document.text) for document in corpus.documents}
         self._documents = {document.id: document for document in corpus.documents}
         self._references = corpus.references
         self._flags = flags
@@ -78,42 +82,52 @@ class SearchService:
         self._ranker = VerificationRanker()
         self._clock = clock
 
-    def document(self, identifier: str) -> tuple[Document, Quality | None] | None:
-        """Return one document and what is known about it."""
+    def document(self, identifier: str) -> tuple[Document, Quality | None, bool] | None:
+        """Return one document, what is known about it, and whether a verification is in progress."""
         document = self._documents.get(identifier)
-        return None if document is None else (document, self._board.get(self._keys[identifier]))
+        if document is None:
+            return None
+        key = self._keys[identifier]
+        return document, self._board.get(key), self._trigger.is_pending(key)
 
-    async def search(self, query: str, user_id: str, query_id: str, limit: int) -> Answer:
+    async def search(
+        self, query: str, user_id: str, query_id: str, limit: int, *, traceparent: str | None = None
+    ) -> Answer:
         """Answer one query of one user; counts it in the arm of its decision, also when it fails."""
         started = time.perf_counter()
         decision = self._flags.decide(user_id, query_id)
         failed = True
         try:
             await asyncio.sleep(self._switch.strike(decision.arm))
-            answer = self._answer(query, query_id, decision, limit)
+            answer = self._answer(query, query_id, decision, limit, traceparent)
             failed = False
         finally:
             self._flags.observe(decision, time.perf_counter() - started, error=failed)
         return answer
 
-    def _answer(self, query: str, query_id: str, decision: VerificationDecision, limit: int) -> Answer:
+    def _answer(
+        self, query: str, query_id: str, decision: VerificationDecision, limit: int, traceparent: str | None
+    ) -> Answer:
         hits = self._index.search(query, CANDIDATES)
         qualities = {hit.document.id: self._board.get(self._keys[hit.document.id]) for hit in hits}
         ranked = self._ranker.rank(
             [_candidate(hit, qualities[hit.document.id]) for hit in hits], decision, self._clock()
         )
-        self._trigger.offer(decision, (self._chunk(hit, qualities[hit.document.id]) for hit in hits), query_id)
+        chunks = (self._chunk(hit, qualities[hit.document.id]) for hit in hits)
+        self._trigger.offer(decision, chunks, query_id, traceparent=traceparent)
         page = ranked[:limit]
         return Answer(
             query=query,
             query_id=query_id,
             decision=decision,
-            results=tuple(
-                Result(self._documents[one.candidate.id], one.candidate.score, one, qualities[one.candidate.id])
-                for one in page
-            ),
+            results=tuple(self._result(one, qualities[one.candidate.id]) for one in page),
             order_changed=any(one.moved for one in page),
         )
+
+    def _result(self, ranked: Ranked, quality: Quality | None) -> Result:
+        found = ranked.candidate
+        pending = self._trigger.is_pending(self._keys[found.id])
+        return Result(self._documents[found.id], found.score, ranked, quality, pending)
 
     def _chunk(self, hit: Hit, quality: Quality | None) -> Chunk:
         document = hit.document
@@ -123,7 +137,9 @@ class SearchService:
             block_id=BLOCK,
             content=document.text,
             premises=self._references.get(document.topic, ()),
-            verified_at=None if quality is None else quality.verified_at,
+            score=hit.score,
+            content_hash=self._hashes[document.id],
+            known=None if quality is None else quality.known,
         )
 
 

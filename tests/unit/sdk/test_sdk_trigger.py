@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for, wait_until
+from tests.unit.sdk.test_sdk_events import a_verdict
 from veriramp_sdk.contract import Mode
-from veriramp_sdk.events import VerifyChunk, parse_event
-from veriramp_sdk.trigger import FRESH_SECONDS, REPEAT_SECONDS, Chunk, TriggerCounts, VerificationTrigger
+from veriramp_sdk.decision import FlagState
+from veriramp_sdk.events import MAX_CONTENT, VerifyChunk, chunk_key, content_hash, parse_event
+from veriramp_sdk.pending import PENDING_SECONDS, REPEAT_SECONDS
+from veriramp_sdk.selection import FRESH_MS
+from veriramp_sdk.trigger import BATCH, Chunk, Known, Message, VerificationTrigger
+from veriramp_sdk.trigger_queue import MAX_CHARACTERS
+
+ON = FlagState("uid", 7, Mode.LIVE, 0.5, 10)
 
 
 @dataclass(frozen=True)
@@ -23,104 +35,358 @@ class Decided:
 
 @dataclass
 class Wire:
-    """A transport that keeps what it is given, or fails as often as it is told to."""
+    """A transport that keeps what it is given, fails as often as it is told to, or hangs."""
 
     failures: int = 0
-    sent: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    hanging: bool = False
+    batches: list[list[Message]] = field(default_factory=list)
+    tried: int = 0
+    closed: bool = False
 
-    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+    @property
+    def sent(self) -> list[VerifyChunk]:
+        return [parse_event(VerifyChunk, one.value) for one in itertools.chain(*self.batches)]
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        self.tried += 1
+        if self.hanging:
+            await asyncio.Event().wait()
         if self.failures:
             self.failures -= 1
             raise ConnectionError("the broker is away")
-        self.sent.append((topic, key, value))
+        self.batches.append(list(messages))
+
+    async def close(self) -> None:
+        self.closed = True
 
 
 @dataclass
 class Clock:
-    now: float = 1_000_000.0
+    now: float = 1_790_000_000.0
 
     def __call__(self) -> float:
         return self.now
 
-
-def chunks(count: int, verified_at: float | None = None) -> list[Chunk]:
-    return [
-        Chunk("org", f"doc-{number}", "0", f"text {number}", ("a premise",), verified_at) for number in range(count)
-    ]
+    @property
+    def ms(self) -> int:
+        return int(self.now * 1000)
 
 
-def a_trigger(wire: Wire, clock: Clock | None = None, capacity: int = 100) -> VerificationTrigger:
-    return VerificationTrigger(
-        wire, rollout="search/demo", capacity=capacity, retry_seconds=0.001, clock=clock or Clock()
-    )
+class Rig:
+    """A trigger with its wire, its clock and its metrics."""
+
+    def __init__(self, wire: Wire | None = None, **settings: Any) -> None:
+        self.wire = wire or Wire()
+        self.clock = Clock()
+        self.registry = CollectorRegistry()
+        quick: dict[str, Any] = {"retry_seconds": 0.001, "flush_seconds": 2.0, "capacity": 100, **settings}
+        self.trigger = VerificationTrigger(
+            self.wire, rollout="search/demo", registry=self.registry, clock=self.clock, **quick
+        )
+
+    def metric(self, name: str, **labels: str) -> float:
+        labels = {"namespace": "search", "rollout": "demo", **labels}
+        return self.registry.get_sample_value(f"veriramp_trigger_{name}", labels) or 0.0
+
+    def chunks(self, outcome: str) -> float:
+        return self.metric("chunks_total", outcome=outcome)
+
+    def dropped(self, reason: str) -> float:
+        return self.metric("dropped_total", reason=reason)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        async def holds() -> bool:
+            return condition()
+
+        await wait_until(holds, 5, what)
 
 
-@pytest.mark.shows("S1-TRIG-02", "S1-TRIG-03")
-async def test_it_asks_for_the_first_top_k() -> None:
-    wire, clock = Wire(), Clock()
-    trigger = a_trigger(wire, clock)
-    assert trigger.offer(Decided(top_k=3), chunks(10), "query") == 3
-    running = asyncio.create_task(trigger.run())
+def chunks(count: int, **fields: Any) -> list[Chunk]:
+    return [Chunk("org", f"doc-{number}", "0", f"text {number}", ("a premise",), **fields) for number in range(count)]
 
-    async def all_sent() -> bool:
-        return len(wire.sent) == 3
 
-    await wait_until(all_sent, 5, "three requests")
-    running.cancel()
-    topic, key, value = wire.sent[0]
-    request = parse_event(VerifyChunk, value)
-    assert topic == "verify_chunks.interactive"
-    assert key == request.key()
+def key_of(chunk: Chunk) -> str:
+    return chunk_key(chunk.org_id, chunk.document_id, chunk.block_id, chunk.content)
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.shows("S1-TRIG-02", "S1-TRIG-03", "S1-EVT-01")
+async def test_it_asks_for_the_first_top_k_in_one_batch() -> None:
+    rig = Rig()
+    async with rig.trigger:
+        assert rig.trigger.offer(Decided(top_k=3), chunks(10), "query", traceparent=TRACE) == 3
+        await rig.until(lambda: len(rig.wire.sent) == 3, "three requests")
+    assert len(rig.wire.batches) == 1
+    message, request = rig.wire.batches[0][0], rig.wire.sent[0]
+    assert message.topic == "verify_chunks.interactive"
+    assert message.key == request.key()
+    assert message.headers == (("traceparent", TRACE.encode()),)
     assert (request.document_id, request.content, request.premises) == ("doc-0", "text 0", ("a premise",))
     assert (request.query_id, request.rollout, request.revision) == ("query", "search/demo", 7)
-    assert request.enqueued_at_ms == int(clock.now * 1000)
+    assert (request.enqueued_at_ms, request.lane) == (rig.clock.ms, "interactive")
+    assert (rig.chunks("queued"), rig.chunks("sent")) == (3, 3)
+    assert rig.metric("queries_total", outcome="sampled") == 1
+    assert rig.wire.closed
 
 
 @pytest.mark.shows("S1-FLAG-05")
 @pytest.mark.parametrize(
-    "decision", [Decided(verify=False), Decided(mode=Mode.OFF), Decided(top_k=0), Decided(top_k=-1)]
+    ("decision", "outcome"),
+    [
+        (Decided(verify=False), "unsampled"),
+        (Decided(mode=Mode.OFF), "off"),
+        (Decided(top_k=0), "unsampled"),
+        (Decided(top_k=-1), "unsampled"),
+    ],
 )
-def test_it_asks_for_nothing_when_the_decision_does_not_verify(decision: Decided) -> None:
-    assert a_trigger(Wire()).offer(decision, chunks(5)) == 0
+def test_it_asks_for_nothing_when_the_decision_does_not_verify(decision: Decided, outcome: str) -> None:
+    rig = Rig()
+    assert rig.trigger.offer(decision, chunks(5)) == 0
+    assert rig.metric("queries_total", outcome=outcome) == 1
+    assert rig.metric("queue_chunks") == 0
+
+
+@pytest.mark.shows("S1-FLAG-05")
+@pytest.mark.parametrize("state", [FlagState(), FlagState("uid", 8, Mode.LIVE, 0.0, 10)])
+async def test_what_waits_is_not_sent_once_it_is_off(state: FlagState) -> None:
+    now_in_force = [ON]
+    rig = Rig(in_force=lambda: now_in_force[0])
+    rig.trigger.offer(Decided(), chunks(4))
+    now_in_force[0] = state
+    async with rig.trigger:
+        await rig.until(lambda: rig.dropped("off") == 4, "four to be let go")
+        now_in_force[0] = ON
+        assert rig.trigger.offer(Decided(), chunks(2)) == 2, "nothing is in progress any more"
+        await rig.until(lambda: len(rig.wire.sent) == 2, "two requests")
+
+
+async def test_when_it_cannot_be_told_what_is_in_force_it_is_off(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> FlagState:
+        raise RuntimeError("no flags here")
+
+    rig = Rig(in_force=broken)
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), chunks(4))
+        await rig.until(lambda: rig.dropped("off") == 4, "four to be let go")
+    assert "no flags here" in caplog.text
 
 
 @pytest.mark.shows("S1-TRIG-04")
 def test_fresh_verdicts_are_not_asked_for_again() -> None:
-    clock = Clock()
-    trigger = a_trigger(Wire(), clock)
-    assert trigger.offer(Decided(), chunks(2, verified_at=clock.now - FRESH_SECONDS + 1)) == 0
-    assert trigger.offer(Decided(), chunks(2, verified_at=clock.now - FRESH_SECONDS)) == 2
-    assert trigger.counts == TriggerCounts(queued=2, fresh=2)
+    rig = Rig()
+
+    def verified(age_ms: int, **other: str) -> list[Chunk]:
+        return [
+            Chunk("org", "doc", "0", "a text", known=Known(
+                other.get("digest", content_hash("a text")), other.get("verifier", "z3/1+1"), rig.clock.ms - age_ms
+            ))
+        ]  # fmt: skip
+
+    assert rig.trigger.offer(Decided(), verified(FRESH_MS)) == 0
+    assert rig.chunks("fresh") == 1
+    for stale in (verified(FRESH_MS + 1), verified(0, digest="b" * 64)):
+        assert rig.trigger.offer(Decided(), stale) == 1
+        rig.clock.now += PENDING_SECONDS
+    event = a_verdict().model_copy(update={"verifier": "z3", "verifier_version": "2", "verified_at_ms": rig.clock.ms})
+    rig.trigger.answered(event)
+    rig.trigger.answered(event.model_copy(update={"verifier_version": "1", "verified_at_ms": 1}))
+    assert rig.trigger.offer(Decided(), verified(0)) == 1, "the verifier of the newest verdict is another one"
 
 
-def test_a_request_under_way_is_not_repeated_for_a_minute() -> None:
-    clock = Clock()
-    trigger = a_trigger(Wire(), clock)
-    assert [trigger.offer(Decided(), chunks(2)) for _ in range(3)] == [2, 0, 0]
-    clock.now += REPEAT_SECONDS
-    assert trigger.offer(Decided(), chunks(2)) == 2
+@pytest.mark.shows("S1-TRIG-04")
+def test_a_time_in_seconds_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    mixed_up = chunks(3, known=Known("a" * 64, "z3", int(rig.clock.now)))
+    assert rig.trigger.offer(Decided(), mixed_up) == 0
+    assert rig.dropped("invalid") == 3
+    assert caplog.text.count("write seconds times 1000") == 1
+
+
+@pytest.mark.shows("S1-TRIG-05")
+async def test_the_lane_is_the_topic() -> None:
+    rig = Rig()
+    old = rig.clock.ms - FRESH_MS - 1
+    found = [
+        Chunk("org", f"doc-{place}", "0", "text", score=10.0 - place, known=Known(content_hash("text"), "z3", old))
+        for place in range(10)
+    ]
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), found)
+        await rig.until(lambda: len(rig.wire.sent) == 10, "ten requests")
+    lanes = [(one.topic, request.lane) for one, request in zip(rig.wire.batches[0], rig.wire.sent, strict=True)]
+    assert lanes == [("verify_chunks.interactive", "interactive")] * 3 + [("verify_chunks.backfill", "backfill")] * 7
+
+
+@pytest.mark.shows("S1-TRIG-06")
+async def test_a_request_in_progress_is_not_repeated() -> None:
+    rig = Rig()
+    found = chunks(2)
+    key = key_of(found[0])
+    assert [rig.trigger.offer(Decided(), found) for _ in range(3)] == [2, 0, 0]
+    assert rig.chunks("pending") == 4
+    assert rig.trigger.is_pending(key)
+    assert rig.metric("pending_chunks") == 2
+    rig.trigger.answered(a_verdict().model_copy(update={"chunk_key": key}))
+    assert not rig.trigger.is_pending(key)
+    rig.clock.now += REPEAT_SECONDS
+    assert rig.trigger.offer(Decided(), found) == 1, "the answered one has no fresh verdict here, the other is pending"
+    rig.clock.now += PENDING_SECONDS
+    assert rig.trigger.offer(Decided(), found) == 2
 
 
 @pytest.mark.shows("S1-TRIG-01")
 def test_a_full_queue_drops_and_counts() -> None:
-    trigger = a_trigger(Wire(), capacity=4)
-    assert trigger.offer(Decided(), chunks(10)) == 4
-    assert trigger.counts == TriggerCounts(queued=4, dropped=6)
+    rig = Rig(capacity=4)
+    assert rig.trigger.offer(Decided(), chunks(10)) == 4
+    assert rig.dropped("full") == 6
+    assert not rig.trigger.is_pending(key_of(chunks(10)[9]))
+    assert rig.trigger.offer(Decided(), chunks(10)[5:]) == 0, "full: asked for the least, and that is dropped"
+    assert rig.dropped("full") == 7
+    assert rig.chunks("spared") == 4
     with pytest.raises(ValueError, match="capacity 0"):
-        a_trigger(Wire(), capacity=0)
+        Rig(capacity=0)
 
 
 @pytest.mark.shows("S1-TRIG-01")
-async def test_a_failing_transport_is_logged_and_the_next_request_is_sent(caplog: pytest.LogCaptureFixture) -> None:
-    wire = Wire(failures=2)
-    trigger = a_trigger(wire)
-    trigger.offer(Decided(), chunks(3))
-    running = asyncio.create_task(trigger.run())
+def test_long_texts_cannot_fill_the_memory() -> None:
+    rig = Rig(capacity=1_000)
+    long = MAX_CHARACTERS // 4
+    found = [Chunk("org", f"doc-{number}", "0", "short", ("x" * long,)) for number in range(10)]
+    assert rig.trigger.offer(Decided(), found) == 3
+    assert rig.dropped("full") == 7
 
-    async def done() -> bool:
-        return trigger.counts.sent + trigger.counts.failed == 3
 
-    await wait_until(done, 5, "three attempts")
-    running.cancel()
-    assert (trigger.counts.sent, trigger.counts.failed) == (1, 2)
+@pytest.mark.shows("S1-TRIG-03")
+def test_backlog_and_budget_ask_for_fewer() -> None:
+    rig = Rig(capacity=20)
+    assert rig.trigger.offer(Decided(), chunks(10)) == 10
+    later = [Chunk("org", f"other-{number}", "0", "text") for number in range(10)]
+    assert rig.trigger.offer(Decided(), later[:5]) == 5, "half full: all"
+    assert rig.trigger.offer(Decided(), later[5:] + chunks(5)) == 5, "three quarters full: half of them"
+    assert rig.chunks("spared") == 5
+    left = [0.3]
+    thrifty = Rig(share=lambda: left[0])
+    assert thrifty.trigger.offer(Decided(), chunks(10)) == 3
+    left[0] = 0.0
+    assert thrifty.trigger.offer(Decided(), chunks(10)[3:]) == 0
+    clear = [Chunk("org", f"doc-{place}", "0", "text", score=100.0 if place == 0 else 1.0) for place in range(10)]
+    assert Rig(fewest=2).trigger.offer(Decided(), clear) == 2
+
+
+@pytest.mark.shows("S1-TRIG-01")
+async def test_a_failing_transport_is_logged_and_the_next_batch_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(Wire(failures=1))
+    first, second = chunks(BATCH + 5)[:BATCH], chunks(BATCH + 5)[BATCH:]
+    rig.trigger.offer(Decided(top_k=BATCH), first)
+    rig.trigger.offer(Decided(top_k=BATCH), second)
+    async with rig.trigger:
+        await rig.until(lambda: len(rig.wire.sent) == 5, "the second batch")
+    assert (rig.chunks("sent"), rig.dropped("failed")) == (5, BATCH)
     assert "the broker is away" in caplog.text
+    assert not rig.trigger.is_pending(key_of(first[0])), "it may be asked for at the next search"
+
+
+@pytest.mark.shows("S1-TRIG-01")
+async def test_a_transport_that_hangs_is_given_up_and_the_end_is_bounded() -> None:
+    rig = Rig(Wire(hanging=True), send_seconds=0.01, flush_seconds=0.05)
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), chunks(4))
+        await rig.until(lambda: rig.dropped("failed") == 4, "the batch to be given up")
+    stuck = Rig(Wire(hanging=True), flush_seconds=0.05)
+    async with stuck.trigger:
+        stuck.trigger.offer(Decided(), chunks(4))
+        await stuck.until(lambda: stuck.wire.tried == 1, "the transport to hang")
+        stuck.trigger.offer(Decided(), chunks(9)[4:])
+    assert stuck.dropped("shutdown") == 9
+    assert stuck.trigger.offer(Decided(), chunks(20)[10:]) == 0, "closed"
+    assert stuck.dropped("shutdown") == 19
+
+
+@pytest.mark.shows("S1-TRIG-01")
+async def test_the_end_sends_what_waits() -> None:
+    rig = Rig()
+    async with rig.trigger:
+        rig.trigger.offer(Decided(top_k=80), chunks(80))
+    assert len(rig.wire.sent) == 80
+
+
+@pytest.mark.parametrize(
+    ("what", "chunk", "reason"),
+    [
+        ("empty", Chunk("org", "doc", "0", ""), "invalid"),
+        ("no Unicode", Chunk("org", "doc", "0", "a \ud800 b"), "invalid"),
+        ("no Unicode in a premise", Chunk("org", "doc", "0", "a", ("\ud800",)), "invalid"),
+        ("too long a text", Chunk("org", "doc", "0", "x" * (MAX_CONTENT + 1)), "large"),
+        ("too long a message", Chunk("org", "doc", "0", "x", ("y" * 950_000,)), "large"),
+        ("no text at all", Chunk("org", "doc", "0", None), "invalid"),  # type: ignore[arg-type]
+    ],
+)
+async def test_a_chunk_that_cannot_be_asked_for_harms_nobody(what: str, chunk: Chunk, reason: str) -> None:
+    rig = Rig()
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), [chunk, *chunks(1)])
+        await rig.until(lambda: len(rig.wire.sent) == 1, "the good one")
+    assert rig.dropped(reason) == 1, what
+    assert rig.metric("pending_chunks") == 1
+
+
+def test_results_that_fail_do_not_fail_the_search() -> None:
+    def failing() -> Any:
+        yield chunks(1)[0]
+        raise RuntimeError("the index is gone")
+
+    rig = Rig()
+    assert rig.trigger.offer(Decided(), failing()) == 0
+    assert rig.dropped("invalid") == 1
+
+
+async def test_long_texts_are_hashed_beside_the_search() -> None:
+    rig = Rig()
+    found = [Chunk("org", f"doc-{number}", "0", "長" * 15_000) for number in range(3)]
+    async with rig.trigger:
+        assert [rig.trigger.offer(Decided(), found) for _ in range(2)] == [3, 2], "the first was hashed in the search"
+        await rig.until(lambda: len(rig.wire.sent) == 3, "three requests")
+        await rig.until(lambda: rig.chunks("pending") == 3, "the repeated ones to be noticed")
+    fresh = Rig()
+    known = Known(content_hash("長" * 15_000), "z3", fresh.clock.ms)
+    given = [Chunk("org", "doc", "0", "長" * 15_000, content_hash=known.content_hash, known=known)] * 3
+    assert fresh.trigger.offer(Decided(), given) == 0, "a hash that is given is looked at in the search"
+
+
+@pytest.mark.parametrize("header", ["", "secret", TRACE + "\n", TRACE.upper(), "ü" * 55])
+async def test_only_a_trace_goes_into_the_header(header: str) -> None:
+    rig = Rig()
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), chunks(1), traceparent=header)
+        await rig.until(lambda: len(rig.wire.sent) == 1, "the request")
+    assert rig.wire.batches[0][0].headers == ()
+
+
+def test_a_program_without_a_loop_and_with_many_threads() -> None:
+    rig = Rig(capacity=2_000)
+
+    def search(thread: int) -> None:
+        for number in range(50):
+            found = [Chunk("org", f"doc-{thread}-{number}-{place}", "0", "text") for place in range(4)]
+            rig.trigger.offer(Decided(), found)
+
+    with rig.trigger:
+        searches = [threading.Thread(target=search, args=(number,)) for number in range(4)]
+        for one in searches:
+            one.start()
+        for one in searches:
+            one.join()
+        wait_for(lambda: len(rig.wire.sent) == 800, 10, "every request")
+    assert rig.wire.closed
+    assert len({request.chunk_key for request in rig.wire.sent}) == 800
+
+
+def test_two_rollouts_share_a_registry() -> None:
+    registry = CollectorRegistry()
+    for name in ("search/one", "search/two"):
+        VerificationTrigger(Wire(), rollout=name, registry=registry).offer(Decided(), chunks(2))
+    for name in ("one", "two"):
+        labels = {"namespace": "search", "rollout": name, "outcome": "queued"}
+        assert registry.get_sample_value("veriramp_trigger_chunks_total", labels) == 2
