@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -17,6 +18,8 @@ from veriramp_sdk import __version__
 
 COMMANDS: Final = ("lint", "plan", "simulate", "replay", "cluster", "explain", "ask")
 """Modules beside this one that add commands with ``register(subparsers)``, in the order of the help."""
+PLUGINS: Final = "veriramp.commands"
+"""Entry points of this distribution that do the same from another package, which the operator's must not import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
         importlib.import_module(f"veriramp_operator.cli.{name}").register(subparsers)
+    for plugin in importlib.metadata.distribution("veriramp").entry_points.select(group=PLUGINS):
+        plugin.load()(subparsers)
     version = subparsers.add_parser("version", help="print the version")
     version.set_defaults(run=_version)
     return parser

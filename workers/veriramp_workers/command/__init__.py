@@ -1,0 +1,1 @@
+"""Commands that the ``veriramp`` command line finds through the entry points ``veriramp.commands``."""
