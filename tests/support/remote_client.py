@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.faulty_verifier import Act, FaultyVerifier, a_faulty_verifier
 from veriramp_workers.breaker import CircuitBreaker
+from veriramp_workers.orchestrator import GuardedVerifier, RateLimiter
 from veriramp_workers.ports import Question
 from veriramp_workers.verifier_http import RemoteMetrics, RemoteSettings, RemoteVerifier
 
@@ -24,7 +25,8 @@ class Client:
 
     service: FaultyVerifier
     breaker: CircuitBreaker
-    verifier: RemoteVerifier
+    limiter: RateLimiter
+    verifier: GuardedVerifier
     registry: CollectorRegistry
     pass_time: Callable[[float], None]
     waits: list[float] = field(default_factory=list)
@@ -48,15 +50,17 @@ async def a_client(*acts: Act, settings: RemoteSettings | None = None) -> AsyncI
         await asyncio.sleep(0)
 
     breaker = CircuitBreaker("hupyy_api", clock=lambda: now, chance=lambda: 0.0)
+    limiter = RateLimiter(clock=lambda: now)
     async with a_faulty_verifier(*acts) as service:
-        verifier = RemoteVerifier(
+        remote = RemoteVerifier(
             replace(settings or RemoteSettings(""), url=service.url),
             RemoteMetrics(registry),
-            breaker,
+            again=limiter.overdraw,
             clock=lambda: now,
             now=lambda: SUNDAY + now,
             chance=lambda: 0.5,
             sleep=sleep,
         )
-        async with verifier:
-            yield Client(service, breaker, verifier, registry, pass_time, waits)
+        async with remote:
+            verifier = GuardedVerifier(remote, breaker, limiter, sleep=sleep)
+            yield Client(service, breaker, limiter, verifier, registry, pass_time, waits)

@@ -12,6 +12,7 @@ last change of state says nothing about now and is not counted.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections import deque
@@ -25,6 +26,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from veriramp_workers.ports import BreakerOpenError
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 class BreakerState(IntEnum):
@@ -97,6 +99,7 @@ class CircuitBreaker:
         self._failures = 0
         self._window: deque[bool] = deque(maxlen=self.settings.window)
         self._open_until = 0.0
+        self._left_closed_at = 0.0
         self._probing = 0
         self._proven = 0
 
@@ -106,6 +109,27 @@ class CircuitBreaker:
         if self._state is BreakerState.OPEN and self.clock() >= self._open_until:
             return BreakerState.HALF_OPEN
         return self._state
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until asking again is worth it; 0 when closed."""
+        if self.state is BreakerState.OPEN:
+            return self._open_until - self.clock()
+        return self.settings.probe_wait if self.state is BreakerState.HALF_OPEN else 0.0
+
+    @property
+    def not_closed_seconds(self) -> float:
+        """Seconds since it was last closed, through all probes that failed; 0 when closed."""
+        return 0.0 if self._state is BreakerState.CLOSED else self.clock() - self._left_closed_at
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """Use other settings from now on; the state stays, and an opening that has begun keeps its time."""
+        self.settings = settings
+        self._window = deque(self._window, maxlen=settings.window)
+
+    def reset(self) -> None:
+        """Close it by hand and forget what it has seen."""
+        self._change(BreakerState.CLOSED)
 
     async def call(self, function: Callable[[], Awaitable[_T]], *, neutral: Callable[[_T], bool]) -> _T:
         """Call and count: an exception is a failure, a result a success or, if ``neutral`` says so, neither.
@@ -166,10 +190,16 @@ class CircuitBreaker:
         return enough or self._failures >= self.settings.failures
 
     def _open(self) -> None:
+        seconds = self.settings.open_seconds * (1 + self.settings.jitter * self._chance())
+        if self._state is BreakerState.CLOSED:
+            self._left_closed_at = self.clock()
+            _log.warning("the breaker of %s opens for %.0f s: it failed too often", self.name, seconds)
         self._change(BreakerState.OPEN)
-        self._open_until = self.clock() + self.settings.open_seconds * (1 + self.settings.jitter * self._chance())
+        self._open_until = self.clock() + seconds
 
     def _change(self, state: BreakerState) -> None:
+        if state is BreakerState.CLOSED and self._state is not BreakerState.CLOSED:
+            _log.info("the breaker of %s is closed after %.0f s", self.name, self.not_closed_seconds)
         self._state = state
         self._era += 1
         self._failures = self._probing = self._proven = 0
@@ -196,7 +226,10 @@ class Permit:
 
 
 def export_state(breaker: CircuitBreaker, registry: CollectorRegistry) -> None:
-    """Export the state as it is at each scrape: ``circuit_breaker_state{service}``, 0 closed, 1 half-open, 2 open."""
+    """Export the state as it is at each scrape.
+
+    ``circuit_breaker_state{service}``: 0 closed, 1 half-open, 2 open; ``circuit_breaker_not_closed_seconds{service}``.
+    """
     gauge = Gauge(
         "circuit_breaker_state",
         "State of the breaker before a service: 0 closed, 1 half-open, 2 open",
@@ -204,3 +237,10 @@ def export_state(breaker: CircuitBreaker, registry: CollectorRegistry) -> None:
         registry=registry,
     )
     gauge.labels(breaker.name).set_function(lambda: float(breaker.state))
+    age = Gauge(
+        "circuit_breaker_not_closed_seconds",
+        "Seconds since the breaker was last closed, probes that failed included; 0 when it is closed",
+        ("service",),
+        registry=registry,
+    )
+    age.labels(breaker.name).set_function(lambda: breaker.not_closed_seconds)

@@ -11,8 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import uvicorn
@@ -29,7 +29,7 @@ from veriramp_workers.bus.retry import RetryTopic
 from veriramp_workers.bus.settings import DEFAULT_CONCURRENCY, BusMetrics, BusSettings
 from veriramp_workers.health import Server, health_app
 from veriramp_workers.logs import configure_logging
-from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
+from veriramp_workers.orchestrator import GuardedVerifier, Orchestrator, OrchestratorMetrics, RateLimiter
 from veriramp_workers.ports import Verifier
 from veriramp_workers.settings import (
     ConfigurationError,
@@ -83,18 +83,25 @@ def _orchestrator(settings: WorkerSettings, verifier: Verifier, registry: Collec
     return KafkaWorker(bus, orchestrator, BusMetrics(registry), paused=True)
 
 
-def _verifier(settings: WorkerSettings, registry: CollectorRegistry) -> AbstractAsyncContextManager[Verifier]:
-    if not settings.verifier_url:
-        return VerifierPool(settings.solvers)
-    breaker = CircuitBreaker("hupyy_api")
+@asynccontextmanager
+async def _verifier(settings: WorkerSettings, registry: CollectorRegistry) -> AsyncIterator[Verifier]:
+    breaker, limiter = CircuitBreaker("hupyy_api" if settings.verifier_url else "embedded"), RateLimiter()
     export_state(breaker, registry)
-    remote = RemoteSettings(
-        settings.verifier_url,
-        version=settings.verifier_version,
-        read=settings.verifier_read_seconds,
-        deadline=settings.verifier_deadline_seconds,
-    )
-    return RemoteVerifier(remote, RemoteMetrics(registry), breaker)
+    async with AsyncExitStack() as stack:
+        verifier: Verifier
+        if settings.verifier_url:
+            remote = RemoteSettings(
+                settings.verifier_url,
+                version=settings.verifier_version,
+                read=settings.verifier_read_seconds,
+                deadline=settings.verifier_deadline_seconds,
+            )
+            verifier = await stack.enter_async_context(
+                RemoteVerifier(remote, RemoteMetrics(registry), again=limiter.overdraw)
+            )
+        else:
+            verifier = await stack.enter_async_context(VerifierPool(settings.solvers))
+        yield GuardedVerifier(verifier, breaker, limiter, deadline=settings.verifier_deadline_seconds)
 
 
 _Build = Callable[[WorkerSettings, Verifier, CollectorRegistry], KafkaWorker]

@@ -30,7 +30,6 @@ from tests.support.flags import LIVE, Operator, a_document
 from tests.support.pipeline import Topics, a_program, a_request
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, Verdict, VerificationComplete, parse_event
-from veriramp_workers.breaker import CircuitBreaker
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
 from veriramp_workers.ports import Question, Record
 from veriramp_workers.verifier_http import RemoteMetrics, RemoteSettings, RemoteVerifier
@@ -83,8 +82,7 @@ async def verifier(url: str) -> AsyncIterator[RemoteVerifier]:
     # The faults of several questions at once mix; more attempts let each have its third.
     settings = RemoteSettings(url, attempts=3 if url == OUTSIDE else 50)
     sleeps = asyncio.sleep if url == OUTSIDE else sleep
-    breaker = CircuitBreaker("hupyy_api")
-    async with RemoteVerifier(settings, RemoteMetrics(CollectorRegistry()), breaker, sleep=sleeps) as remote:
+    async with RemoteVerifier(settings, RemoteMetrics(CollectorRegistry()), sleep=sleeps) as remote:
         yield remote
 
 

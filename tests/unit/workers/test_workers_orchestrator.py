@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from tests.support.pipeline import a_request
 from veriramp_sdk.events import Topic, Verdict, VerificationComplete, VerificationFailed, parse_event
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
-from veriramp_workers.ports import Judgement, PoisonError, Question, Record, VerifierUnavailableError
+from veriramp_workers.ports import Judgement, PoisonError, Question, Record, RetryLaterError, VerifierUnavailableError
 from veriramp_workers.settings import ConfigurationError, settings_from
 from veriramp_workers.verifier import judge
 
@@ -29,13 +29,18 @@ class Away(InProcess):
         raise VerifierUnavailableError(f"the verifier answers 503 to {question.text!r}", status=503, attempts=3)
 
 
+class Broken(InProcess):
+    async def judge(self, question: Question) -> Judgement:
+        raise ZeroDivisionError(question.text)
+
+
 def an_orchestrator(verifier: InProcess, registry: CollectorRegistry | None = None) -> Orchestrator:
     metrics = OrchestratorMetrics(registry or CollectorRegistry())
     return Orchestrator(verifier, metrics, formaliser_version="1", clock=lambda: 12.5)
 
 
-def a_record(value: bytes) -> Record:
-    return Record(Topic.INTERACTIVE, 0, 0, b"key", value, (("traceparent", b"00-1"), ("other", b"x")))
+def a_record(value: bytes, *headers: tuple[str, bytes]) -> Record:
+    return Record(Topic.INTERACTIVE, 0, 0, b"key", value, (("traceparent", b"00-1"), ("other", b"x"), *headers))
 
 
 @pytest.mark.shows("S1-EVT-02", "S1-FAIL-03", "S2-OBS-05")
@@ -53,15 +58,32 @@ async def test_a_verdict_answers_its_request() -> None:
     assert registry.get_sample_value("verification_verdicts_total", {"verdict": "contradicted"}) == 1
 
 
-@pytest.mark.shows("S1-EVT-03")
-async def test_an_absent_verifier_is_a_failure_that_may_be_retried() -> None:
+@pytest.mark.shows("S1-EVT-03", "S1-ORCH-04")
+async def test_an_absent_verifier_is_tried_later_and_reported_when_that_has_not_helped() -> None:
     request = a_request("Anne is old.")
-    (message,) = await an_orchestrator(Away())(a_record(request.to_bytes()))
+    record = a_record(request.to_bytes(), ("veriramp-attempt", b"2"))
+    with pytest.raises(RetryLaterError, match="VerifierUnavailableError: the verifier answers 503") as later:
+        await an_orchestrator(Away())(record)
+    (message,) = later.value.last
     failed = parse_event(VerificationFailed, message.value)
-    assert message.topic == Topic.FAILED
+    assert (message.topic, message.key, message.headers) == (Topic.FAILED, request.key(), (("traceparent", b"00-1"),))
     assert (failed.error_class, failed.retryable) == ("VerifierUnavailableError", True)
     assert (failed.http_status, failed.attempts) == (503, 3)
     assert failed.content == request.content
+
+
+@pytest.mark.shows("S1-ORCH-04")
+async def test_an_unexpected_error_is_counted_and_its_log_has_no_content(caplog: pytest.LogCaptureFixture) -> None:
+    registry = CollectorRegistry()
+    with pytest.raises(RetryLaterError) as later:
+        await an_orchestrator(Broken(), registry)(a_record(a_request("A secret.").to_bytes()))
+    failed = parse_event(VerificationFailed, later.value.last[0].value)
+    assert (failed.error_class, failed.retryable, failed.attempts) == ("ZeroDivisionError", False, 1)
+    assert registry.get_sample_value("verification_requests_total", {"status": "error"}) == 1
+    (line,) = caplog.records
+    assert "secret" not in repr(vars(line))
+    assert vars(line)["error_class"] == "ZeroDivisionError"
+    assert vars(line)["at"].startswith("test_workers_orchestrator.py:")
 
 
 async def test_what_cannot_be_read_is_poison() -> None:

@@ -1,7 +1,25 @@
-"""The orchestrator: each chunk that search asks about gets a verdict."""
+"""The orchestrator: each chunk that search asks about gets a verdict.
+
+Public names: :class:`Orchestrator`, :class:`OrchestratorMetrics`, :class:`GuardedVerifier`, :class:`RateLimiter`,
+:class:`Backlog`, :class:`Ladder`, :class:`Tuning`, :func:`tuning_from`.
+"""
 
 from __future__ import annotations
 
-from veriramp_workers.orchestrator.handler import Orchestrator, OrchestratorMetrics
+from veriramp_workers.orchestrator.backlog import Backlog, Ladder
+from veriramp_workers.orchestrator.guard import GuardedVerifier
+from veriramp_workers.orchestrator.handler import Orchestrator
+from veriramp_workers.orchestrator.limiter import RateLimiter
+from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
+from veriramp_workers.orchestrator.tuning import Tuning, tuning_from
 
-__all__ = ["Orchestrator", "OrchestratorMetrics"]
+__all__ = [
+    "Backlog",
+    "GuardedVerifier",
+    "Ladder",
+    "Orchestrator",
+    "OrchestratorMetrics",
+    "RateLimiter",
+    "Tuning",
+    "tuning_from",
+]

@@ -1,6 +1,7 @@
-"""From a request to a verdict: read the event, have it judged, say what to publish.
+"""From a request to a verdict: ask cache, budget and verifier in turn, say what to publish.
 
-Public names: :class:`Orchestrator` (a bus ``Handler``), :class:`OrchestratorMetrics`.
+Public names: :class:`Orchestrator` (a bus ``Handler``). What to do with each answer is decided in
+:mod:`veriramp_workers.orchestrator.flow`.
 """
 
 from __future__ import annotations
@@ -8,56 +9,57 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, NoReturn
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-
-from veriramp_sdk.effects import Effects
+from veriramp_sdk.effects import Effect
 from veriramp_sdk.events import (
     Topic,
     UnreadableEventError,
-    Verdict,
     VerificationComplete,
     VerificationFailed,
     VerifyChunk,
     event_id,
     parse_event,
 )
-from veriramp_workers.ports import Judgement, Message, PoisonError, Question, Record, Verifier, VerifierUnavailableError
+from veriramp_workers.caching import cache_key, lifetime_seconds
+from veriramp_workers.orchestrator.backlog import Backlog, Ladder, Level
+from veriramp_workers.orchestrator.flow import (
+    TryLater,
+    Wait,
+    after_backlog,
+    after_budget,
+    after_failure,
+    effect_of,
+    share_of,
+)
+from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
+from veriramp_workers.orchestrator.tuning import Tuning
+from veriramp_workers.ports import (
+    Budget,
+    BudgetUnavailableError,
+    Judgement,
+    Message,
+    PauseError,
+    PoisonError,
+    Question,
+    Record,
+    RetryLaterError,
+    Taken,
+    VerdictCache,
+    Verifier,
+    VerifierUnavailableError,
+)
 
 _log = logging.getLogger(__name__)
 
 
-class OrchestratorMetrics:
-    """What the orchestrator exports."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.requests = Counter(
-            "verification_requests", "Requests for verification, by outcome", ("status",), registry=registry
-        )
-        self.verdicts = Counter("verification_verdicts", "Verdicts given", ("verdict",), registry=registry)
-        self.duration = Histogram(
-            "verification_duration_seconds",
-            "From taking a request to its verdict",
-            buckets=_DURATION_BUCKETS,
-            registry=registry,
-        )
-        self.waiting = Histogram(
-            "verification_queue_seconds",
-            "From asking to taking the request",
-            buckets=_WAITING_BUCKETS,
-            registry=registry,
-        )
-        for status in ("success", "invalid", "error"):
-            self.requests.labels(status)
-        for verdict in Verdict:
-            self.verdicts.labels(verdict)
-
-
 class Orchestrator:
-    """Judges ``verify_chunks`` and answers with ``verification_complete`` or ``verification_failed``.
+    """Judges ``verify_chunks`` and answers with ``verification_complete`` or, at last, ``verification_failed``.
 
-    ``clock`` gives seconds since the epoch. The answer to a redelivered request carries the same ``event_id``.
+    Without a cache everything is judged anew, without a budget nothing is paid for. ``clock`` gives seconds since the
+    epoch. The answer to a redelivered request carries the same ``event_id``.
     """
 
     def __init__(
@@ -66,39 +68,137 @@ class Orchestrator:
         metrics: OrchestratorMetrics,
         *,
         formaliser_version: str,
+        cache: VerdictCache | None = None,
+        budget: Budget | None = None,
+        backlog: Backlog | None = None,
+        ladder: Ladder | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._verifier = verifier
         self._metrics = metrics
         self._formaliser_version = formaliser_version
+        self._cache = cache
+        self._budget = budget
+        self._backlog = backlog or Backlog(clock=clock)
+        self._ladder = ladder or Ladder()
         self._clock = clock
+        self._tuning = Tuning()
+        self._off = False
+        self._blocked_until = 0.0
+        metrics.degradation.set_function(lambda: float(self.level))
+        metrics.oldest.set_function(lambda: self._backlog.oldest_seconds)
+
+    def tune(self, tuning: Tuning, *, off: bool) -> None:
+        """Use other settings from the next request on; ``off`` says that the flags have paused the worker."""
+        self._tuning = tuning
+        self._ladder.old_seconds = tuning.backlog_seconds
+        self._off = off
+
+    def unblock(self) -> None:
+        """Note that what the requests were waiting for is over."""
+        self._blocked_until = 0.0
+
+    @property
+    def level(self) -> Level:
+        """How far the worker is degraded now."""
+        blocked = self._clock() < self._blocked_until
+        return self._ladder.level(oldest_seconds=self._backlog.oldest_seconds, blocked=blocked, off=self._off)
 
     async def __call__(self, record: Record) -> tuple[Message, ...]:
-        """Return the one message that answers a request; raises ``PoisonError`` for one that cannot be read."""
+        """Return the one message that answers a request; raises as the port ``Handler`` says."""
         try:
             request = parse_event(VerifyChunk, record.value)
         except UnreadableEventError as error:
             raise PoisonError(str(error)) from error
-        trace = tuple(header for header in record.headers if header[0] == "traceparent")
-        self._metrics.waiting.observe(max(0.0, self._clock() - request.enqueued_at_ms / 1000))
+        waited = max(0.0, self._clock() - request.enqueued_at_ms / 1000)
+        if record.topic == Topic.INTERACTIVE:
+            self._backlog.took(request.enqueued_at_ms)
         started = time.perf_counter()
+        try:
+            judgement, known = await self._judged(request, record)
+        except PauseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request is tried again and then reported
+            self._given_up(request, record, error)
+        effect, reason = effect_of(judgement, self._tuning.effects)
+        self._metrics.waiting.observe(waited)
+        self._metrics.answered(judgement, effect, known=known, seconds=time.perf_counter() - started)
+        complete = self._complete(request, replace(judgement, reason=reason), effect, known=known)
+        return (Message(Topic.COMPLETE, complete.key(), complete.to_bytes(), _trace(record)),)
+
+    async def _judged(self, request: VerifyChunk, record: Record) -> tuple[Judgement, bool]:
+        """Return the verdict, and whether it was known before."""
+        key = self._key(request)
+        if self._cache is not None and (known := await self._cache.get(key)) is not None:
+            return known, True
+        degraded = self.level >= Level.SEARCHES_ONLY
+        self._obey(after_backlog(request.lane, record.topic, degraded=degraded))
+        if self._budget is not None:
+            now = datetime.fromtimestamp(self._clock(), UTC)
+            taken = await self._paid(self._budget, request, now)
+            self._obey(after_budget(taken, request.lane, record.topic, now))
         try:
             judgement = await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
-            self._metrics.requests.labels("error").inc()
-            _log.warning("chunk %s was not judged: %s", request.chunk_key[:12], error)
-            failed = self._failed(request, error)
-            return (Message(Topic.FAILED, failed.key(), failed.to_bytes(), trace),)
-        self._metrics.duration.observe(time.perf_counter() - started)
-        self._metrics.verdicts.labels(judgement.verdict).inc()
-        self._metrics.requests.labels(_STATUS.get(judgement.verdict, "success")).inc()
-        complete = self._complete(request, judgement)
-        return (Message(Topic.COMPLETE, complete.key(), complete.to_bytes(), trace),)
+            decision = after_failure(error)
+            if isinstance(decision, TryLater):
+                raise
+            self._obey(decision)
+            raise
+        if self._cache is not None and (seconds := lifetime_seconds(judgement.verdict)):
+            await self._cache.put(key, judgement, seconds)
+        return judgement, False
 
-    def _complete(self, request: VerifyChunk, judgement: Judgement) -> VerificationComplete:
+    async def _paid(self, budget: Budget, request: VerifyChunk, now: datetime) -> Taken | None:
+        key = f"{self._event_id(request)}/{request.enqueued_at_ms}"
+        try:
+            return await budget.take(
+                request.org_id, key, now, share=share_of(request.lane, self._tuning.backfill_share)
+            )
+        except BudgetUnavailableError as error:
+            _log.warning("nobody knows what is left of the budget: %s", error)
+            return None
+
+    def _obey(self, wait: Wait | None) -> None:
+        if wait is None:
+            return
+        if not wait.topics:
+            self._blocked_until = self._clock() + wait.seconds
+        self._metrics.waits.labels(wait.reason).inc()
+        raise PauseError(wait.seconds, wait.reason, topics=wait.topics)
+
+    def _given_up(self, request: VerifyChunk, record: Record, error: Exception) -> NoReturn:
+        """Let the bus try again; what it publishes when it has tried often enough is made here."""
+        self._metrics.requests.labels("error").inc()
+        fields = {"chunk": request.chunk_key, "trace": _traceparent(record), "error_class": type(error).__name__}
+        if isinstance(error, VerifierUnavailableError):
+            _log.warning("no verdict on a chunk", extra={**fields, "status": error.status, "attempts": error.attempts})
+        else:
+            # Its text may hold the content, which has no place in a log.
+            _log.error("unexpected error at a chunk", extra={**fields, "at": _place(error)})
+        failed = self._failed(request, record, error)
+        last = Message(Topic.FAILED, failed.key(), failed.to_bytes(), _trace(record))
+        raise RetryLaterError(f"{type(error).__name__}: {error}", last=(last,)) from error
+
+    def _key(self, request: VerifyChunk) -> str:
+        return cache_key(
+            tenant=request.org_id,
+            content_hash=request.content_hash,
+            premises=request.premises,
+            verifier=self._verifier.name,
+            verifier_version=self._verifier.version,
+            formaliser_version=self._formaliser_version,
+        )
+
+    def _event_id(self, request: VerifyChunk) -> str:
         version = f"{self._verifier.version}+{self._formaliser_version}"
+        return event_id(request.chunk_key, version, request.content_hash)
+
+    def _complete(
+        self, request: VerifyChunk, judgement: Judgement, effect: Effect, *, known: bool
+    ) -> VerificationComplete:
         return VerificationComplete(
-            event_id=event_id(request.chunk_key, version, request.content_hash),
+            event_id=self._event_id(request),
             chunk_key=request.chunk_key,
             org_id=request.org_id,
             document_id=request.document_id,
@@ -107,7 +207,7 @@ class Orchestrator:
             query_id=request.query_id,
             verdict=judgement.verdict,
             reason=judgement.reason,
-            signal=Effects().of(judgement.verdict).signal,
+            signal=effect.signal,
             check_sat_result=judgement.check_sat,
             formalization_similarity=judgement.similarity,
             extraction_degradation=judgement.degradation,
@@ -119,22 +219,43 @@ class Orchestrator:
             verifier=self._verifier.name,
             verifier_version=self._verifier.version,
             formaliser_version=self._formaliser_version,
+            cache_hit=known,
             verified_at_ms=int(self._clock() * 1000),
         )
 
-    def _failed(self, request: VerifyChunk, error: VerifierUnavailableError) -> VerificationFailed:
+    def _failed(self, request: VerifyChunk, record: Record, error: Exception) -> VerificationFailed:
+        status = error.status if isinstance(error, VerifierUnavailableError) else None
         return VerificationFailed(
             **request.model_dump(),
             error=str(error),
             error_class=type(error).__name__,
-            http_status=error.status,
-            attempts=error.attempts,
+            http_status=status,
+            attempts=_deliveries(record),
             step="verify",
-            retryable=True,
+            retryable=isinstance(error, VerifierUnavailableError),
             failed_at_ms=int(self._clock() * 1000),
         )
 
 
-_STATUS: Final = {Verdict.NOT_FORMALISABLE: "invalid", Verdict.ERROR: "error"}
-_DURATION_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 150.0)
-_WAITING_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
+def _trace(record: Record) -> tuple[tuple[str, bytes], ...]:
+    return tuple(header for header in record.headers if header[0] == _TRACEPARENT)
+
+
+def _traceparent(record: Record) -> str:
+    return next((value.decode(errors="replace") for _, value in _trace(record)), "")
+
+
+def _deliveries(record: Record) -> int:
+    said = dict(record.headers).get(_ATTEMPT, b"0")
+    return (int(said) if said.isdigit() else 0) + 1
+
+
+def _place(error: BaseException) -> str:
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.tb_lineno}" if frame else ""
+
+
+_TRACEPARENT: Final = "traceparent"
+_ATTEMPT: Final = "veriramp-attempt"

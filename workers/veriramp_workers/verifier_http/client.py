@@ -1,4 +1,4 @@
-"""Ask a verifier over HTTP: retries inside one deadline, one breaker around them, every answer a judgement.
+"""Ask a verifier over HTTP: retries inside one deadline, every answer a judgement.
 
 Public names: :class:`RemoteVerifier` (implements the port ``Verifier``), :class:`RemoteSettings`,
 :class:`RemoteMetrics`.
@@ -19,7 +19,6 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from veriramp_sdk.events import MAX_CONTENT, Verdict
-from veriramp_workers.breaker import CircuitBreaker
 from veriramp_workers.ports import Judgement, Question, VerifierUnavailableError
 from veriramp_workers.verifier_http.contract import (
     HEALTH_PATH,
@@ -95,8 +94,8 @@ class RemoteMetrics:
 class RemoteVerifier:
     """The port ``Verifier`` over HTTP; an async context manager.
 
-    A question counts once for the breaker, however many attempts it took; a text that is not formalisable does not
-    count. ``clock`` is monotonic, ``now`` since the epoch, both in seconds; ``chance`` is in [0, 1).
+    ``again`` is told of each request beyond the first one of a question. ``clock`` is monotonic, ``now`` since the
+    epoch, both in seconds; ``chance`` is in [0, 1).
     """
 
     name: Final = "remote"
@@ -105,8 +104,8 @@ class RemoteVerifier:
         self,
         settings: RemoteSettings,
         metrics: RemoteMetrics,
-        breaker: CircuitBreaker,
         *,
+        again: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
@@ -114,7 +113,7 @@ class RemoteVerifier:
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._breaker = breaker
+        self._again = again
         self._clock = clock
         self._now = now
         self._chance = chance
@@ -145,13 +144,11 @@ class RemoteVerifier:
         await self._client.aclose()
 
     async def judge(self, question: Question) -> Judgement:
-        """Ask; raises :class:`VerifierUnavailableError`, as ``BreakerOpenError`` when the breaker refuses."""
+        """Ask; raises :class:`VerifierUnavailableError`."""
         if trouble := _trouble(question.text):
             return Judgement(Verdict.NOT_FORMALISABLE, trouble)
         fitting, skipped = _fitting(question)
-        judgement = await self._breaker.call(
-            lambda: self._in_time(fitting), neutral=lambda one: one.verdict is Verdict.NOT_FORMALISABLE
-        )
+        judgement = await self._in_time(fitting)
         return replace(judgement, skipped=judgement.skipped + skipped) if skipped else judgement
 
     async def _in_time(self, question: Question) -> Judgement:
@@ -200,6 +197,7 @@ class RemoteVerifier:
             (premises, "the premises contradict each other"),
             (question.text, "the text contradicts itself"),
         ):
+            self._again()
             alone = await self._ask(part, (), end)
             seconds = together.total_seconds + alone.total_seconds
             together = replace(
@@ -233,6 +231,8 @@ class RemoteVerifier:
     async def _exchange(self, method: str, path: str, body: bytes | None, end: float) -> httpx.Response:
         """Return an answer that is final, 200 or 422; what may pass is tried again while the deadline allows it."""
         for attempt in itertools.count(1):
+            if attempt > 1:
+                self._again()
             try:
                 return await self._once(method, path, body)
             except VerifierUnavailableError as error:

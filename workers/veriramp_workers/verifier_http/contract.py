@@ -27,6 +27,7 @@ from pydantic import (
 
 from veriramp_sdk.events import MAX_CONTENT, Verdict
 from veriramp_workers.ports import Judgement
+from veriramp_workers.verifier_http.structure import beyond_theory
 
 PROCESS_PATH: Final = "/pipeline/process"
 HEALTH_PATH: Final = "/health"
@@ -186,7 +187,9 @@ def any_json(text: str | bytes) -> Any:
 
 def _meaning(answer: Answer, word: str) -> tuple[Verdict, str]:
     if word in {"unknown", "timeout"}:
-        return Verdict.TOO_HARD, "the solver gives no answer within its limits"
+        if word == "unknown" and beyond_theory(_bounded(answer.smt_lib_code)):
+            return Verdict.TOO_HARD, "theory_incomplete: no method decides all formulas of this kind"
+        return Verdict.TOO_HARD, "timeout: the solver gives no answer within its limits"
     if word not in _WORDS or answer.solver_success is False:
         return Verdict.ERROR, f"the solver failed: {answer.check_sat_result.strip() or 'it says nothing'}"
     if word == "unsat":

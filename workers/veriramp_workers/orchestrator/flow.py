@@ -1,0 +1,96 @@
+"""What happens to a request, decided from what is known about it; pure.
+
+Public names: :class:`Wait`, :class:`TryLater`, :func:`after_backlog`, :func:`after_budget`, :func:`after_failure`,
+:func:`share_of`, :func:`effect_of`.
+
+    request -> known verdict?            yes: answer, under the identity of this chunk
+            -> backfill, and search is waiting for its answers?      wait, this lane only
+            -> budget                    spent: wait for more; not known: wait, nothing is free
+            -> verifier                  a verdict: answer; keep it for the next
+                                         breaker open, our limit used up: wait
+                                         no answer: try again later, three times, then give up
+
+Whoever waits keeps its place: nothing is read meanwhile, so nothing is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from veriramp_sdk.effects import Effect, Effects, FailureMode
+from veriramp_sdk.events import Topic, Verdict
+from veriramp_workers.orchestrator.guard import TooManyRequestsError
+from veriramp_workers.ports import BreakerOpenError, Judgement, Taken, VerifierUnavailableError
+
+BACKFILL: Final = "backfill"
+"""The lane that gives way; every other one is asked by a search."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Read nothing for so long, of these topics (none named: of all)."""
+
+    seconds: float
+    reason: str
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TryLater:
+    """Take the request out of the way and ask again in a minute, then in ten, then give up."""
+
+    reason: str
+
+
+def after_backlog(lane: str, topic: str, *, degraded: bool) -> Wait | None:
+    """Let backfill wait while requests of searches have grown old."""
+    if lane == BACKFILL and topic == Topic.BACKFILL and degraded:
+        return Wait(_BACKLOG_SECONDS, "backlog", (Topic.BACKFILL,))
+    return None
+
+
+def share_of(lane: str, backfill_share: float) -> float:
+    """Return how much (0..1) of what is free in the budget a request of this lane may use up."""
+    return backfill_share if lane == BACKFILL else 1.0
+
+
+def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> Wait | None:
+    """Decide on the answer of the budget, None if it could not be asked."""
+    if taken is None:
+        return Wait(_UNKNOWN_BUDGET_SECONDS, "budget_unknown")
+    if taken.granted:
+        return None
+    seconds = min(max((taken.next_at - now).total_seconds(), _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+    if lane == BACKFILL and topic == Topic.BACKFILL:
+        return Wait(seconds, "budget_backfill", (Topic.BACKFILL,))
+    return Wait(seconds, "budget")
+
+
+def after_failure(error: VerifierUnavailableError) -> Wait | TryLater:
+    """Decide on a verifier that gave no verdict."""
+    if isinstance(error, BreakerOpenError):
+        return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), "breaker")
+    if isinstance(error, TooManyRequestsError):
+        return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), "rate")
+    return TryLater(str(error))
+
+
+def effect_of(judgement: Judgement, effects: Effects) -> tuple[Effect, str]:
+    """Return what a judgement does, and its reason as it is published.
+
+    The reason of what was too hard begins with the mode, which the verdict alone does not say.
+    """
+    beyond = judgement.verdict is Verdict.TOO_HARD and judgement.reason.startswith(FailureMode.THEORY_INCOMPLETE)
+    effect = effects.of(judgement.verdict, beyond_theory=beyond)
+    if judgement.verdict is not Verdict.TOO_HARD or judgement.reason.startswith(effect.mode):
+        return effect, judgement.reason
+    return effect, f"{effect.mode}: {judgement.reason}"
+
+
+_SHORTEST_WAIT_SECONDS: Final = 0.5
+# A new limit or a store that was set back is noticed without a restart.
+_LONGEST_WAIT_SECONDS: Final = 300.0
+_UNKNOWN_BUDGET_SECONDS: Final = 10.0
+_BACKLOG_SECONDS: Final = 5.0
