@@ -16,11 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
 
 from tests.support.waiting import wait_until
 from tools.toolchain import binary
-from veriramp_sdk.events import VerifyChunk, chunk_key, content_hash
+from veriramp_sdk.events import Topic, VerifyChunk, chunk_key, content_hash
+
+BOTH_BROKERS = pytest.mark.parametrize("brokers", ["kfake", "kafka"], indirect=True)
+"""Marks a test, or a module, that is run on kfake and on a real Kafka."""
 
 START_SECONDS = 30.0
 WORK_SECONDS = 45.0
@@ -38,6 +44,31 @@ def a_broker(folder: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=10)
+
+
+async def fresh_topics(brokers: str, replicas: int = 1) -> None:
+    """Delete every topic of a broker that several tests share, with the offsets of its groups, and make ours anew."""
+    async with admin_of(brokers) as admin:
+        await admin.delete_topics([name for name in await admin.list_topics() if not name.startswith("__")])
+
+        async def created() -> bool:
+            # A topic that is being deleted still has its name for a moment.
+            topics = [NewTopic(str(name), num_partitions=3, replication_factor=replicas) for name in Topic]
+            answer = await admin.create_topics(topics)
+            return all(error[1] in {0, TopicAlreadyExistsError.errno} for error in answer.topic_errors)
+
+        await wait_until(created, WORK_SECONDS, "our topics")
+
+
+@asynccontextmanager
+async def admin_of(brokers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """What makes and deletes topics."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 @dataclass

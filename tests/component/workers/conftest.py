@@ -1,21 +1,40 @@
-"""A broker and a flag server for each test."""
+"""A broker and a flag server for each test.
+
+`brokers` is a kfake of the test's own, or, in a test or module marked with `BOTH_BROKERS`, that and then the real Kafka,
+which all tests of a session share: it takes seconds to start. Its topics are fresh for each test.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.flags import ROLLOUT, Operator, free_ports
-from tests.support.pipeline import Topics, a_broker, topics_of
+from tests.support.pipeline import Topics, a_broker, fresh_topics, topics_of
+from tools.kafka.cluster import Kafka, a_kafka
 from veriramp_operator.flagserver.server import FlagServer
 
 
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    with a_kafka(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
 @pytest.fixture
-def brokers(tmp_path: Path) -> Iterator[str]:
-    with a_broker(tmp_path) as address:
-        yield address
+def brokers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    if getattr(request, "param", "kfake") == "kfake":
+        with a_broker(tmp_path) as address:
+            yield address
+        return
+    shared: Kafka = request.getfixturevalue("kafka")
+    with ThreadPoolExecutor(1) as thread:  # the test's event loop is not ours to touch
+        thread.submit(asyncio.run, fresh_topics(shared.bootstrap)).result()
+    yield shared.bootstrap
 
 
 @pytest.fixture
