@@ -1,7 +1,7 @@
 """A broker and a flag server for each test.
 
-`brokers` is a kfake of the test's own, or, in a test or module marked with `BOTH_BROKERS`, that and then the real Kafka,
-which all tests of a session share: it takes seconds to start. Its topics are fresh for each test.
+`brokers` is a kfake of the test's own, or, in a test or module marked with `BOTH_BROKERS`, that and then the real Kafka
+that all tests of a session share: it takes seconds to start. Its topics are fresh for each test.
 """
 
 from __future__ import annotations
