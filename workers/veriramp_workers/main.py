@@ -38,6 +38,7 @@ from veriramp_workers.settings import (
     service_settings_from,
     settings_from,
 )
+from veriramp_workers.topics import topics_command
 from veriramp_workers.verifier import FORMALISER_VERSION, VerifierPool
 from veriramp_workers.verifier_http import (
     RemoteMetrics,
@@ -52,9 +53,12 @@ _log = logging.getLogger("veriramp_workers")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the worker that is named; exit code 0 after SIGTERM, 1 after a failure, 2 for a wrong configuration."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == [_TOPICS]:
+        return topics_command(words[1:], os.environ)
     parser = argparse.ArgumentParser(prog="veriramp-worker", description="Run one worker of the verification pipeline.")
-    parser.add_argument("worker", choices=sorted([*_WORKERS, _SERVICE]))
-    name = parser.parse_args(arguments).worker
+    parser.add_argument("worker", choices=sorted([*_WORKERS, _SERVICE, _TOPICS]))
+    name = parser.parse_args(words).worker
     try:
         if name == _SERVICE:
             service = service_settings_from(os.environ)
@@ -107,6 +111,7 @@ async def _verifier(settings: WorkerSettings, registry: CollectorRegistry) -> As
 _Build = Callable[[WorkerSettings, Verifier, CollectorRegistry], KafkaWorker]
 _WORKERS: Final[dict[str, _Build]] = {"orchestrator": _orchestrator}
 _SERVICE: Final = "verifier"
+_TOPICS: Final = "topics"
 
 
 async def _run(settings: WorkerSettings, build: _Build, registry: CollectorRegistry) -> int:

@@ -1,7 +1,7 @@
 """What a worker is told by its environment.
 
-Public names: :class:`WorkerSettings`, :class:`ServiceSettings`, :class:`ConfigurationError`, :func:`settings_from`,
-:func:`service_settings_from`.
+Public names: :class:`WorkerSettings`, :class:`ServiceSettings`, :class:`ConfigurationError`, :class:`TopicSettings`,
+:func:`settings_from`, :func:`service_settings_from`, :func:`topic_settings_from`.
 """
 
 from __future__ import annotations
@@ -82,6 +82,31 @@ def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
         port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
+    )
+
+
+@dataclass(frozen=True)
+class TopicSettings:
+    """What ``veriramp-worker topics`` is told."""
+
+    brokers: str
+    replication: int
+    min_insync: int
+
+
+def topic_settings_from(environment: Mapping[str, str]) -> TopicSettings:
+    """Read the environment of ``veriramp-worker topics``. Raises :class:`ConfigurationError`."""
+    replication = _number(environment, "VERIRAMP_TOPIC_REPLICATION", 3, 1, 15)
+    min_insync = _number(environment, "VERIRAMP_TOPIC_MIN_INSYNC", min(2, replication), 1, 15)
+    if min_insync > replication:
+        raise ConfigurationError(
+            f"VERIRAMP_TOPIC_MIN_INSYNC is {min_insync}, more than VERIRAMP_TOPIC_REPLICATION ({replication}): nothing "
+            f"could be written; write a whole number from 1 to {replication}"
+        )
+    return TopicSettings(
+        brokers=_matching(environment, "VERIRAMP_BROKERS", _BROKERS, "host:port, several separated by commas"),
+        replication=replication,
+        min_insync=min_insync,
     )
 
 

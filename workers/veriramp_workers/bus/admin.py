@@ -1,0 +1,115 @@
+"""The topics of a cluster: what they are like, and how to create those that are missing.
+
+Public names: :class:`Cluster`, :class:`ClusterError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, NoError, TopicAlreadyExistsError, for_code
+
+from veriramp_workers.bus.plan import TopicFacts, TopicPlan
+
+
+class ClusterError(Exception):
+    """The cluster could not be asked, or does not do what it was told; the text says what to do about it."""
+
+
+class Cluster:
+    """The admin side of a Kafka cluster, an async context manager; everything raises :class:`ClusterError`."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        self._admin: AIOKafkaAdminClient
+
+    async def __aenter__(self) -> Self:
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers, request_timeout_ms=_TIMEOUT_MS)
+        try:
+            await self._admin.start()
+        except KafkaError as error:
+            await self._admin.close()
+            raise ClusterError(
+                f"no Kafka broker answers at {self._brokers}; check VERIRAMP_BROKERS and whether it runs there"
+            ) from error
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._admin.close()
+
+    async def facts(self, names: Sequence[str]) -> dict[str, TopicFacts]:
+        """Return what the topics are like that exist; asking creates none."""
+        try:
+            # A broker that creates topics at their first use would create what is described by name.
+            existing = sorted(set(names) & set(await self._admin.list_topics()))
+            if not existing:
+                return {}
+            described = await self._admin.describe_topics(existing)
+            answers = await self._admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIGURATION)) for name in existing]
+            )
+        except (KafkaError, TimeoutError) as error:
+            raise ClusterError(f"the brokers at {self._brokers} do not describe their topics: {error!r}") from error
+        return _facts(described, [resource for answer in answers for resource in answer.resources])
+
+    async def create(self, plans: Sequence[TopicPlan]) -> None:
+        """Create topics and wait until the cluster lists them; one that exists already is left as it is."""
+        topics = [
+            NewTopic(plan.name, plan.facts.partitions, plan.facts.replication, topic_configs=plan.configuration)
+            for plan in plans
+        ]
+        try:
+            answer = await self._admin.create_topics(topics, timeout_ms=_TIMEOUT_MS)
+            failures = {name: (for_code(code), text) for name, code, text in answer.topic_errors}
+            for name, (error, text) in failures.items():
+                if error not in {NoError, TopicAlreadyExistsError}:
+                    raise ClusterError(await self._explained(name, error, text, plans))
+            await self._listed({plan.name for plan in plans})
+        except (KafkaError, TimeoutError) as error:
+            raise ClusterError(f"the brokers at {self._brokers} create no topics: {error!r}") from error
+
+    async def _listed(self, names: set[str]) -> None:
+        async with asyncio.timeout(_TIMEOUT_MS / 1000):
+            while not names <= set(await self._admin.list_topics()):  # noqa: ASYNC110 - the cluster signals nothing
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def _explained(self, name: str, error: type[KafkaError], text: str | None, plans: Sequence[TopicPlan]) -> str:
+        if error is InvalidReplicationFactorError:
+            brokers = len((await self._admin.describe_cluster())["brokers"])
+            wanted = next(plan.facts.replication for plan in plans if plan.name == name)
+            return (
+                f"{name} wants {wanted} replicas and the cluster has {brokers} broker{'s' * (brokers != 1)}; add "
+                "brokers, or, where losing messages does not matter, set VERIRAMP_TOPIC_REPLICATION=1 and "
+                "VERIRAMP_TOPIC_MIN_INSYNC=1"
+            )
+        return f"{name} was not created: {text or error.description or error.__name__}"
+
+
+def _facts(described: Sequence[dict[str, Any]], resources: Sequence[tuple[Any, ...]]) -> dict[str, TopicFacts]:
+    settings = {name: {entry[0]: entry[1] for entry in entries} for _, _, _, name, entries in resources}
+    found = {}
+    for topic in described:
+        name, partitions = topic["topic"], topic["partitions"]
+        configured = settings.get(name, {})
+        if not partitions or not configured.keys() >= set(_CONFIGURATION):
+            raise ClusterError(f"the broker describes {name} incompletely: {configured}; is reading it allowed?")
+        found[name] = TopicFacts(
+            partitions=len(partitions),
+            retention_ms=int(configured["retention.ms"]),
+            cleanup=configured["cleanup.policy"],
+            replication=min(len(partition["replicas"]) for partition in partitions),
+            min_insync=int(configured["min.insync.replicas"]),
+        )
+    return found
+
+
+_CONFIGURATION: Final = ("retention.ms", "cleanup.policy", "min.insync.replicas")
+_TIMEOUT_MS: Final = 15_000
+_POLL_SECONDS: Final = 0.1
