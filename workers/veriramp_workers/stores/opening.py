@@ -55,6 +55,8 @@ async def open_stores(
             await door.open()
         except StoreError as error:
             raise StoreError(f"VERIRAMP_STORE_URL is {_shown(url)}: {error}") from error
+        except ValueError as error:
+            raise StoreError(f"VERIRAMP_STORE_URL is {_shown(url)}; {_FORMS}") from error
         except StoreTroubleError as error:
             _log.warning("the store %s cannot be used yet: %s", _shown(url), error)
         metrics = StoreMetrics(registry)
@@ -81,6 +83,8 @@ def _backend(url: str) -> Backend:
 def _backend_of(url: str) -> Backend:
     # Each adapter is imported where it is asked for: a worker without Redis needs no Redis client.
     parts = urlsplit(url)
+    if parts.netloc.count("@") > 1:
+        raise ValueError(url)
     match parts.scheme:
         case "sqlite":
             from veriramp_workers.stores.sqlite import SqliteBackend  # noqa: PLC0415
@@ -112,5 +116,6 @@ def _shown(url: str) -> str:
 
 
 _FORMS: Final = (
-    "write sqlite:///folder/file.db, redis://host:6379/0, rediss://host:6379/0 or postgresql://user@host:5432/database"
+    "write sqlite:///folder/file.db, redis://host:6379/0, rediss://host:6379/0 or postgresql://user@host:5432/database "
+    "(in a password, %40 for @)"
 )

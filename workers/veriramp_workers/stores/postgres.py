@@ -34,6 +34,8 @@ class PostgresBackend:
         """Make the tables; several starters wait for each other. Raises ``StoreError`` for a refusal."""
         try:
             await self._run(_migrate)
+        except ValueError:
+            raise
         except _REFUSALS as error:
             raise StoreError(f"PostgreSQL: {error}") from error
         except _TROUBLE as error:
@@ -138,7 +140,6 @@ _REFUSALS: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
-    asyncpg.ClientConfigurationError,
 )
 _CONNECTIONS: Final = 8
 _SECONDS: Final = 2.0
