@@ -98,7 +98,7 @@ def _condition(
         and known.observed_generation == generation
     ):
         return known
-    return Condition(
+    return Condition.typed(
         type=kind,
         status=status,
         reason=reason.value,

@@ -19,7 +19,7 @@ from veriramp_operator.engine.falls import FALLS, lowest
 from veriramp_operator.engine.force import Standing, catch_up
 from veriramp_operator.engine.gates import Judge, judge_all
 from veriramp_operator.engine.outcome import decision_from
-from veriramp_operator.engine.ramp import pace_of
+from veriramp_operator.engine.ramp import pace_of, ramp_of
 from veriramp_operator.engine.requests import Asked, answer
 from veriramp_operator.engine.rest import REST, guarding
 from veriramp_operator.engine.scene import Scene
@@ -61,15 +61,20 @@ def _scene(
     update: dict[str, Any] = {}
     if (seen_by := propagation.propagated(spec, status, seen, now)) is not status.propagation:
         update["propagation"] = seen_by
-    stage = None if spec.kill_switch else reanchor(plan, status.stage, standing.in_force, now)
-    full = stage is not None and plan.at(stage).vector == standing.in_force
+    in_force = standing.in_force
+    stage = None if spec.kill_switch else reanchor(plan, status.stage, in_force, now)
+    full = stage is not None and plan.at(stage).vector == in_force
     if (stage := propagation.confirmed_stage(stage, full, seen_by)) is not status.stage:
         update["stage"] = stage
     if (applied := propagation.fall_applied(spec, status, seen, now)) is not status.rollback:
         update["rollback"] = applied
     if update:
-        status = status.model_copy(update=update)
-    following = plan.first if status.stage is None else plan.at(status.stage)
+        status = status.changed(**update)
+    rung = None if stage is None else plan.at(stage)
+    read = _elapsed(status, now)
+    ramp = None
+    if stage is not None and rung is not None:
+        ramp = ramp_of(stage, rung, pace_of(plan, rung, stage), in_force, read.ramp)
     return Scene(
         spec,
         plan,
@@ -77,9 +82,11 @@ def _scene(
         seen,
         now,
         standing.exposed,
-        judge_all(judge, plan, status, seen, now, following.name),
-        _elapsed(status, now),
-        None if status.stage is None else pace_of(plan, plan.at(status.stage), status.stage),
+        judge_all(judge, plan, status, seen, now, (rung or plan.first).name),
+        read,
+        rung,
+        ramp,
+        full,
         problems=tuple(_problems(plan, seen)),
         missing=standing.missing,
         edited=status.observed_generation != seen.generation,

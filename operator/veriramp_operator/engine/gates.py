@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec, OnRegression
@@ -21,6 +21,12 @@ from veriramp_sdk.contract import Mode
 Judge = Callable[[GateSpec, Samples, float, float | None, Trial], Verdict]
 """``evidence.judge``: gate, samples, now, since (evidence from before it neither passes nor trips), trial."""
 
+_REGRESSION: Final = VerdictKind.REGRESSION
+_INCONCLUSIVE: Final = VerdictKind.INCONCLUSIVE
+_NO_DATA: Final = VerdictKind.NO_DATA
+_NOT_APPLICABLE: Final = VerdictKind.NOT_APPLICABLE
+"""To look one up in its enum takes longer than to compare it, and each pass compares per gate."""
+
 _NO_SAMPLES = Samples()
 _ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate is not asked in this stage")
 
@@ -29,13 +35,14 @@ class Judged(NamedTuple):
     """A gate with its verdict; a tuple, because each pass makes one per gate.
 
     ``window``: seconds of the past that its evidence speaks about. ``since``: when the verdict last changed its kind,
-    in seconds since the epoch.
+    in seconds since the epoch. ``before``: its status so far.
     """
 
     gate: GateSpec
     verdict: Verdict
     window: float
     since: float
+    before: GateStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +82,19 @@ def judge_all(
 ) -> Bench:
     """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
     known = {gate.name: gate for gate in status.gates}
+    anchored = status.rollback is not None or status.anchor is not None
     confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
     trial = trial_of(status, plan.named(stage_name) if stage_name else None)
     every = []
     for asking in plan.gates:
-        gate = asking.gate
-        if gate.stages and stage_name not in gate.stages:
+        gate, name = asking.gate, asking.name
+        if asking.stages and stage_name not in asking.stages:
             verdict = _ANOTHER_STAGE
         else:
-            since = _since(gate, status, confirmed_at)
-            verdict = judge(gate, seen.samples.get(gate.name, _NO_SAMPLES), now, since, trial)
-        every.append(Judged(gate, verdict, asking.window, _kind_since(known.get(gate.name), verdict, now)))
+            since = _since(gate, status, confirmed_at) if anchored else None
+            verdict = judge(gate, seen.samples.get(name, _NO_SAMPLES), now, since, trial)
+        before = known.get(name)
+        every.append(Judged(gate, verdict, asking.window, _kind_since(before, verdict, now), before))
     return _bench(plan, every)
 
 
@@ -97,16 +106,17 @@ def _bench(plan: Plan, every: list[Judged]) -> Bench:
     leaning_bad = None
     for asking, judged in zip(plan.gates, every, strict=True):
         verdict = judged.verdict
-        if asking.required and verdict.kind is not VerdictKind.NOT_APPLICABLE:
+        kind = verdict.kind
+        if asking.required and kind is not _NOT_APPLICABLE:
             required.append(judged)
-        if verdict.kind is VerdictKind.REGRESSION:
+        if kind is _REGRESSION:
             (acting if asking.acts else reported).append(judged)
-        if asking.acts and judged.gate.comparison and verdict.kind is not VerdictKind.NOT_APPLICABLE:
+        if asking.compares and kind is not _NOT_APPLICABLE:
             comparing.append(judged)
-        if leaning_bad is None and asking.acts and verdict.leans_bad:
+        if verdict.leans_bad and asking.acts and leaning_bad is None:
             leaning_bad = judged
-    blind = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.NO_DATA)
-    unclear = tuple(judged for judged in required if judged.verdict.kind is VerdictKind.INCONCLUSIVE)
+    blind = tuple([judged for judged in required if judged.verdict.kind is _NO_DATA])
+    unclear = tuple([judged for judged in required if judged.verdict.kind is _INCONCLUSIVE])
     return Bench(
         tuple(every),
         tuple(required),
@@ -119,10 +129,9 @@ def _bench(plan: Plan, every: list[Judged]) -> Bench:
     )
 
 
-def gate_statuses(bench: Bench, status: RolloutStatus) -> tuple[GateStatus, ...]:
+def gate_statuses(bench: Bench) -> tuple[GateStatus, ...]:
     """The verdicts as status shows them; the same objects where nothing changed."""
-    known = {gate.name: gate for gate in status.gates}
-    return tuple(_gate_status(judged, known.get(judged.gate.name)) for judged in bench.all)
+    return tuple([_gate_status(judged) for judged in bench.all])
 
 
 def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
@@ -162,7 +171,7 @@ def _fall_confirmed_at(status: RolloutStatus, now: float) -> float:
 def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float:
     if known is None or known.since is None or known.verdict is not verdict.kind:
         return now
-    if verdict.reason == NoDataReason.NEVER_ASKED and known.reason != NoDataReason.NEVER_ASKED:
+    if verdict.kind is _NO_DATA and verdict.reason == NoDataReason.NEVER_ASKED != known.reason:
         return now  # a new process: time in which nobody asked is no time without data
     return known.since
 
@@ -179,16 +188,16 @@ def _observed(judged: Judged) -> float:
     return -1.0 if judged.verdict.observed_at is None else judged.verdict.observed_at
 
 
-def _gate_status(judged: Judged, known: GateStatus | None) -> GateStatus:
-    verdict = judged.verdict
+def _gate_status(judged: Judged) -> GateStatus:
+    verdict, known = judged.verdict, judged.before
     if (
         known is not None
+        and known.observed_at == verdict.observed_at
         and known.verdict is verdict.kind
         and known.reason == verdict.reason
         and known.message == verdict.message
         and known.value == verdict.value
         and known.sample_size == verdict.sample_size
-        and known.observed_at == verdict.observed_at
         and known.since == judged.since
     ):
         return known

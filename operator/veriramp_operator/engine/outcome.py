@@ -105,7 +105,7 @@ def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, s
         "observed_generation": scene.seen.generation,
         "reason": finding.reason.value,
         "message": finding.message,
-        "gates": gate_statuses(scene.bench, status),
+        "gates": gate_statuses(scene.bench),
         "workers": worker_statuses(scene),
         "stage": _stage(scene, finding),
         "parameters": scene.in_force,
@@ -129,24 +129,22 @@ def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, s
     update["clock"] = ClockStatus.typed(
         at=scene.now, ramp_runs=finding.ramp_runs, bake_runs=finding.bake_runs, interval=interval
     )
-    new = status.model_copy(update=update)
+    new = status.changed(**update)
     phase = phase_of(finding, new, deleting=scene.seen.deleting)
-    return new.model_copy(update={"phase": phase, "conditions": conditions(scene, finding, phase, new)})
+    return new.changed(phase=phase, conditions=conditions(scene, finding, phase, new))
 
 
 def _stage(scene: Scene, finding: Finding) -> StageStatus | None:
-    stage, pace = scene.stage, scene.pace
-    if stage is None or pace is None:
+    stage, ramp = scene.stage, scene.ramp
+    if stage is None or ramp is None:
         return None
     due = finding.reason is Reason.WINDOW_CLOSED  # the time that made the step due counts, so that it stays due
-    ramp_seconds = scene.ramp_seconds if finding.ramp_runs or due else stage.ramp_seconds
+    ramp_seconds = ramp.seconds if finding.ramp_runs or due else stage.ramp_seconds
     bake_seconds = scene.bake_seconds if finding.bake_runs else stage.bake_seconds
-    fraction = 1.0 if scene.at_full_vector else min(pace.fraction(ramp_seconds), 0.9999)
+    fraction = 1.0 if scene.at_full_vector else min(ramp.pace.fraction(ramp_seconds), 0.9999)
     if (ramp_seconds, bake_seconds, fraction) == (stage.ramp_seconds, stage.bake_seconds, stage.ramp_fraction):
         return stage
-    return stage.model_copy(
-        update={"ramp_seconds": ramp_seconds, "bake_seconds": bake_seconds, "ramp_fraction": fraction}
-    )
+    return stage.changed(ramp_seconds=ramp_seconds, bake_seconds=bake_seconds, ramp_fraction=fraction)
 
 
 def _rollback(scene: Scene, finding: Finding) -> RollbackStatus | None:
@@ -198,7 +196,7 @@ def _implied_off(flags: FlagsStatus | None, now: float) -> FlagsStatus | None:
 
 def _look_again_in(scene: Scene, finding: Finding, publish: PublishFlags | None) -> float:
     """Seconds until something may have changed without anybody saying so."""
-    looks = [LONGEST_LOOK, *(judged.gate.every for judged in scene.bench.all)]
+    looks = [LONGEST_LOOK, scene.plan.every]
     if publish is not None:
         looks.append(AFTER_PUBLISHING)
     if finding.look_again is not None:

@@ -52,7 +52,7 @@ def propagated(spec: RolloutSpec, status: RolloutStatus, seen: Observation, now:
     confirmed_at = old.confirmed_at if old else None
     if confirmed_at is None and by_quorum(view, spec.flags.propagation.quorum):
         confirmed_at = min(now, max(view.observed_at or now, status.flags.published_at))
-    new = PropagationStatus(
+    new = PropagationStatus.typed(
         expected=expected(view),
         applied=applied(view),
         unmeasured=view.unmeasured,

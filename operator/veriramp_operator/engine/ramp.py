@@ -1,13 +1,14 @@
 """The way from a stage's start to its vector, in steps of healthy time.
 
-Public: :class:`Pace`, :func:`pace_of`, :func:`vector_at`. A step moves all parameters at once, to a whole, quantised
-vector. A re-entry after a retry takes at least three steps, each long enough for evidence of its own.
+Public: :class:`Pace`, :func:`pace_of`, :func:`vector_at`, :class:`Ramp`, :func:`ramp_of`. A step moves all parameters
+at once, to a whole, quantised vector. A re-entry after a retry takes at least three steps, each long enough for
+evidence of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from veriramp_operator.api.rollout import RampSpec, Shape
 from veriramp_operator.api.status import StageStatus
@@ -82,3 +83,23 @@ def _declared(ramp: RampSpec) -> Pace:
 def vector_at(stage: StageStatus, rung: Rung, pace: Pace, seconds: float) -> Vector:
     """The vector that is due after so many healthy seconds."""
     return stage.start.toward(rung.vector, pace.fraction(seconds))
+
+
+class Ramp(NamedTuple):
+    """The ramp of a stage as one pass finds it: its healthy seconds if this pass counts, and the vector then due."""
+
+    pace: Pace
+    seconds: float
+    due: Vector
+
+
+def ramp_of(stage: StageStatus, rung: Rung, pace: Pace, in_force: Vector, more: float) -> Ramp:
+    """The ramp after ``more`` healthy seconds; never past the step that comes next."""
+    seconds = stage.ramp_seconds
+    due = vector_at(stage, rung, pace, seconds)
+    if not more or not due.is_at_most(in_force):
+        return Ramp(pace, seconds, due)  # a step that has not been taken yet waits; the one after it comes no nearer
+    counted = pace.counted(seconds, more)
+    if pace.fraction(counted) != pace.fraction(seconds):
+        due = vector_at(stage, rung, pace, counted)
+    return Ramp(pace, counted, due)

@@ -15,7 +15,7 @@ from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnInconclusive, Promotion, Scaling
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.engine import windows
-from veriramp_operator.engine.ramp import Pace, pace_of, vector_at
+from veriramp_operator.engine.ramp import Ramp, pace_of, vector_at
 from veriramp_operator.engine.rollback import steps_down_at
 from veriramp_operator.engine.scene import Check, Scene
 from veriramp_operator.engine.stages import Rung, enter
@@ -191,26 +191,24 @@ def window_closed(scene: Scene) -> Finding | None:
 
 def ramp_step(scene: Scene) -> Finding | None:
     """The ramp is unfinished: the next step when its time has come."""
-    rung, stage, pace = scene.rung, scene.stage, scene.pace
-    if rung is None or stage is None or pace is None or scene.at_full_vector:
+    rung, stage, ramp = scene.rung, scene.stage, scene.ramp
+    if rung is None or stage is None or ramp is None or scene.at_full_vector:
         return None
     failing = scene.bench.not_ready() if stage.reentry else None
     if failing is not None:
         message = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}" does not yet.'
         return _hold(Reason.RAMPING, message)
-    seconds = scene.ramp_seconds
-    due = vector_at(stage, rung, pace, seconds)
-    if scene.may_rise and not due.is_at_most(scene.in_force):
+    if scene.may_rise and not ramp.due.is_at_most(scene.in_force):
         return Finding(
             Direction.RISE,
             Reason.RAMP_STEP,
-            f'Stage "{rung.name}": step to {pace.fraction(seconds):.0%} of its ramp, {due}.',
-            target=due,
+            f'Stage "{rung.name}": step to {ramp.pace.fraction(ramp.seconds):.0%} of its ramp, {ramp.due}.',
+            target=ramp.due,
             stage=stage,
             ramp_runs=True,
             look_again=PROPAGATION_POLL,
         )
-    return _ramping(scene, rung, pace)
+    return _ramping(scene, rung, ramp)
 
 
 def baking(scene: Scene) -> Finding | None:
@@ -318,12 +316,11 @@ def _observing(scene: Scene, reason: Reason, message: str, look_again_in: float 
     return Finding(Direction.HOLD, reason, message, bake_runs=scene.at_full_vector, look_again=look_again_in)
 
 
-def _ramping(scene: Scene, rung: Rung, pace: Pace) -> Finding:
-    seconds = scene.ramp_seconds
-    left = pace.next_step_in(seconds)
+def _ramping(scene: Scene, rung: Rung, ramp: Ramp) -> Finding:
+    left = ramp.pace.next_step_in(ramp.seconds)
     message = (
         f'Stage "{rung.name}" ramps from {scene.in_force}: next step in {_about(left)}, '
-        f"{_about(pace.duration - seconds)} to {rung.vector}."
+        f"{_about(ramp.pace.duration - ramp.seconds)} to {rung.vector}."
     )
     return Finding(Direction.HOLD, Reason.RAMPING, message, ramp_runs=True, look_again=max(left, SOON))
 

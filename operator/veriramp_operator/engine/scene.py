@@ -11,7 +11,7 @@ from veriramp_operator.api.status import RolloutStatus, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.clocks import Elapsed
 from veriramp_operator.engine.gates import Bench
-from veriramp_operator.engine.ramp import Pace, vector_at
+from veriramp_operator.engine.ramp import Ramp
 from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Finding, Observation, Problem
 
@@ -21,8 +21,9 @@ class Scene:
     """Spec, status, observation and instant, with what follows from them.
 
     ``status``: caught up with the published document, requests answered, anchored in the present stage list.
-    ``exposed``: vectors that processes may be running. ``pace``: of the stage's ramp. ``problems``: everything that
-    stalls the rollout. ``edited``: this pass is the first to see this generation.
+    ``exposed``: vectors that processes may be running. ``rung`` and ``ramp``: of the stage that the rollout stands in;
+    ``at_full_vector``: the ramp is done. ``problems``: everything that stalls the rollout. ``edited``: this pass is the
+    first to see this generation.
     """
 
     spec: RolloutSpec
@@ -33,7 +34,9 @@ class Scene:
     exposed: tuple[Vector, ...]
     bench: Bench
     elapsed: Elapsed
-    pace: Pace | None = None
+    rung: Rung | None = None
+    ramp: Ramp | None = None
+    at_full_vector: bool = False
     problems: tuple[Problem, ...] = ()
     missing: bool = False
     edited: bool = False
@@ -51,21 +54,10 @@ class Scene:
         return self.status.stage
 
     @property
-    def rung(self) -> Rung | None:
-        """The rung of that stage."""
-        return None if self.status.stage is None else self.plan.at(self.status.stage)
-
-    @property
     def confirmed_at(self) -> float:
         """When the published revision was confirmed; a moment that never comes while it is not."""
         seen = self.status.propagation
         return math.inf if seen is None or seen.confirmed_at is None else seen.confirmed_at
-
-    @property
-    def at_full_vector(self) -> bool:
-        """True when the stage's ramp is done."""
-        rung = self.rung
-        return rung is not None and self.in_force == rung.vector
 
     @property
     def bake_seconds(self) -> float:
@@ -77,17 +69,6 @@ class Scene:
         """True when the stage has been observed at its full vector for maxBake; a stage without a bake never is."""
         rung = self.rung
         return rung is not None and self.at_full_vector and 0 < rung.max_bake <= self.bake_seconds
-
-    @property
-    def ramp_seconds(self) -> float:
-        """Healthy seconds of the ramp, if this pass counts; never past the step that comes next."""
-        stage, rung, pace = self.stage, self.rung, self.pace
-        if stage is None or rung is None or pace is None:
-            return 0.0
-        due = self.elapsed.ramp > 0 and vector_at(stage, rung, pace, stage.ramp_seconds)
-        if due and not due.is_at_most(self.in_force):
-            return stage.ramp_seconds  # a step that has not been taken yet waits; the one after it comes no nearer
-        return pace.counted(stage.ramp_seconds, self.elapsed.ramp)
 
     @property
     def may_rise(self) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from veriramp_operator.api.problems import problems
@@ -17,6 +17,7 @@ from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec, S
 from veriramp_operator.api.status import StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.evidence import window_of
+from veriramp_operator.evidence.memo import by_identity
 from veriramp_sdk.contract import Mode
 
 MAX_BAKE_FACTOR: Final = 2.0
@@ -45,23 +46,32 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A gate with what a pass would otherwise work out again: ``window`` in seconds, whether it is needed, acts."""
+    """A gate with what a pass would otherwise work out again.
+
+    ``stages``: that it is for, empty for all. ``window`` in seconds. ``required``: promotion needs its Pass. ``acts``:
+    it does not only report. ``compares``: it acts, on a comparison of the arms.
+    """
 
     gate: GateSpec
+    name: str
+    stages: tuple[str, ...]
     window: float
     required: bool
     acts: bool
+    compares: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a spec means, worked out once.
 
-    ``broken``: a sentence per rule of the CRD that the spec breaks (an object may be older than a rule).
+    ``every``: seconds after which the first gate is asked again. ``broken``: a sentence per rule of the CRD that the
+    spec breaks (an object may be older than a rule).
     """
 
     rungs: tuple[Rung, ...]
     gates: tuple[Asking, ...]
+    every: float = math.inf
     broken: tuple[str, ...] = ()
 
     @property
@@ -90,11 +100,6 @@ class Plan:
         """The last Shadow stage at or below this one."""
         found = [rung for rung in self.rungs[: index + 1] if rung.vector.mode is Mode.SHADOW]
         return found[-1] if found else None
-
-
-def plan_of(spec: RolloutSpec) -> Plan:
-    """Work a spec out; remembered per spec object, because every pass asks."""
-    return _plan(_Same(spec))
 
 
 def enter(rung: Rung, in_force: Vector, now: float, *, reentry: bool = False) -> StageStatus:
@@ -143,33 +148,31 @@ def _highest_reached(plan: Plan, in_force: Vector) -> Rung:
     return reached
 
 
-class _Same:
-    """A key that is equal only for the very same object: hashing a whole spec costs more than a decision may."""
-
-    __slots__ = ("spec",)
-
-    def __init__(self, spec: RolloutSpec) -> None:
-        self.spec = spec
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.spec is other.spec
-
-    def __hash__(self) -> int:
-        return id(self.spec)
-
-
-@lru_cache(maxsize=8192)
-def _plan(same: _Same) -> Plan:
-    spec = same.spec
+def _plan(spec: RolloutSpec) -> Plan:
     vectors = _vectors(spec.stages)
     whole = _digest([stage.to_api() for stage in spec.stages])
     return Plan(
         tuple(_rung(index, spec.stages[index], vectors[index], whole) for index in range(len(vectors))),
-        tuple(
-            Asking(gate, window_of(gate), gate.is_required, gate.on_regression is not OnRegression.REPORT)
-            for gate in spec.gates
-        ),
+        tuple(_asking(gate) for gate in spec.gates),
+        min((gate.every for gate in spec.gates), default=math.inf),
         problems(spec),
+    )
+
+
+plan_of: Final = by_identity(_plan)
+"""Work a spec out; remembered per spec object, because every pass asks."""
+
+
+def _asking(gate: GateSpec) -> Asking:
+    acts = gate.on_regression is not OnRegression.REPORT
+    return Asking(
+        gate=gate,
+        name=gate.name,
+        stages=gate.stages,
+        window=window_of(gate),
+        required=gate.is_required,
+        acts=acts,
+        compares=acts and gate.comparison is not None,
     )
 
 

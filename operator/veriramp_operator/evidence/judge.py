@@ -28,21 +28,14 @@ from veriramp_operator.evidence.burn_rate import grade_burn_rate, newest_of
 from veriramp_operator.evidence.comparison import judge_comparison
 from veriramp_operator.evidence.firing import grade_pull, judge_firing
 from veriramp_operator.evidence.grade import Grade, Mark, unknown
-from veriramp_operator.evidence.question import (
-    DEFAULT_SCRAPE_INTERVAL,
-    GAP_POLLS,
-    LEAST_MAX_AGE,
-    POLLS_PER_MAX_AGE,
-    every_of,
-    for_of,
-    window_of,
-)
+from veriramp_operator.evidence.question import DEFAULT_SCRAPE_INTERVAL
 from veriramp_operator.evidence.reasons import VerdictReason
+from veriramp_operator.evidence.terms import Terms, terms_of
 from veriramp_operator.evidence.threshold import grade_threshold
 from veriramp_operator.evidence.types import NO_TRIAL, Reading, Samples, Trial, Verdict
 
 JITTER_POLLS: Final = 0.1
-_ENDS_A_BREACH: Final = frozenset({Mark.GOOD, Mark.UNSURE})
+_ENDS_A_BREACH: Final = (Mark.GOOD, Mark.UNSURE)
 
 
 def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = None, trial: Trial = NO_TRIAL) -> Verdict:
@@ -52,52 +45,52 @@ def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = No
     that may speak about the time before it (evaluated before ``since`` + window) neither passes nor trips the gate.
     ``trial``: the comparison of arms that the present stage makes; only ``comparison`` gates look at it.
     """
-    if gate.comparison is not None:
+    terms = terms_of(gate)
+    if terms.comparison is not None:
         return judge_comparison(gate, samples, now, since, trial)
-    every, readings = every_of(gate), _until(samples.readings, now)
-    blind = _blind(readings, every, now)
-    if gate.firing is not None:
+    readings = _until(samples.readings, now)
+    blind = _blind(terms, readings, now)
+    if terms.firing is not None:
         known = samples if readings is samples.readings else replace(samples, readings=readings)
-        return judge_firing(gate, gate.firing, known, now, since, blind)
-    return blind or _judge_polls(_Polls(gate, readings, every, samples.scrape_interval, since), now)
+        return judge_firing(gate, terms.firing, known, now, since, blind)
+    return blind or _judge_polls(_Polls(terms, readings, samples.scrape_interval, since), now)
 
 
 def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> Mark:
     """What one poll says by itself: cheap, to tell whether a new one can have changed the verdict."""
     if gate.firing is not None:
         return grade_pull(gate, gate.firing, reading).mark
-    return _grade(gate, reading, scrape_interval, None).mark
+    return _grade(terms_of(gate), reading, scrape_interval, None).mark
 
 
 class _Polls(NamedTuple):
     """The polls of one gate up to now; a tuple, because each pass makes one per gate."""
 
-    gate: GateSpec
+    terms: Terms
     readings: Sequence[Reading]
-    every: float
     scrape_interval: float
     since: float | None
 
     def grade(self, reading: Reading) -> Grade:
-        return _grade(self.gate, reading, self.scrape_interval, self.since)
+        return _grade(self.terms, reading, self.scrape_interval, self.since)
 
     @property
     def passes_from(self) -> float:
         """From when on a poll speaks only about the time after the anchor."""
-        return -math.inf if self.since is None else self.since + window_of(self.gate)
+        return -math.inf if self.since is None else self.since + self.terms.window
 
     @property
     def trips_from(self) -> float:
         """From when on a bad poll counts; a burn rate tells old errors from new ones by itself."""
-        return self.passes_from if self.gate.burn_rate is None or self.since is None else self.since
+        return self.passes_from if self.terms.burn_rate is None or self.since is None else self.since
 
 
 def _judge_polls(polls: _Polls, now: float) -> Verdict:
-    gate, newest = polls.gate, polls.readings[-1]
+    terms, newest = polls.terms, polls.readings[-1]
     grade = polls.grade(newest)
     breach = None if grade.mark in _ENDS_A_BREACH else _breach(polls)
-    if breach is not None and breach.lasted >= for_of(gate) - JITTER_POLLS * polls.every:
-        outlives = now - breach.last.at <= GAP_POLLS * polls.every
+    if breach is not None and breach.lasted >= terms.lasting - JITTER_POLLS * terms.every:
+        outlives = now - breach.last.at <= terms.gap
         if grade.mark is Mark.BAD or outlives:
             return _regression(breach)
     if grade.mark is Mark.UNKNOWN:
@@ -105,7 +98,7 @@ def _judge_polls(polls: _Polls, now: float) -> Verdict:
     if newest.at < polls.passes_from:
         return _warming_up(grade, newest, polls.passes_from - now)
     if grade.mark is Mark.BAD:
-        return _too_young(gate, grade, newest, breach)
+        return _too_young(terms, grade, newest, breach)
     if grade.mark is Mark.UNSURE:
         return _uncertain(grade, newest)
     return Verdict(VerdictKind.PASS, VerdictReason.HEALTHY, grade.message, grade.value, observed_at=newest.at)
@@ -123,22 +116,22 @@ class _Breach:
         return self.last.at - self.first.at
 
 
-def _grade(gate: GateSpec, reading: Reading, scrape_interval: float, since: float | None) -> Grade:
+def _grade(terms: Terms, reading: Reading, scrape_interval: float, since: float | None) -> Grade:
     """One poll by itself, the age of what is behind it included."""
-    if gate.alert is not None:
-        grade = grade_alert(gate.alert, reading)
-    elif gate.threshold is not None:
-        grade = grade_threshold(gate.threshold, reading)
-    elif gate.baseline is not None:
-        grade = grade_baseline(gate.baseline, reading)
-    elif gate.burn_rate is not None:
-        old = age_problem(gate, newest_of(reading.answer), reading.at, scrape_interval)
-        return old or grade_burn_rate(gate.burn_rate, reading.answer, None if since is None else reading.at - since)
+    if terms.alert is not None:
+        grade = grade_alert(terms.alert, reading)
+    elif terms.threshold is not None:
+        grade = grade_threshold(terms.threshold, reading)
+    elif terms.baseline is not None:
+        grade = grade_baseline(terms.baseline, reading)
+    elif terms.burn_rate is not None:
+        old = age_problem(terms, newest_of(reading.answer), reading.at, scrape_interval)
+        return old or grade_burn_rate(terms.burn_rate, reading.answer, None if since is None else reading.at - since)
     else:
         return unknown(NoDataReason.NEVER_ASKED, "this gate asks nothing")
-    return (
-        grade if grade.mark is Mark.UNKNOWN else age_problem(gate, reading.newest, reading.at, scrape_interval) or grade
-    )
+    if grade.mark is Mark.UNKNOWN:
+        return grade
+    return age_problem(terms, reading.newest, reading.at, scrape_interval) or grade
 
 
 def _until(readings: tuple[Reading, ...], now: float) -> tuple[Reading, ...]:
@@ -157,7 +150,7 @@ def _breach(polls: _Polls) -> _Breach | None:
         if reading.at < polls.trips_from:
             break
         grade = polls.grade(reading)
-        if grade.mark in _ENDS_A_BREACH or (first is not None and first.at - reading.at > GAP_POLLS * polls.every):
+        if grade.mark in _ENDS_A_BREACH or (first is not None and first.at - reading.at > polls.terms.gap):
             break
         if grade.mark is Mark.BAD:
             first, size = reading, size + 1
@@ -168,15 +161,15 @@ def _breach(polls: _Polls) -> _Breach | None:
     return _Breach(first, last, last_grade, size)
 
 
-def _blind(readings: Sequence[Reading], every: float, now: float) -> Verdict | None:
+def _blind(terms: Terms, readings: Sequence[Reading], now: float) -> Verdict | None:
     """No data where no poll is recent: one that is long ago says nothing about now, however fresh its samples were."""
     if not readings:
         return _no_data(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
     newest = readings[-1]
-    age, limit = now - newest.at, max(POLLS_PER_MAX_AGE * every, LEAST_MAX_AGE)
-    if age <= limit:
+    age = now - newest.at
+    if age <= terms.patience:
         return None
-    message = f"the last answer is {format_duration(age)} old, more than {format_duration(limit)}"
+    message = f"the last answer is {format_duration(age)} old, more than {format_duration(terms.patience)}"
     return _no_data(NoDataReason.TOO_OLD, message, newest.at)
 
 
@@ -197,12 +190,12 @@ def _regression(breach: _Breach) -> Verdict:
     )
 
 
-def _too_young(gate: GateSpec, grade: Grade, newest: Reading, breach: _Breach | None) -> Verdict:
+def _too_young(terms: Terms, grade: Grade, newest: Reading, breach: _Breach | None) -> Verdict:
     lasted = 0.0 if breach is None else breach.lasted
     return Verdict(
         VerdictKind.INCONCLUSIVE,
         VerdictReason.BREACH_TOO_YOUNG,
-        f"{grade.message}, for {format_duration(lasted)} of {format_duration(for_of(gate))}",
+        f"{grade.message}, for {format_duration(lasted)} of {format_duration(terms.lasting)}",
         grade.value,
         observed_at=newest.at,
         leans_bad=True,
