@@ -1,6 +1,6 @@
 """What a process has used, from /proc.
 
-Public: :func:`cpu_seconds`, :func:`rss_mib`.
+Public: :func:`cpu_seconds`, :func:`rss_mib`, :func:`peak_mib`.
 """
 
 from __future__ import annotations
@@ -19,4 +19,10 @@ def cpu_seconds(pid: int) -> float:
 def rss_mib(pid: int) -> float:
     """Resident memory of a process in MiB."""
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def peak_mib(pid: int) -> float:
+    """Largest resident memory of a process so far, in MiB."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     return int(found[1]) / 1024 if found else float("nan")

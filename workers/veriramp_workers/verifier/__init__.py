@@ -6,7 +6,8 @@ Public names: :func:`~veriramp_workers.verifier.judge.judge` (one question, in t
 
 from __future__ import annotations
 
-from veriramp_workers.verifier.judge import FORMALISER_VERSION, NAME, VERSION, Limits, judge
+from veriramp_workers.verifier.judge import FORMALISER_VERSION, NAME, VERSION, judge
 from veriramp_workers.verifier.pool import VerifierPool
+from veriramp_workers.verifier.prover import Limits
 
 __all__ = ["FORMALISER_VERSION", "NAME", "VERSION", "Limits", "VerifierPool", "judge"]

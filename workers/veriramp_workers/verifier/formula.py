@@ -1,8 +1,8 @@
 """First-order formulas over one kind of thing, and their SMT-LIB text.
 
-Public names: the nodes (:class:`Atom`, :class:`Compare`, :class:`Equal`, :class:`Not`, :class:`And`, :class:`Or`,
-:class:`Implies`, :class:`ForAll`, :class:`Exists`), the terms (:class:`Name`, :class:`The`, :class:`Variable`,
-:class:`Attribute`) and :func:`theory`.
+Public names: the nodes (:class:`Atom`, :class:`Compare`, :class:`Linear`, :class:`Equal`, :class:`Not`, :class:`And`,
+:class:`Or`, :class:`Implies`, :class:`ForAll`, :class:`Exists`), the terms (:class:`Name`, :class:`The`, :class:`Variable`,
+:class:`Attribute`), :class:`Parts`, :func:`parts`, :func:`declarations`, :func:`theory` and :func:`render`.
 
 Symbols are quoted (``|is tall|``) so that any word may be one. Two names (``Avelin``, ``Morrow``) are two things
 unless they share a word (``Morrow``, ``Morrow City``); a description (``the Orlin bridge``) may denote what another one
@@ -11,10 +11,10 @@ denotes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain, combinations
+from itertools import combinations
 from typing import Final, TypeAlias
 
 
@@ -69,6 +69,15 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """A sum of numbers that belong to things, each with a factor, compared with a value (operators as above)."""
+
+    terms: tuple[tuple[Fraction, str, Term], ...]
+    operator: str
+    value: Fraction
+
+
+@dataclass(frozen=True)
 class Equal:
     left: Term
     right: Term
@@ -107,41 +116,140 @@ class Exists:
     body: Formula
 
 
-Formula: TypeAlias = Atom | Compare | Equal | Not | And | Or | Implies | ForAll | Exists
+Formula: TypeAlias = Atom | Compare | Linear | Equal | Not | And | Or | Implies | ForAll | Exists
+
+
+THING: Final = "Thing"
+"""The sort of everything that is spoken of."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A formula as SMT-LIB: ``text``, and ``body`` inside its outermost quantifier (the same without one).
+
+    ``things`` are the terms without a variable. ``flat``: no other quantifier stands within, and no thing is made out
+    of a variable.
+    """
+
+    formula: Formula
+    text: str
+    body: str
+    declarations: frozenset[str]
+    names: frozenset[str]
+    things: frozenset[str]
+    flat: bool
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """What the outermost quantifier binds."""
+        return self.formula.variables if isinstance(self.formula, ForAll | Exists) else ()
+
+
+def parts(formula: Formula) -> Parts:
+    """Write one formula down."""
+    writer = _Writer()
+    text = body = writer.formula(formula.body if isinstance(formula, ForAll | Exists) else formula)
+    if isinstance(formula, ForAll | Exists):
+        text = _quantified(formula, body)
+    return Parts(
+        formula,
+        text,
+        body,
+        frozenset(writer.declarations),
+        frozenset(writer.names),
+        frozenset(writer.things),
+        writer.flat,
+    )
+
+
+def declarations(written: Sequence[Parts]) -> str:
+    """Return the declarations that the formulas need, with what holds of their names."""
+    signature = sorted(frozenset[str]().union(*(one.declarations for one in written)))
+    names = sorted(frozenset[str]().union(*(one.names for one in written)))
+    return "\n".join([f"(declare-sort {THING} 0)", *signature, *_distinct(names)])
 
 
 def theory(formulas: Sequence[Formula]) -> tuple[str, list[str]]:
     """Return the declarations that the formulas need, and the SMT-LIB text of each formula, in order."""
-    signature = sorted({line for formula in formulas for line in _declarations(formula)})
-    names = sorted({term.text for formula in formulas for term in _terms(formula) if isinstance(term, Name)})
-    lines = [f"(declare-sort {_THING} 0)", *signature, *_distinct(names)]
-    return "\n".join(lines), [render(formula) for formula in formulas]
+    written = [parts(formula) for formula in formulas]
+    return declarations(written), [one.text for one in written]
 
 
-def render(formula: Formula) -> str:  # noqa: PLR0911 - one line for each node
+def render(formula: Formula) -> str:
     """Return the SMT-LIB text of one formula."""
-    match formula:
-        case Atom(predicate, terms):
-            return f"(|{predicate}| {' '.join(_term(term) for term in terms)})"
-        case Compare(attribute, of, operator, value):
-            return f"({operator} (|{attribute}| {_term(of)}) {_number(value)})"
-        case Equal(left, right):
-            return f"(= {_term(left)} {_term(right)})"
-        case Not(body):
-            return f"(not {render(body)})"
-        case And(parts):
-            return f"(and {' '.join(render(part) for part in parts)})"
-        case Or(parts):
-            return f"(or {' '.join(render(part) for part in parts)})"
-        case Implies(condition, conclusion):
-            return f"(=> {render(condition)} {render(conclusion)})"
-        case ForAll(variables, body):
-            return f"(forall ({_bound(variables)}) {render(body)})"
-        case Exists(variables, body):
-            return f"(exists ({_bound(variables)}) {render(body)})"
+    return parts(formula).text
 
 
-_THING: Final = "Thing"
+def variable_text(variable: Variable) -> str:
+    """Return how a variable is written; nothing else is written with a question mark."""
+    return f"|?{variable.text}|"
+
+
+class _Writer:
+    """Writes formulas and notes what they are made of, in one pass: each sentence of each text goes through here."""
+
+    def __init__(self) -> None:
+        self.declarations: set[str] = set()
+        self.names: set[str] = set()
+        self.things: set[str] = set()
+        self.flat = True
+
+    def formula(self, formula: Formula) -> str:  # noqa: PLR0911 - one line for each node
+        match formula:
+            case Atom(predicate, terms):
+                self.declarations.add(f"(declare-fun |{predicate}| ({' '.join([THING] * len(terms))}) Bool)")
+                return f"(|{predicate}| {' '.join([self._term(term) for term in terms])})"
+            case Compare(attribute, of, operator, value):
+                return f"({operator} {self._value(attribute, of)} {_number(value)})"
+            case Linear(terms, operator, value):
+                return f"({operator} (+ {' '.join([self._scaled(*one) for one in terms])}) {_number(value)})"
+            case Implies(condition, conclusion):
+                return f"(=> {self.formula(condition)} {self.formula(conclusion)})"
+            case Not(body):
+                return f"(not {self.formula(body)})"
+            case And(several):
+                return f"(and {' '.join([self.formula(one) for one in several])})"
+            case Or(several):
+                return f"(or {' '.join([self.formula(one) for one in several])})"
+            case Equal(left, right):
+                return f"(= {self._term(left)} {self._term(right)})"
+            case ForAll(_, body) | Exists(_, body):
+                self.flat = False
+                return _quantified(formula, self.formula(body))
+
+    def _scaled(self, factor: Fraction, attribute: str, of: Term) -> str:
+        value = self._value(attribute, of)
+        return value if factor == 1 else f"(* {_number(factor)} {value})"
+
+    def _value(self, attribute: str, of: Term) -> str:
+        self.declarations.add(f"(declare-fun |{attribute}| ({THING}) Real)")
+        return f"(|{attribute}| {self._term(of)})"
+
+    def _term(self, term: Term) -> str:
+        match term:
+            case Variable():
+                return variable_text(term)
+            case Name(text):
+                self.names.add(text)
+                written = f"|{text}|"
+                self.declarations.add(f"(declare-const {written} {THING})")
+            case The(text):
+                written = f"|the {text}|"
+                self.declarations.add(f"(declare-const {written} {THING})")
+            case Attribute(name, of):
+                inner = self._term(of)
+                written = f"(|the {name} of| {inner})"
+                self.declarations.add(f"(declare-fun |the {name} of| ({THING}) {THING})")
+                if "|?" in inner:
+                    self.flat = False
+                    return written
+        self.things.add(written)
+        return written
+
+
+def _quantified(formula: ForAll | Exists, body: str) -> str:
+    bound = " ".join(f"({variable_text(variable)} {THING})" for variable in formula.variables)
+    return f"({'forall' if isinstance(formula, ForAll) else 'exists'} ({bound}) {body})"
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -153,83 +261,9 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return [f"(assert (not (= |{one}| |{other}|)))" for one, other in apart]
 
 
-def _bound(variables: tuple[Variable, ...]) -> str:
-    return " ".join(f"(|?{variable.text}| {_THING})" for variable in variables)
-
-
-def _term(term: Term) -> str:
-    match term:
-        case Attribute(name, of):
-            return f"(|the {name} of| {_term(of)})"
-        case The(text):
-            return f"|the {text}|"
-        case Name(text):
-            return f"|{text}|"
-        case Variable(text):
-            return f"|?{text}|"
-
-
 def _number(value: Fraction) -> str:
     magnitude = abs(value)
     text = f"{magnitude.numerator}.0"
     if magnitude.denominator != 1:
         text = f"(/ {text} {magnitude.denominator}.0)"
     return f"(- {text})" if value < 0 else text
-
-
-def _children(formula: Formula) -> tuple[Formula, ...]:
-    match formula:
-        case Not(body) | ForAll(_, body) | Exists(_, body):
-            return (body,)
-        case And(parts) | Or(parts):
-            return parts
-        case Implies(condition, conclusion):
-            return (condition, conclusion)
-        case _:
-            return ()
-
-
-def _own_terms(formula: Formula) -> tuple[Term, ...]:
-    match formula:
-        case Atom(_, terms):
-            return terms
-        case Compare(_, of, _, _):
-            return (of,)
-        case Equal(left, right):
-            return (left, right)
-        case _:
-            return ()
-
-
-def _terms(formula: Formula) -> Iterator[Term]:
-    for term in _own_terms(formula):
-        yield from _with_inner(term)
-    yield from chain.from_iterable(_terms(child) for child in _children(formula))
-
-
-def _with_inner(term: Term) -> Iterator[Term]:
-    yield term
-    if isinstance(term, Attribute):
-        yield from _with_inner(term.of)
-
-
-def _declarations(formula: Formula) -> Iterator[str]:
-    match formula:
-        case Atom(predicate, terms):
-            yield f"(declare-fun |{predicate}| ({' '.join([_THING] * len(terms))}) Bool)"
-        case Compare(attribute, _, _, _):
-            yield f"(declare-fun |{attribute}| ({_THING}) Real)"
-        case _:
-            pass
-    for term in chain.from_iterable(_with_inner(own) for own in _own_terms(formula)):
-        match term:
-            case Name(text):
-                yield f"(declare-const |{text}| {_THING})"
-            case The(text):
-                yield f"(declare-const |the {text}| {_THING})"
-            case Attribute(name, _):
-                yield f"(declare-fun |the {name} of| ({_THING}) {_THING})"
-            case Variable():
-                pass
-    for child in _children(formula):
-        yield from _declarations(child)

@@ -1,4 +1,4 @@
-"""Judge one question with z3, in this process and in one thread (z3's context is shared: making one takes 10 ms).
+"""Judge one question with z3, in this process and in one thread (solver and context are kept for the next one).
 
 Public names: :func:`judge`, :class:`Limits`, ``NAME``, ``VERSION``, ``FORMALISER_VERSION``.
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import z3
@@ -22,25 +22,20 @@ from veriramp_workers.verifier.conflict import smallest_conflict
 from veriramp_workers.verifier.english import NotFormalisableError
 from veriramp_workers.verifier.hardness import class_of_unknown
 from veriramp_workers.verifier.problem import Assertion, Problem, problem_of
+from veriramp_workers.verifier.prover import Limits, Prover, proving
 
 NAME: Final = "veriramp-embedded"
 VERSION: Final = f"1+z3-{z3.get_version_string()}"
 FORMALISER_VERSION: Final = "controlled-english-1"
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of one solver call: ``steps`` of z3's own resource counter (the same everywhere), ``seconds`` of time."""
-
-    steps: int = 2_000_000
-    seconds: float = 5.0
-
-
 def judge(question: Question, limits: Limits | None = None) -> Judgement:
     """Return the verdict on a question; whatever is wrong with the text is a verdict and not an exception."""
     started = time.perf_counter()
     try:
-        judgement = _Case(problem_of(question), limits or Limits()).judgement()
+        problem = problem_of(question)
+        with proving(problem, limits or Limits()) as prover:
+            judgement = _Case(problem, prover).judgement()
     except NotFormalisableError as error:
         judgement = Judgement(Verdict.NOT_FORMALISABLE, str(error))
     except z3.Z3Exception as error:
@@ -59,41 +54,26 @@ def _solver_error(error: z3.Z3Exception) -> Judgement:
 
 
 class _Case:
-    """One problem, parsed once, and the questions to the solver about it.
+    """One problem and what the solver says about it."""
 
-    Each assertion holds only under a switch of its own, so that one solver answers for every choice of assertions.
-    """
-
-    def __init__(self, problem: Problem, limits: Limits) -> None:
+    def __init__(self, problem: Problem, prover: Prover) -> None:
         self._problem = problem
-        self._limits = limits
-        self._solver_seconds = 0.0
-        self._unknown = ""
-        everything = (*problem.premises, *problem.claim)
-        script = "\n".join([problem.declarations, *(f"(assert {one.smt_lib})" for one in everything)])
-        parsed = list(z3.parse_smt2_string(script))
-        own = len(parsed) - len(everything)
-        # The distinctness of names is an assertion of the declarations: background, never part of a conflict.
-        self._background = parsed[:own]
-        self._formulas = parsed[own:]
-        self._premises = frozenset(range(len(problem.premises)))
-        self._claim = frozenset(range(len(problem.premises), len(everything)))
-        self._denial = len(everything)
-        self._core: frozenset[int] = frozenset()
-        self._switches: list[z3.BoolRef] = []
-        self._number: dict[int, int] = {}
-        self._solver = self._new_solver()
+        self._prover = prover
+        count = len(problem.premises)
+        self._premises = frozenset(range(count))
+        self._claim = frozenset(range(count, count + len(problem.claim)))
+        self._denial = count + len(problem.claim)
 
     def judgement(self) -> Judgement:
         """Decide which verdict holds."""
-        answer = self._check(self._premises | self._claim)
+        answer = self._prover.check(self._premises | self._claim)
         if answer == z3.unsat:
-            return self._conflicting(self._core)
+            return self._conflicting(self._prover.core)
         if not self._premises:
             if answer == z3.sat:
                 return self._result(Verdict.UNDETERMINED, "consistent by itself; nothing to compare it with", "sat")
             return self._too_hard()
-        denied = self._check(self._premises | {self._denial})
+        denied = self._prover.check(self._premises | {self._denial})
         if denied == z3.unsat:
             return self._result(Verdict.ENTAILED, "follows from the premises", "sat")
         if z3.unknown in (answer, denied):
@@ -105,8 +85,8 @@ class _Case:
             (self._premises, "the premises contradict each other"),
             (self._claim, "the text contradicts itself"),
         ):
-            if part and self._check(part) == z3.unsat:
-                conflict = smallest_conflict(part, self._core, (), self._conflict_in)
+            if part and self._prover.check(part) == z3.unsat:
+                conflict = smallest_conflict(part, self._prover.core, (), self._conflict_in)
                 return self._result(Verdict.INCONSISTENT, name, "unsat", sorted(conflict))
         sides = (self._premises, self._claim)
         conflict = smallest_conflict(self._premises | self._claim, core, sides, self._conflict_in)
@@ -115,52 +95,10 @@ class _Case:
         )
 
     def _conflict_in(self, members: frozenset[int]) -> frozenset[int] | None:
-        return self._core if self._check(members) == z3.unsat else None
-
-    def _check(self, members: frozenset[int]) -> z3.CheckSatResult:
-        """Ask whether these can be true together; after *unsat*, ``_core`` is a part of them that cannot."""
-        started = time.perf_counter()
-        answer = self._solver.check([self._switches[member] for member in sorted(members)])
-        if answer == z3.unsat:
-            self._core = frozenset(self._number[switch.get_id()] for switch in self._solver.unsat_core())
-        elif answer == z3.unknown:
-            answer = self._check_alone(members)
-        self._solver_seconds += time.perf_counter() - started
-        return answer
-
-    def _check_alone(self, members: frozenset[int]) -> z3.CheckSatResult:
-        """Ask a solver of its own: without switches it may choose a method made for the theory at hand."""
-        solver = self._bounded(z3.Solver())
-        solver.add(*self._background, *(self._formula(member) for member in sorted(members)))
-        answer = solver.check()
-        if answer == z3.unsat:
-            self._core = members
-        elif answer == z3.unknown:
-            self._unknown = solver.reason_unknown()
-        return answer
-
-    def _new_solver(self) -> z3.Solver:
-        solver = self._bounded(z3.SimpleSolver())
-        solver.add(*self._background)
-        for member in range(self._denial + 1):
-            switch = z3.FreshBool("holds")
-            self._switches.append(switch)
-            self._number[switch.get_id()] = member
-            solver.add(z3.Implies(switch, self._formula(member)))
-        return solver
-
-    def _bounded(self, solver: z3.Solver) -> z3.Solver:
-        solver.set("rlimit", self._limits.steps)
-        solver.set("timeout", int(self._limits.seconds * 1000))
-        return solver
-
-    def _formula(self, member: int) -> z3.BoolRef:
-        if member == self._denial:
-            return z3.Not(z3.And([self._formulas[one] for one in sorted(self._claim)]))
-        return self._formulas[member]
+        return self._prover.core if self._prover.check(members) == z3.unsat else None
 
     def _too_hard(self) -> Judgement:
-        return self._result(Verdict.TOO_HARD, class_of_unknown(self._formulas, self._unknown), "unknown")
+        return self._result(Verdict.TOO_HARD, class_of_unknown(self._prover.formulas, self._prover.unknown), "unknown")
 
     def _result(self, verdict: Verdict, reason: str, check_sat: str, conflict: Sequence[int] = ()) -> Judgement:
         everything: tuple[Assertion, ...] = (*self._problem.premises, *self._problem.claim)
@@ -171,5 +109,5 @@ class _Case:
             smt_lib=self._problem.smt_lib,
             conflict=tuple(everything[member].source for member in conflict),
             skipped=self._problem.skipped,
-            solver_seconds=self._solver_seconds,
+            solver_seconds=self._prover.seconds,
         )

@@ -13,7 +13,8 @@ from typing import Final, Self
 
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Judgement, Question, VerifierUnavailableError
-from veriramp_workers.verifier.judge import NAME, VERSION, Limits
+from veriramp_workers.verifier.judge import NAME, VERSION
+from veriramp_workers.verifier.prover import Limits
 from veriramp_workers.verifier.wire import decode_judgement, encode_question
 
 _log = logging.getLogger(__name__)

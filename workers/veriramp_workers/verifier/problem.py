@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from veriramp_workers.ports import Question
-from veriramp_workers.verifier.english import NotFormalisableError, formalise, sentences
-from veriramp_workers.verifier.formula import Formula, theory
+from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
+from veriramp_workers.verifier.formula import Parts, declarations, parts
 
 MAX_TEXT: Final = 100_000
 """Longest text, premises included, in characters."""
@@ -30,12 +31,16 @@ class Assertion:
 
 @dataclass(frozen=True)
 class Problem:
-    """``premises`` are taken for true, ``claim`` is judged; ``skipped`` premises could not be formalised."""
+    """``premises`` are taken for true, ``claim`` is judged; ``skipped`` premises could not be formalised.
+
+    ``written``: the formulas of premises and claim, when the text was English; SMT-LIB has none.
+    """
 
     declarations: str
     premises: tuple[Assertion, ...]
     claim: tuple[Assertion, ...]
     skipped: tuple[str, ...] = ()
+    written: tuple[Parts, ...] = ()
 
     @property
     def smt_lib(self) -> str:
@@ -60,15 +65,15 @@ def problem_of(question: Question) -> Problem:
     told = [sentence for premise in question.premises for sentence in sentences(premise)]
     if len(claim) + len(told) > MAX_SENTENCES:
         raise NotFormalisableError(f"{len(claim) + len(told)} sentences are too many; at most {MAX_SENTENCES} are read")
-    claim_formulas = [_explained(sentence) for sentence in claim]
+    claimed = [_explained(sentence) for sentence in claim]
     premises, skipped = _usable(told)
-    declarations, texts = theory([formula for _, formula in premises] + claim_formulas)
-    cut = len(premises)
+    written = (*(read for _, read in premises), *claimed)
     return Problem(
-        declarations,
-        tuple(Assertion(source, text) for (source, _), text in zip(premises, texts[:cut], strict=True)),
-        tuple(Assertion(source, text) for source, text in zip(claim, texts[cut:], strict=True)),
+        declarations(written),
+        tuple(Assertion(source, read.text) for source, read in premises),
+        tuple(Assertion(source, read.text) for source, read in zip(claim, claimed, strict=True)),
         skipped,
+        written,
     )
 
 
@@ -90,22 +95,40 @@ _IGNORED: Final = frozenset(
 )
 
 
-def _explained(sentence: str) -> Formula:
-    try:
-        return formalise(sentence)
-    except NotFormalisableError as error:
-        raise NotFormalisableError(f"{sentence!r}: {error}") from error
+def _explained(sentence: str) -> Parts:
+    read = _read(sentence)
+    if isinstance(read, str):
+        raise NotFormalisableError(f"{sentence!r}: {read}")
+    return read
 
 
-def _usable(told: Sequence[str]) -> tuple[list[tuple[str, Formula]], tuple[str, ...]]:
-    usable: list[tuple[str, Formula]] = []
+def _usable(told: Sequence[str]) -> tuple[list[tuple[str, Parts]], tuple[str, ...]]:
+    usable: list[tuple[str, Parts]] = []
     skipped: list[str] = []
     for sentence in told:
-        try:
-            usable.append((sentence, formalise(sentence, premise=True)))
-        except NotFormalisableError:
+        read = _read(sentence, premise=True)
+        if isinstance(read, str):
             skipped.append(sentence)
+        else:
+            usable.append((sentence, read))
     return usable, tuple(skipped)
+
+
+def _read(sentence: str, *, premise: bool = False) -> Parts | str:
+    """Return a sentence as a formula, or why it is not understood; chunks of one topic share their premises."""
+    if len(sentence) > MAX_SENTENCE:
+        return _read_now(sentence, premise)
+    return _remembered(sentence, premise)
+
+
+def _read_now(sentence: str, premise: bool) -> Parts | str:
+    try:
+        return parts(formalise(sentence, premise=premise))
+    except NotFormalisableError as error:
+        return str(error)
+
+
+_remembered: Final = lru_cache(maxsize=4096)(_read_now)
 
 
 def _smt_problem(question: Question) -> Problem:

@@ -12,7 +12,8 @@ import sys
 
 import z3
 
-from veriramp_workers.verifier.judge import Limits, judge
+from veriramp_workers.verifier.judge import judge
+from veriramp_workers.verifier.prover import Limits
 from veriramp_workers.verifier.wire import decode_question, encode_judgement
 
 

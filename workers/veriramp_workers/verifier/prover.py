@@ -1,0 +1,176 @@
+"""Ask z3 which assertions of a problem can be true together.
+
+Public names: :class:`Prover`, :class:`Limits`, :func:`proving`.
+
+Nearly every problem in English is asked without quantifiers of one solver that is kept for all of them, because making
+a solver takes longer than asking it. The others, and SMT-LIB texts, get a solver of their own; an SMT-LIB text also a
+context of its own, because what it defines (recursive functions, datatypes) would stay behind for the next text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import z3
+
+from veriramp_workers.verifier.ground import ground_script, switch
+from veriramp_workers.verifier.problem import Problem
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one solver call: ``steps`` of z3's own resource counter (the same everywhere), ``seconds`` of time."""
+
+    steps: int = 2_000_000
+    seconds: float = 5.0
+
+
+class Prover:
+    """Answers about one problem; assertions have numbers, premises first, then the claim, then the claim's denial.
+
+    ``core``: after *unsat*, a part of what was asked about that cannot be true together. ``unknown``: after *unknown*,
+    the solver's reason. ``seconds``: time in the solver so far.
+    """
+
+    def __init__(self, problem: Problem, limits: Limits, ground: _Ground | None) -> None:
+        self._problem = problem
+        self._limits = limits
+        self._ground = ground
+        self._own: _Own | None = None
+        self.core: frozenset[int] = frozenset()
+        self.unknown = ""
+        self.seconds = 0.0
+
+    @property
+    def formulas(self) -> list[Any]:
+        """The assertions as z3 expressions."""
+        return self._solver().formulas
+
+    def check(self, members: frozenset[int]) -> z3.CheckSatResult:
+        """Ask whether these assertions can be true together."""
+        started = time.perf_counter()
+        try:
+            return self._check(members)
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def _check(self, members: frozenset[int]) -> z3.CheckSatResult:
+        if self._ground is not None:
+            answer, self.core = self._ground.check(members)
+            if answer != z3.unknown:
+                return answer
+        answer, self.core, self.unknown = self._solver().check(members)
+        return answer
+
+    def _solver(self) -> _Own:
+        if self._own is None:
+            self._own = _Own(self._problem, self._limits)
+        return self._own
+
+
+@contextmanager
+def proving(problem: Problem, limits: Limits) -> Iterator[Prover]:
+    """Prepare a problem; raises ``z3.Z3Exception`` when z3 refuses it."""
+    script = ground_script(problem)
+    if script is None:
+        yield Prover(problem, limits, None)
+        return
+    kept = _Ground.kept(limits)
+    try:
+        kept.load(script)
+        yield Prover(problem, limits, kept)
+    finally:
+        kept.unload()
+
+
+class _Ground:
+    """The solver that is kept: one problem after the other is put on it and taken off again."""
+
+    _kept: _Ground | None = None
+
+    @classmethod
+    def kept(cls, limits: Limits) -> _Ground:
+        if cls._kept is None or cls._kept.steps != limits.steps or cls._kept.used >= _MOST_PROBLEMS:
+            cls._kept = cls(limits.steps)
+        return cls._kept
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self.used = 0
+        self._solver = z3.SimpleSolver()
+        self._solver.set("rlimit", steps)
+
+    def load(self, script: str) -> None:
+        self.used += 1
+        self._solver.push()
+        # The wrapper's own ``add`` looks at every expression again: half of the time of an easy problem.
+        context, solver = self._solver.ctx.ref(), self._solver.solver
+        for formula in z3.parse_smt2_string(script):
+            z3.Z3_solver_assert(context, solver, formula.as_ast())
+
+    def check(self, members: frozenset[int]) -> tuple[z3.CheckSatResult, frozenset[int]]:
+        answer = self._solver.check([_switch(member) for member in sorted(members)])
+        if answer != z3.unsat:
+            return answer, frozenset()
+        return answer, frozenset(_NUMBERS[one.get_id()] for one in self._solver.unsat_core())
+
+    def unload(self) -> None:
+        self._solver.pop(self._solver.num_scopes())
+
+
+_SWITCHES: Final[list[z3.BoolRef]] = []
+_NUMBERS: Final[dict[int, int]] = {}
+_MOST_PROBLEMS: Final = 500
+
+
+def _switch(number: int) -> z3.BoolRef:
+    while len(_SWITCHES) <= number:
+        made = z3.Bool(switch(len(_SWITCHES)).strip("|"))
+        _NUMBERS[made.get_id()] = len(_SWITCHES)
+        _SWITCHES.append(made)
+    return _SWITCHES[number]
+
+
+class _Own:
+    """A solver for one problem. Each assertion holds only under a switch, so that it answers for every choice."""
+
+    def __init__(self, problem: Problem, limits: Limits) -> None:
+        self._limits = limits
+        self._context = None if problem.written else z3.Context()
+        everything = (*problem.premises, *problem.claim)
+        script = "\n".join([problem.declarations, *(f"(assert {one.smt_lib})" for one in everything)])
+        parsed = list(z3.parse_smt2_string(script, ctx=self._context))
+        own = len(parsed) - len(everything)
+        # The distinctness of names is an assertion of the declarations: background, never part of a conflict.
+        self._background = parsed[:own]
+        self.formulas = parsed[own:]
+        denial = z3.Not(z3.And(self.formulas[len(problem.premises) :]))
+        self._members = [*self.formulas, denial]
+        # No SMT-LIB text can name a switch: z3 refuses to read a backslash.
+        self._switches = [z3.Bool(f"\\{number}", self._context) for number in range(len(self._members))]
+        self._numbers = {one.get_id(): number for number, one in enumerate(self._switches)}
+        self._solver = self._bounded(z3.SimpleSolver(ctx=self._context))
+        self._solver.add(*self._background, *map(z3.Implies, self._switches, self._members))
+
+    def check(self, members: frozenset[int]) -> tuple[z3.CheckSatResult, frozenset[int], str]:
+        answer = self._solver.check([self._switches[member] for member in sorted(members)])
+        if answer == z3.unknown:
+            return self._check_alone(members)
+        core = self._solver.unsat_core() if answer == z3.unsat else ()
+        return answer, frozenset(self._numbers[one.get_id()] for one in core), ""
+
+    def _check_alone(self, members: frozenset[int]) -> tuple[z3.CheckSatResult, frozenset[int], str]:
+        """Ask another solver: without switches it may choose a method made for the theory at hand."""
+        solver = self._bounded(z3.Solver(ctx=self._context))
+        solver.add(*self._background, *(self._members[member] for member in sorted(members)))
+        answer = solver.check()
+        return answer, members, solver.reason_unknown() if answer == z3.unknown else ""
+
+    def _bounded(self, solver: z3.Solver) -> z3.Solver:
+        solver.set("rlimit", self._limits.steps)
+        solver.set("timeout", int(self._limits.seconds * 1000))
+        return solver
