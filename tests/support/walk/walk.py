@@ -165,6 +165,9 @@ class Walk:
         planned = world.last.next_decision_at if world.last and world.last.next_decision_at else world.now + 5.0
         world.now = max(world.now, planned) if seconds is None else world.now + seconds
         self.rewound = self.rewound or (seconds or 0.0) < 0
+        if self.memory.fell_at is not None:
+            # After a clock that went back nobody knows when it was; the engine counts from what it is now.
+            self.memory.fell_at = min(self.memory.fell_at, world.now)
         fresh = world.observe()
         seen = seen or fresh
         before, published_before = world.status, world.published
