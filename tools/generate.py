@@ -17,6 +17,7 @@ from typing import Any, Final
 import yaml
 
 from tools.chart_schema import values_schema
+from tools.trigger_vectors import trigger_vectors
 from veriramp_operator.api.crd import custom_resource_definition
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -66,6 +67,7 @@ OUTPUTS: Final[tuple[Output, ...]] = (
     Output("crds/veriramp.dev_verificationrollouts.yaml", crd),
     Output("charts/veriramp/templates/crds/verificationrollouts.yaml", chart_crd),
     Output("charts/veriramp/values.schema.json", chart_values_schema),
+    Output("tests/data/trigger.json", trigger_vectors),
 )
 
 

@@ -1,6 +1,7 @@
 """Ask for the verification of what a search just returned, without ever slowing or failing the search.
 
-Public names: :class:`VerificationTrigger`, :class:`TriggerDecision`, :class:`Sender`, :class:`Message`; and
+Public names: :class:`VerificationTrigger`, :class:`TriggerDecision`, :class:`Sender`, :class:`Message`,
+:func:`message_of`; and
 :class:`Chunk`, :class:`Known` of ``selection``.
 
     async with VerificationTrigger(KafkaSender(brokers), rollout=..., in_force=flags.state) as trigger:
@@ -43,7 +44,7 @@ from veriramp_sdk.selection import Chunk, Known, how_many, is_fresh, lane_of, pe
 from veriramp_sdk.trigger_metrics import Drop, Outcome, Query, TriggerMetrics
 from veriramp_sdk.trigger_queue import Ask, AskQueue
 
-__all__ = ["Chunk", "Known", "Message", "Sender", "TriggerDecision", "VerificationTrigger"]
+__all__ = ["Chunk", "Known", "Message", "Sender", "TriggerDecision", "VerificationTrigger", "message_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -303,7 +304,7 @@ class VerificationTrigger:
         if not ask.key and not self._is_due(ask):
             return None
         try:
-            message = _message(ask, self._rollout)
+            message = message_of(ask, self._rollout)
         except Exception as error:  # noqa: BLE001 - one bad chunk must not stop the others
             self._pending.forget(ask.key)
             self._refuse(f"{type(error).__name__}: {error}")
@@ -350,7 +351,8 @@ def _query(decision: TriggerDecision) -> Query:
     return Query.SAMPLED if decision.verify and decision.top_k > 0 else Query.UNSAMPLED
 
 
-def _message(ask: Ask, rollout: str | None) -> Message:
+def message_of(ask: Ask, rollout: str | None) -> Message:
+    """Return the message that asks for one verification; raises ``ValueError`` for texts that are no Unicode."""
     chunk = ask.chunk
     verified = chunk.known is not None and chunk.known.content_hash == ask.digest
     topic = lane_of(ask.percentile, verified=verified)
