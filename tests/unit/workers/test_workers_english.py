@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
 from veriramp_workers.verifier.formula import render, theory
 
+NO_DOOR = "(and (not (|has door| |the mill|)) (= (|number of door in number| |the mill|) 0.0))"
 X = "(forall ((|?x| Thing))"
 
 MEANINGS = {
@@ -57,7 +58,8 @@ MEANINGS = {
     "The mill has 3 doors.": "(= (|number of door in number| |the mill|) 3.0)",
     "The mill has fewer than 3 doors.": "(< (|number of door in number| |the mill|) 3.0)",
     "The mill has a door.": "(|has door| |the mill|)",
-    "The mill does not have a door.": "(not (|has door| |the mill|))",
+    "The mill does not have a door.": NO_DOOR,
+    "The mill has no door.": NO_DOOR,
     "The owner of the mill is Anne.": "(= (|the owner of| |the mill|) |Anne|)",
     "The owner of the mill is old.": "(|is old| (|the owner of| |the mill|))",
     "Anne is the owner of the mill.": "(= |Anne| (|the owner of| |the mill|))",
@@ -102,7 +104,6 @@ REFUSALS = {
     "The owner of the mill is French.": "looks like an adjective",
     "The mill is 12 metres.": "what is measured",
     "The mill is 12 cubits tall.": '"cubits"',
-    "The mill is taller than the dam.": '"than"',
     "The mill has a bell of 3 tonnes.": "is not a measure",
     "The mill has bells.": 'write "has a roof"',
     "The mill was built in the winter of 1932.": "is not a date",

@@ -14,7 +14,9 @@ from typing import Final
 
 from veriramp_workers.verifier import words
 from veriramp_workers.verifier.formula import And, Exists, ForAll, Formula, Implies, Not, Or, Term, Variable
-from veriramp_workers.verifier.phrases import NO_SCOPE, Scope, Token, noun_phrase, predicate, split_verb, term
+from veriramp_workers.verifier.measures import is_total, total
+from veriramp_workers.verifier.phrases import predicate
+from veriramp_workers.verifier.things import NO_SCOPE, Scope, Token, noun_phrase, split_verb, term
 from veriramp_workers.verifier.values import NotFormalisableError
 
 __all__ = ["NotFormalisableError", "formalise", "sentences"]
@@ -47,6 +49,8 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
         return _some(tokens[1:])
     if first in words.EVERYTHING or first in words.NOTHING:
         return _everything(tokens, negative=first in words.NOTHING)
+    if is_total(tokens):
+        return total(tokens)
     if _is_bare_plural(tokens):
         return _every((Token("all"), *tokens), negatable=True)
     return _clauses(tokens, NO_SCOPE)
@@ -54,8 +58,16 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
 
 _X: Final = Variable("x")
 _IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS))
-_TOKEN: Final = re.compile(r"\d{4}-\d{2}-\d{2}|-?\d[\d,]*(?:\.\d+)?|[^\W\d_][\w'’-]*|[%€$,]|\S")
-_WORD: Final = re.compile(r"[^\W_][\w-]*|[%€$,]|-?\d[\d,.]*")
+_TOKEN: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}|-?\d[\d,]*(?:\.\d+)?|(?:km/h|m/s|c?k?m[²³])(?!\w)|°[CF](?!\w)|[^\W\d_][\w'’-]*|[%€$£,]|\S"
+)
+_WORD: Final = re.compile(r"[^\W_][\w-]*|[%€$£,]|-?\d[\d,.]*|km/h|m/s|c?k?m[²³]|°[CF]")
+_NUMBERS: Final = {
+    word: str(number)
+    for number, word in enumerate(
+        ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), start=2
+    )
+}
 
 
 def _tokens(sentence: str) -> tuple[Token, ...]:
@@ -72,7 +84,13 @@ def _tokens(sentence: str) -> tuple[Token, ...]:
     for word in found:
         if not _WORD.fullmatch(word):
             raise NotFormalisableError(f'"{word}" is outside the controlled language')
-    return tuple(Token(word.rstrip(",") if word[0].isdigit() else word) for word in found)
+    return tuple(_token(word) for word in found)
+
+
+def _token(word: str) -> Token:
+    if word[0].isdigit():
+        return Token(word.rstrip(","))
+    return Token(_NUMBERS.get(word, word))
 
 
 def _conditional(tokens: tuple[Token, ...]) -> Formula:

@@ -1,8 +1,9 @@
 """First-order formulas over one kind of thing, and their SMT-LIB text.
 
 Public names: the nodes (:class:`Atom`, :class:`Compare`, :class:`Linear`, :class:`Equal`, :class:`Not`, :class:`And`,
-:class:`Or`, :class:`Implies`, :class:`ForAll`, :class:`Exists`), the terms (:class:`Name`, :class:`The`, :class:`Variable`,
-:class:`Attribute`), :class:`Parts`, :func:`parts`, :func:`declarations`, :func:`theory` and :func:`render`.
+:class:`Or`, :class:`Implies`, :class:`ForAll`, :class:`Exists`), the terms (:class:`Name`, :class:`The`,
+:class:`Variable`, :class:`Attribute`), :class:`Parts`, :func:`parts`, :func:`declarations`, :func:`theory` and
+:func:`render`.
 
 Symbols are quoted (``|is tall|``) so that any word may be one. Two names (``Avelin``, ``Morrow``) are two things
 unless they share a word (``Morrow``, ``Morrow City``); a description (``the Orlin bridge``) may denote what another one

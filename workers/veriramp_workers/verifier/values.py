@@ -4,7 +4,6 @@ Public names: :class:`Quantity`, :class:`Period`, :func:`quantity`, :func:`perio
 
 A quantity is a number in the base unit of its dimension (metres, kilograms, seconds, ...), exact. A period is a
 half-open range of days (days since 1970-01-01): "4 May 1932" is one day, "1932" is the year.
-
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import datetime as dt
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
+
+from veriramp_workers.verifier.units import CURRENCIES, MONEY_SIGNS, NAMES, SYMBOLS
 
 
 class NotFormalisableError(ValueError):
@@ -26,6 +27,11 @@ class Quantity:
     value: Fraction
     dimension: str
 
+    @property
+    def is_money(self) -> bool:
+        """Whether the dimension is a currency."""
+        return self.dimension in CURRENCIES
+
 
 @dataclass(frozen=True)
 class Period:
@@ -35,19 +41,27 @@ class Period:
     end: int
 
 
-def quantity(words: tuple[str, ...]) -> Quantity:
-    """Read ``120``, ``1,200``, ``12.5 km``, ``40 percent``; raises :class:`NotFormalisableError`."""
-    value = _number(words[0]) if words else None
+def quantity(written: tuple[str, ...]) -> Quantity:
+    """Read ``120``, ``1,200``, ``12.5 km``, ``40 percent``, ``€ 3 million``; raises :class:`NotFormalisableError`."""
+    if written[:1] and written[0] in MONEY_SIGNS:
+        written = (*written[1:], written[0])
+    value = _number(written[0]) if written else None
     if value is None:
-        raise NotFormalisableError(f'"{" ".join(words)}" is not a number')
-    if len(words) == 1:
+        raise NotFormalisableError(f'"{" ".join(written)}" is not a number')
+    unit = written[1:]
+    if unit and unit[0].lower() in _POWERS:
+        value, unit = value * _POWERS[unit[0].lower()], unit[1:]
+    if not unit:
         return Quantity(value, "number")
-    unit = " ".join(words[1:])
-    known = _UNITS.get(unit)
+    dimension, factor = _unit(" ".join(unit))
+    return Quantity(value * factor, dimension)
+
+
+def _unit(unit: str) -> tuple[str, Fraction]:
+    known = SYMBOLS.get(unit) or NAMES.get(unit.lower())
     if known is None:
         raise NotFormalisableError(f'the unit "{unit}" is not known; write for example "120 metres" or "3 hours"')
-    dimension, factor = known
-    return Quantity(value * factor, dimension)
+    return known
 
 
 def is_number(word: str) -> bool:
@@ -76,6 +90,8 @@ def period(words: tuple[str, ...]) -> Period:
 
 def _number(word: str) -> Fraction | None:
     digits = word.replace(",", "")
+    if len(digits) > _LONGEST_NUMBER:
+        return None
     if not digits.replace(".", "", 1).lstrip("-").isdigit() or not digits.isascii():
         return None
     groups = word.lstrip("-").split(".", maxsplit=1)[0].split(",")
@@ -103,33 +119,11 @@ def _span(first: dt.date, end: dt.date) -> Period:
 
 
 _GROUP: Final = 3
+_LONGEST_NUMBER: Final = 30
+_POWERS: Final = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _YEAR_DIGITS: Final = 4
 _EPOCH: Final = dt.date(1970, 1, 1)
 _MONTHS: Final = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
 )
-
-
-def _table(dimension: str, units: dict[str, Fraction | int]) -> dict[str, tuple[str, Fraction]]:
-    return {name: (dimension, Fraction(factor)) for unit, factor in units.items() for name in unit.split("|")}
-
-
-_UNITS: Final = {
-    **_table("length", {"m|metre|metres|meter|meters": 1, "cm|centimetre|centimetres": Fraction(1, 100)}),
-    **_table(
-        "length", {"km|kilometre|kilometres|kilometer|kilometers": 1000, "mm|millimetre|millimetres": Fraction(1, 1000)}
-    ),
-    **_table("mass", {"kg|kilogram|kilograms": 1, "g|gram|grams": Fraction(1, 1000), "t|tonne|tonnes": 1000}),
-    **_table("duration", {"s|second|seconds": 1, "min|minute|minutes": 60, "h|hour|hours": 3600}),
-    **_table("duration", {"day|days": 86400, "week|weeks": 604800}),
-    **_table("years", {"year|years": 1}),
-    **_table("months", {"month|months": 1}),
-    **_table("percent", {"%|percent": 1}),
-    **_table("euro", {"euro|euros|€": 1}),
-    **_table("dollar", {"dollar|dollars|$": 1}),
-    **_table("celsius", {"degrees celsius|degree celsius": 1}),
-    **_table("watt", {"w|watt|watts": 1, "kw|kilowatt|kilowatts": 1000, "mw|megawatt|megawatts": 1_000_000}),
-    **_table("litre", {"litre|litres|liter|liters": 1}),
-    **_table("metres per second", {"metres per second": 1, "kilometres per hour": Fraction(1000, 3600)}),
-}

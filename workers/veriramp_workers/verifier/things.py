@@ -1,0 +1,147 @@
+"""Things and kinds of things: names, descriptions, nouns, and where a clause's verb stands.
+
+Public names: :class:`Token`, :class:`Scope`, :func:`term`, :func:`noun_phrase`, :func:`split_verb`, :func:`kind`,
+:func:`nouns`, :func:`plain`, :func:`refuse_reserved`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from veriramp_workers.verifier import words
+from veriramp_workers.verifier.formula import Atom, Attribute, Formula, Name, Term, The, Variable
+from veriramp_workers.verifier.values import NotFormalisableError, is_number
+
+
+@dataclass(frozen=True)
+class Token:
+    """One word, number or sign as it was written."""
+
+    text: str
+
+    @property
+    def low(self) -> str:
+        """The word without its capitals."""
+        return self.text.lower()
+
+    @property
+    def capital(self) -> bool:
+        """Whether it may be part of a proper name."""
+        return self.text[0].isupper()
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What the words "it", "something" or a single capital letter refer to in this sentence."""
+
+    bindings: tuple[tuple[str, Term], ...] = ()
+
+    def get(self, word: str) -> Term | None:
+        """Return the referent of a word, if it has one."""
+        return next((bound for name, bound in self.bindings if name == word), None)
+
+
+NO_SCOPE: Final = Scope()
+
+
+def term(tokens: tuple[Token, ...], scope: Scope = NO_SCOPE) -> Term:
+    """Read a thing: a name (Avelin), "the ...", "the <attribute> of <thing>", or a word bound by the scope."""
+    bound = scope.get(plain(tokens)) or scope.get(plain(tokens).lower())
+    if bound is not None:
+        return bound
+    if not tokens:
+        raise NotFormalisableError("a subject or object is missing")
+    if tokens[0].low == "the" and len(tokens) > 1:
+        return _described(tokens[1:], scope)
+    refuse_reserved(tokens)
+    if all(token.capital or is_number(token.text) for token in tokens) and tokens[0].capital:
+        return Name(plain(tokens))
+    raise NotFormalisableError(
+        f'"{plain(tokens)}" is neither a name nor "the ..."; write names with capitals and things with "the"'
+    )
+
+
+def noun_phrase(tokens: tuple[Token, ...], variable: Variable) -> tuple[Formula, ...]:
+    """Read "bird", "red bird" (one kind of its own), "red thing" (anything red): what the variable has to be."""
+    refuse_reserved(tokens)
+    if not tokens or any(token.text[0].isdigit() for token in tokens):
+        raise NotFormalisableError("a noun is missing")
+    noun = words.singular(tokens[-1].low)
+    if noun in words.THING_NOUNS:
+        return tuple(Atom(f"is {token.low}", (variable,)) for token in tokens[:-1] if token.low != ",")
+    return (Atom(kind(tokens), (variable,)),)
+
+
+def split_verb(tokens: tuple[Token, ...]) -> int:
+    """Return where the predicate begins: at "is", "does", "has", or at the verb before the object or the end."""
+    heads = [at for at, token in enumerate(tokens) if at and token.low in words.PREDICATE_HEADS]
+    if heads:
+        return heads[0]
+    hedge = next((token for token in tokens if token.low in words.HEDGES - words.VERBS_TOO), None)
+    if hedge is not None:
+        raise NotFormalisableError(f'"{hedge.text}" is not understood here')
+    objects = [at for at, token in enumerate(tokens) if at > 1 and token.low == "the"]
+    at = objects[0] if objects else len(tokens)
+    if not objects:
+        while at > 1 and _starts_name(tokens[at - 1]):
+            at -= 1
+    if at < 2 or any(is_number(token.text) for token in tokens[: at - 1]):  # noqa: PLR2004 - a subject and a verb
+        raise NotFormalisableError("no verb was found; write for example: The Orlin bridge spans the Tarn.")
+    plain = [token for token in tokens[: at - 1] if not token.capital and token.low != "the"]
+    if at == len(tokens) and len(plain) > 1:
+        raise NotFormalisableError(f'whether "{tokens[at - 1].text}" is a verb is not clear')
+    return at - 1
+
+
+def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
+    lows = [token.low for token in tokens]
+    if "of" in lows:
+        cut = lows.index("of")
+        if not any(token.capital for token in tokens[:cut]):
+            return Attribute(nouns(tokens[:cut]), term(tokens[cut + 1 :], scope))
+    refuse_reserved(tuple(token for token in tokens if token.low != "of"))
+    return The(plain(tokens).lower())
+
+
+def kind(tokens: tuple[Token, ...], tense: str = "is") -> str:
+    return f"{tense} a {nouns(tokens)}"
+
+
+def nouns(tokens: tuple[Token, ...]) -> str:
+    refuse_reserved(tokens)
+    if not tokens or any(not token.text[0].isalpha() for token in tokens):
+        raise NotFormalisableError("a noun is missing")
+    if len(tokens) > _LONGEST_NOUN:
+        raise NotFormalisableError(f'"{plain(tokens)}" is too long for a noun; use at most {_LONGEST_NOUN} words')
+    *first, last = (token.low for token in tokens)
+    return " ".join((*first, words.singular(last)))
+
+
+def refuse_reserved(tokens: tuple[Token, ...]) -> None:
+    for token in tokens:
+        if token.low in _RESERVED or (words.is_adverb(token.low) and not token.capital):
+            raise NotFormalisableError(f'"{token.text}" is not understood here')
+
+
+def _starts_name(token: Token) -> bool:
+    return token.capital or is_number(token.text) or token.low in words.PRONOUNS
+
+
+def plain(tokens: tuple[Token, ...]) -> str:
+    return " ".join(token.text for token in tokens)
+
+
+_LONGEST_NOUN: Final = 3
+_RESERVED: Final = (
+    words.HEDGES
+    | words.PREDICATE_HEADS
+    | words.ARTICLES
+    | words.UNIVERSAL
+    | words.PRONOUNS
+    | words.ANYTHING
+    | words.EVERYTHING
+    | words.NOTHING
+    | words.PREPOSITIONS
+    | {"the", "before", "after", "within", "%", "$", "€"}
+)
