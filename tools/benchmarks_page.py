@@ -31,6 +31,7 @@ TITLES: Final = {
     "simulation": "Simulation",
     "statistics": "Statistics of the comparison gate",
     "control_plane": "Control plane",
+    "campaign": "Kill campaign of the pipeline",
     "demo": "Demo",
     "scale": "Many rollouts",
 }

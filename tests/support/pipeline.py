@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,6 +179,11 @@ class Topics:
         for message in messages:
             await self._producer.send(topic, value=message.to_bytes(), key=message.key())
         await self._producer.flush()
+
+    async def send_all(self, messages: Iterable[tuple[str, bytes, bytes | None]]) -> None:
+        """Send (topic, value, key) as fast as it goes, and wait for every acknowledgement."""
+        sent = [await self._producer.send(topic, value=value, key=key) for topic, value, key in messages]
+        await asyncio.gather(*sent)
 
     async def send_raw(self, topic: str, value: bytes, key: bytes | None = None) -> None:
         """Send bytes."""
