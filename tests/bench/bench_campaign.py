@@ -1,9 +1,9 @@
 """The kill campaign: 10,000 messages, two workers of which one is killed -9 at a random moment, 20 times.
 
 Requests for every verdict over both lanes, 5 % of them twice, 2 % unreadable, are judged without kills and with kills,
-on kfake and on a real Kafka (KRaft, one node). Lost: an event or dead letter that only the run without kills has. Counted
-twice: an event id that came with two answers, or that only the run with kills has. A sink that counts each event id once
-has the same totals in all runs. Kills are drawn from a seed and come when so many answers are there.
+on kfake and on a real Kafka (KRaft, one node). Lost: an event or dead letter that only the run without kills has.
+Counted twice: an event id that came with two answers, or that only the run with kills has. A sink that counts each
+event id once has the same totals in all runs. Kills are drawn from a seed and come when so many answers are there.
 """
 
 from __future__ import annotations
