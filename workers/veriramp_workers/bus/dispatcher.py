@@ -53,7 +53,8 @@ class _Item:
 class Dispatcher:
     """Feeds one handler with the records of the places (partitions) that are open.
 
-    ``wall`` gives seconds since the epoch. ``failure`` is what made going on impossible: a defect of the bus itself.
+    ``wall`` gives seconds since the epoch, ``clock`` seconds that never go back. ``changed`` is set when more may be
+    wanted than before. ``failure`` is what made going on impossible: a defect of the bus itself.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class Dispatcher:
         metrics: BusMetrics,
         *,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._handler = handler
         self._publish = publish
         self._metrics = metrics
         self._wall = wall
+        self._clock = clock
         self._lanes: Lanes[_Item] = Lanes(settings.lanes, patience=settings.patience)
         self._pauses = Pauses()
         self._windows: dict[Place, OffsetWindow] = {}
@@ -96,7 +99,7 @@ class Dispatcher:
         if reason not in self._pauses.reasons:
             until = "" if seconds == FOREVER else f" for at most {seconds:.0f} s"
             _log.info("paused%s: %s", until, reason)
-        self._pauses.pause(reason, until=time.monotonic() + seconds, topics=frozenset(topics))
+        self._pauses.pause(reason, until=self._clock() + seconds, topics=frozenset(topics))
         self._metrics.paused.labels(reason).set(1)
         self._wake()
 
@@ -110,7 +113,7 @@ class Dispatcher:
 
     def wanted(self) -> list[Place]:
         """The open places that records are wanted of now."""
-        now = time.monotonic()
+        now = self._clock()
         return [
             place
             for place, window in self._windows.items()
@@ -138,7 +141,7 @@ class Dispatcher:
         for record in records:
             if delay is not None and (seconds := not_before_ms(record) / 1000 - self._wall()) > 0:
                 # Never longer than the topic's own delay: a header that is wrong must not stop the partition.
-                self._not_before[place] = time.monotonic() + min(seconds, delay)
+                self._not_before[place] = self._clock() + min(seconds, delay)
                 self._fill()
                 return record.offset
             window.started(record.offset)
@@ -156,7 +159,6 @@ class Dispatcher:
         for place in windows:
             self._not_before.pop(place, None)
         self._lanes.drop(lambda item: item.place in windows)
-        self._count()
         tasks = [task for task, item in self._tasks.items() if item.place in windows]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
@@ -165,6 +167,7 @@ class Dispatcher:
             if late:
                 _log.warning("%d records were not done in time; they will be read again", len(late))
                 await asyncio.wait(late)
+        self._fill()
         return windows
 
     @property
@@ -194,8 +197,7 @@ class Dispatcher:
         item = self._tasks.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failure = error
-        if item.order in self._handled:  # cancelled before its first step
-            self._leave(item)
+        self._handled.discard(item.order)  # it may have been cancelled before its first step
 
     async def _work(self, item: _Item) -> None:
         record = item.record
@@ -204,8 +206,8 @@ class Dispatcher:
         except PauseError as pause:
             outcome, messages = self._interrupted(item, pause)
         finally:
-            # What follows is on its way to the broker while the next record is worked on.
-            self._leave(item)
+            self._handled.discard(item.order)
+        self._fill()  # what follows is on its way to the broker while the next record is worked on
         if outcome != _AGAIN:
             await self._send(record, messages)
             item.window.finished(record.offset)
@@ -256,21 +258,17 @@ class Dispatcher:
             except RefusedError:
                 await self._publish(self._settings.route.without_value(record, failure), insist=True)
 
-    def _leave(self, item: _Item) -> None:
-        self._handled.discard(item.order)
-        self._fill()
-
     def _wake(self) -> None:
         """See to it that the next pause to end ends in time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._pauses.next_end != FOREVER:
-            wait = max(0.0, self._pauses.next_end - time.monotonic())
+            wait = max(0.0, self._pauses.next_end - self._clock())
             self._timer = asyncio.get_running_loop().call_later(wait, self._expire)
 
     def _expire(self) -> None:
-        self._settle(lambda: self._pauses.expire(time.monotonic()))
+        self._settle(lambda: self._pauses.expire(self._clock()))
 
     def _settle(self, change: Callable[[], None]) -> None:
         before = self._pauses.reasons
