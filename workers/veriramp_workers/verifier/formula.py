@@ -5,8 +5,8 @@ Public names: the nodes (:class:`Atom`, :class:`Compare`, :class:`Linear`, :clas
 :class:`Variable`, :class:`Attribute`), :class:`Parts`, :func:`parts`, :func:`declarations`, :func:`theory` and
 :func:`render`.
 
-Symbols are quoted (``|is tall|``) so that any word may be one. Two names (``Avelin``, ``Morrow``) are two things
-unless they share a word (``Morrow``, ``Morrow City``); a description (``the Orlin bridge``) may denote what another one
+Symbols are quoted (``|is tall|``) so that any word may be one. Two names are two things where that is sure (see
+``names``); a description (``the Orlin bridge``) may denote what another one
 denotes.
 """
 
@@ -15,8 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import combinations
 from typing import Final, TypeAlias
+
+from veriramp_workers.verifier.names import distinct
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,8 @@ THING: Final = "Thing"
 class Parts:
     """A formula as SMT-LIB: ``text``, and ``body`` inside its outermost quantifier (the same without one).
 
-    ``things`` are the terms without a variable. ``flat``: no other quantifier stands within, and no thing is made out
-    of a variable.
+    ``things`` are the terms without a variable. ``equates``: it says that two things are one. ``flat``: no other
+    quantifier stands within, and no thing is made out of a variable.
     """
 
     formula: Formula
@@ -138,6 +139,7 @@ class Parts:
     declarations: frozenset[str]
     names: frozenset[str]
     things: frozenset[str]
+    equates: bool
     flat: bool
 
     @property
@@ -159,6 +161,7 @@ def parts(formula: Formula) -> Parts:
         frozenset(writer.declarations),
         frozenset(writer.names),
         frozenset(writer.things),
+        writer.equates,
         writer.flat,
     )
 
@@ -166,8 +169,10 @@ def parts(formula: Formula) -> Parts:
 def declarations(written: Sequence[Parts]) -> str:
     """Return the declarations that the formulas need, with what holds of their names."""
     signature = sorted(frozenset[str]().union(*(one.declarations for one in written)))
-    names = sorted(frozenset[str]().union(*(one.names for one in written)))
-    return "\n".join([f"(declare-sort {THING} 0)", *signature, *_distinct(names)])
+    # Without an equation names need not be told apart: what is satisfiable is so with all of them different.
+    equated = any(one.equates for one in written)
+    names = sorted(frozenset[str]().union(*(one.names for one in written))) if equated else []
+    return "\n".join([f"(declare-sort {THING} 0)", *signature, *distinct(names)])
 
 
 def theory(formulas: Sequence[Formula]) -> tuple[str, list[str]]:
@@ -193,6 +198,7 @@ class _Writer:
         self.declarations: set[str] = set()
         self.names: set[str] = set()
         self.things: set[str] = set()
+        self.equates = False
         self.flat = True
 
     def formula(self, formula: Formula) -> str:  # noqa: PLR0911 - one line for each node
@@ -213,6 +219,7 @@ class _Writer:
             case Or(several):
                 return f"(or {' '.join([self.formula(one) for one in several])})"
             case Equal(left, right):
+                self.equates = True
                 return f"(= {self._term(left)} {self._term(right)})"
             case ForAll(_, body) | Exists(_, body):
                 self.flat = False
@@ -251,15 +258,6 @@ class _Writer:
 def _quantified(formula: ForAll | Exists, body: str) -> str:
     bound = " ".join(f"({variable_text(variable)} {THING})" for variable in formula.variables)
     return f"({'forall' if isinstance(formula, ForAll) else 'exists'} ({bound}) {body})"
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    words = {name: frozenset(name.lower().split()) for name in names}
-    pairs = list(combinations(names, 2))
-    apart = [(one, other) for one, other in pairs if words[one].isdisjoint(words[other])]
-    if len(apart) == len(pairs) > 1:
-        return [f"(assert (distinct {' '.join(f'|{name}|' for name in names)}))"]
-    return [f"(assert (not (= |{one}| |{other}|)))" for one, other in apart]
 
 
 def _number(value: Fraction) -> str:

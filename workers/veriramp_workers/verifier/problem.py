@@ -12,6 +12,7 @@ from typing import Final
 
 from veriramp_workers.ports import Question
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
+from veriramp_workers.verifier.facts import looks_like_facts, sentences_of_facts
 from veriramp_workers.verifier.formula import Parts, declarations, parts
 
 MAX_TEXT: Final = 100_000
@@ -59,10 +60,10 @@ def problem_of(question: Question) -> Problem:
         raise NotFormalisableError(f"{size} characters are too many; at most {MAX_TEXT} are read")
     if looks_like_smt_lib(question.text):
         return _smt_problem(question)
-    claim = sentences(question.text)
+    claim = _told(question.text)
     if not claim:
         raise NotFormalisableError("the text is empty")
-    told = [sentence for premise in question.premises for sentence in sentences(premise)]
+    told = [sentence for premise in question.premises for sentence in _told_or_whole(premise)]
     if len(claim) + len(told) > MAX_SENTENCES:
         raise NotFormalisableError(f"{len(claim) + len(told)} sentences are too many; at most {MAX_SENTENCES} are read")
     claimed = [_explained(sentence) for sentence in claim]
@@ -75,6 +76,18 @@ def problem_of(question: Question) -> Problem:
         skipped,
         written,
     )
+
+
+def _told(text: str) -> tuple[str, ...]:
+    return sentences_of_facts(text) if looks_like_facts(text) else sentences(text)
+
+
+def _told_or_whole(premise: str) -> tuple[str, ...]:
+    """Return the sentences of a premise; facts that are none come back whole, to be left out as not understood."""
+    try:
+        return _told(premise)
+    except NotFormalisableError:
+        return (premise,)
 
 
 def looks_like_smt_lib(text: str) -> bool:

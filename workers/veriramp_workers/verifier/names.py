@@ -1,0 +1,80 @@
+"""Which proper names surely name two things.
+
+Public names: :func:`distinct`, :func:`surely_apart`.
+
+Two names are taken for two things, unless one may be another spelling of the other: they share a word (*Morrow*,
+*Morrow City*), differ in a letter or an accent (*Bella*, *Bela*), one begins like the other (*Rob*, *Robert*) or may be
+its initials (*UN*, *United Nations*). About such a pair nothing is assumed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import combinations
+from typing import Final
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return the assertions that tell the names apart."""
+    pairs = list(combinations(names, 2))
+    apart = [pair for pair in pairs if surely_apart(*pair)]
+    if len(apart) == len(pairs) > 1:
+        return [f"(assert (distinct {' '.join(f'|{name}|' for name in names)}))"]
+    return [f"(assert (not (= |{one}| |{other}|)))" for one, other in apart]
+
+
+@lru_cache(maxsize=65_536)
+def surely_apart(one: str, other: str) -> bool:
+    """Say whether two names cannot be spellings of the same name."""
+    first, second = _folded(one), _folded(other)
+    if not set(first.split()).isdisjoint(second.split()):
+        return False
+    joined, joined_other = first.replace(" ", ""), second.replace(" ", "")
+    if min(len(joined), len(joined_other)) >= _SHORTEST_STEM and (
+        joined.startswith(joined_other) or joined_other.startswith(joined)
+    ):
+        return False
+    if _are_initials(one, second) or _are_initials(other, first):
+        return False
+    longest = max(len(joined), len(joined_other))
+    return _distance(joined, joined_other) > (2 if longest >= _LONG else 1)
+
+
+_SHORTEST_STEM: Final = 3
+_LONG: Final = 8
+_MOST_INITIALS: Final = 6
+
+
+def _folded(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name.replace("-", " "))
+    return "".join(char for char in plain if not unicodedata.combining(char)).casefold()
+
+
+def _are_initials(short: str, folded: str) -> bool:
+    words = folded.split()
+    if len(words) == 1 or not short.isupper() or len(short) > _MOST_INITIALS:
+        return False
+    initials, letters = "".join(word[0] for word in words), short.casefold()
+    return _is_within(initials, letters) or _is_within(letters, initials)
+
+
+def _is_within(short: str, long: str) -> bool:
+    rest = iter(long)
+    return all(char in rest for char in short)
+
+
+def _distance(one: str, other: str) -> int:
+    """Return the edit distance (insert, delete, replace), or 3 when it is at least that."""
+    if abs(len(one) - len(other)) > _FAR - 1:
+        return _FAR
+    row = list(range(len(other) + 1))
+    for at, char in enumerate(one, 1):
+        before, row[0] = row[0], at
+        for column, theirs in enumerate(other, 1):
+            before, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, before + (char != theirs))
+    return min(row[-1], _FAR)
+
+
+_FAR: Final = 3
