@@ -1,18 +1,22 @@
-"""``/livez``, ``/readyz`` and ``/metrics`` of a worker, on one port.
+"""The one port of a worker: ``/livez``, ``/readyz``, ``/metrics``, and ``/admin`` for who has the token.
 
-Public names: :func:`health_app`, :class:`Server`.
+Public names: :func:`health_app`, :func:`admin_routes`, :func:`serving`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+import hmac
+import socket
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 
@@ -33,10 +37,74 @@ def health_app(registry: CollectorRegistry, ready: Callable[[], str], more: Sequ
     return Starlette(routes=[*own, *more])
 
 
-class Server(uvicorn.Server):
+def admin_routes(
+    token: str, stats: Callable[[], Mapping[str, object]], reset_breaker: Callable[[], None]
+) -> list[Route]:
+    """Return ``GET /admin/stats`` and ``POST /admin/breaker/reset`` for who sends ``Authorization: Bearer <token>``.
+
+    Without a token there are none: 404 for everybody.
+    """
+    if not token:
+        return []
+
+    def refusal(request: Request) -> Response | None:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+            return None
+        return PlainTextResponse("a bearer token is needed\n", 401, {"www-authenticate": "Bearer"})
+
+    async def show(request: Request) -> Response:
+        return refusal(request) or JSONResponse(stats())
+
+    async def reset(request: Request) -> Response:
+        if refused := refusal(request):
+            return refused
+        reset_breaker()
+        return JSONResponse(stats())
+
+    return [
+        Route("/admin/stats", show, methods=["GET"]),
+        Route("/admin/breaker/reset", reset, methods=["POST"]),
+    ]
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str, port: int, *, drain_seconds: int = 2) -> AsyncIterator[uvicorn.Server]:
+    """Serve an app while inside; raises ``OSError`` when the port cannot be had.
+
+    At the end requests in work get ``drain_seconds``.
+    """
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=drain_seconds,
+    )
+    server = _Server(config)
+    # Bound here: uvicorn would end the process when the port is taken.
+    with _listening(host, port) as listening:
+        task = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            yield server
+        finally:
+            server.should_exit = True
+            await task
+
+
+class _Server(uvicorn.Server):
     """A uvicorn server that leaves the signals to the worker, which has to drain before it goes."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Install no handler."""
         yield
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise OSError(error.errno, f"port {port} of {host} cannot be had: {error.strerror}") from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 class ConfigurationError(Exception):
@@ -22,7 +23,8 @@ class WorkerSettings:
     """Read from ``VERIRAMP_*``; see ``docs/pipeline.md``.
 
     The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. An empty flag key means the rollout's name, an
-    empty ``verifier_url`` the embedded verifier.
+    empty ``verifier_url`` the embedded verifier, an empty ``store_url`` that nothing is kept; ``budget_per_day`` None
+    that nothing is paid for, and an empty ``admin_token`` that nobody may administrate.
     """
 
     brokers: str
@@ -40,7 +42,15 @@ class WorkerSettings:
     commit_seconds: float
     session_seconds: float
     retry_seconds: tuple[float, float]
+    store_url: str = field(repr=False)
+    budget_per_day: int | None
+    budget_per_month: int
+    budget_at_once: float
+    time_zone: str
+    price: float
+    admin_token: str = field(repr=False)
     log_level: str
+    log_format: str
 
 
 def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSettings:
@@ -61,7 +71,15 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         commit_seconds=_seconds(environment, "VERIRAMP_COMMIT_SECONDS", 0.5, 0.05, 3_600.0),
         session_seconds=_seconds(environment, "VERIRAMP_SESSION_SECONDS", 10.0, 6.0, 300.0),
         retry_seconds=_two_seconds(environment, "VERIRAMP_RETRY_SECONDS", "60,600"),
-        log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
+        store_url=_store_url(environment),
+        budget_per_day=_budget(environment),
+        budget_per_month=_number(environment, "VERIRAMP_BUDGET_PER_MONTH", 0, 0, _MOST),
+        budget_at_once=_real(environment, "VERIRAMP_BUDGET_AT_ONCE", 0.25, 0.0, 1.0),
+        time_zone=_time_zone(environment),
+        price=_real(environment, "VERIRAMP_PRICE", 0.0, 0.0, 1e6),
+        admin_token=_admin_token(environment),
+        log_level=_level(environment),
+        log_format=_log_format(environment),
     )
 
 
@@ -73,6 +91,7 @@ class ServiceSettings:
     port: int
     solvers: int
     log_level: str
+    log_format: str
 
 
 def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
@@ -81,7 +100,8 @@ def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
         host=_host(environment),
         port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
-        log_level=_matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO"),
+        log_level=_level(environment),
+        log_format=_log_format(environment),
     )
 
 
@@ -116,6 +136,10 @@ _ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 _VERIFIER: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _TWO_NUMBERS: Final = re.compile(r"\d{1,4}(\.\d{1,3})?,\d{1,4}(\.\d{1,3})?")
 _LEVEL: Final = re.compile(r"DEBUG|INFO|WARNING|ERROR")
+_NO_BUDGET: Final = "none"
+_FORMAT: Final = re.compile(r"json|text")
+_MOST: Final = 10**9
+_SHORTEST_TOKEN: Final = 16
 
 
 def _host(environment: Mapping[str, str]) -> str:
@@ -130,6 +154,53 @@ def _verifier_url(environment: Mapping[str, str]) -> str:
             "without user, query and fragment, or nothing for the embedded verifier"
         )
     return value
+
+
+def _store_url(environment: Mapping[str, str]) -> str:
+    value = environment.get("VERIRAMP_STORE_URL", "")
+    if not value and _budget(environment) is not None:
+        raise ConfigurationError(
+            "VERIRAMP_STORE_URL is not set, but the daily budget is counted there; write sqlite:///folder/file.db, "
+            "redis://host:6379/0 or postgresql://user@host:5432/database, or VERIRAMP_BUDGET_PER_DAY=none"
+        )
+    return value
+
+
+def _budget(environment: Mapping[str, str]) -> int | None:
+    """The default is a budget for a verifier over HTTP, which costs money, and none for our own solvers."""
+    name = "VERIRAMP_BUDGET_PER_DAY"
+    text = environment.get(name) or ("10000" if environment.get("VERIRAMP_VERIFIER_URL") else _NO_BUDGET)
+    if text == _NO_BUDGET:
+        return None
+    if not text.isdecimal() or int(text) > _MOST:
+        raise ConfigurationError(f'{name} is "{text}"; write a whole number from 0 to {_MOST}, or none')
+    return int(text)
+
+
+def _time_zone(environment: Mapping[str, str]) -> str:
+    value = environment.get("VERIRAMP_TIME_ZONE") or "UTC"
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ConfigurationError(
+            f'VERIRAMP_TIME_ZONE is "{value}"; write an IANA time zone, such as Europe/Berlin'
+        ) from None
+    return value
+
+
+def _admin_token(environment: Mapping[str, str]) -> str:
+    value = environment.get("VERIRAMP_ADMIN_TOKEN", "").strip()
+    if 0 < len(value) < _SHORTEST_TOKEN:
+        raise ConfigurationError(f"VERIRAMP_ADMIN_TOKEN is too short; write at least {_SHORTEST_TOKEN} characters")
+    return value
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    return _matching(environment, "VERIRAMP_LOG_LEVEL", _LEVEL, "DEBUG, INFO, WARNING or ERROR", "INFO")
+
+
+def _log_format(environment: Mapping[str, str]) -> str:
+    return _matching(environment, "VERIRAMP_LOG_FORMAT", _FORMAT, "json or text", "json")
 
 
 def _matching(environment: Mapping[str, str], name: str, form: re.Pattern[str], what: str, default: str = "") -> str:
@@ -157,11 +228,17 @@ def _two_seconds(environment: Mapping[str, str], name: str, default: str) -> tup
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    return _real(environment, name, default, low, high, "number of seconds")
+
+
+def _real(
+    environment: Mapping[str, str], name: str, default: float, low: float, high: float, what: str = "number"
+) -> float:
     text = environment.get(name, str(default))
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise ConfigurationError(f'{name} is "{text}"; write a number of seconds from {low:g} to {high:g}')
+        raise ConfigurationError(f'{name} is "{text}"; write a {what} from {low:g} to {high:g}')
     return value

@@ -161,7 +161,11 @@ async def test_the_orchestrator_asks_the_service_that_it_is_given(
     async with a_program(
         "veriramp_workers.main", "verifier", folder=tmp_path, env={"VERIRAMP_SOLVERS": "1"}
     ) as service:
-        env = {**env, "VERIRAMP_VERIFIER_URL": service.url, "VERIRAMP_VERIFIER_VERSION": "7"}
+        env |= {
+            "VERIRAMP_VERIFIER_URL": service.url,
+            "VERIRAMP_VERIFIER_VERSION": "7",
+            "VERIRAMP_STORE_URL": f"sqlite:///{tmp_path}/store.db",
+        }
         async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env) as program:
             await topics.send(Topic.INTERACTIVE, a_request(CLAIM, DENIAL))
             found = await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the answer")

@@ -176,7 +176,12 @@ def test_the_service_needs_no_broker_and_no_flags() -> None:
         service_settings_from({"VERIRAMP_SOLVERS": "0"})
 
 
-GOOD = {"VERIRAMP_BROKERS": "a:1", "VERIRAMP_FLAGS_URL": "flags:8015", "VERIRAMP_ROLLOUT": "search/demo"}
+GOOD = {
+    "VERIRAMP_BROKERS": "a:1",
+    "VERIRAMP_FLAGS_URL": "flags:8015",
+    "VERIRAMP_ROLLOUT": "search/demo",
+    "VERIRAMP_STORE_URL": "sqlite:///store.db",
+}
 
 
 @pytest.mark.shows("S1-VER-01")

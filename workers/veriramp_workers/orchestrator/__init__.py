@@ -1,12 +1,13 @@
 """The orchestrator: each chunk that search asks about gets a verdict.
 
 Public names: :class:`Orchestrator`, :class:`OrchestratorMetrics`, :class:`GuardedVerifier`, :class:`RateLimiter`,
-:class:`Backlog`, :class:`Ladder`, :class:`Tuning`, :func:`tuning_from`.
+:class:`Backlog`, :class:`Ladder`, :class:`Tuning`, :func:`tuning_from`, ``OFF``.
 """
 
 from __future__ import annotations
 
 from veriramp_workers.orchestrator.backlog import Backlog, Ladder
+from veriramp_workers.orchestrator.flow import OFF
 from veriramp_workers.orchestrator.guard import GuardedVerifier
 from veriramp_workers.orchestrator.handler import Orchestrator
 from veriramp_workers.orchestrator.limiter import RateLimiter
@@ -14,6 +15,7 @@ from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
 from veriramp_workers.orchestrator.tuning import Tuning, tuning_from
 
 __all__ = [
+    "OFF",
     "Backlog",
     "GuardedVerifier",
     "Ladder",

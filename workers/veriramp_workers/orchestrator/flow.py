@@ -21,11 +21,15 @@ from typing import Final
 
 from veriramp_sdk.effects import Effect, Effects, FailureMode
 from veriramp_sdk.events import Topic, Verdict
-from veriramp_workers.orchestrator.guard import TooManyRequestsError
+from veriramp_workers.orchestrator.limiter import ClosedError, TooManyRequestsError
 from veriramp_workers.ports import BreakerOpenError, Judgement, Taken, VerifierUnavailableError
 
 BACKFILL: Final = "backfill"
 """The lane that gives way; every other one is asked by a search."""
+
+
+OFF: Final = "off"
+"""Why a request waits that was in work when the flags went off; their pause has a reason of its own."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def after_failure(error: VerifierUnavailableError) -> Wait | TryLater:
         return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), "breaker")
     if isinstance(error, TooManyRequestsError):
         return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), "rate")
+    if isinstance(error, ClosedError):
+        return Wait(_OFF_SECONDS, OFF)
     return TryLater(str(error))
 
 
@@ -93,4 +99,5 @@ _SHORTEST_WAIT_SECONDS: Final = 0.5
 # A new limit or a store that was set back is noticed without a restart.
 _LONGEST_WAIT_SECONDS: Final = 300.0
 _UNKNOWN_BUDGET_SECONDS: Final = 10.0
+_OFF_SECONDS: Final = 60.0
 _BACKLOG_SECONDS: Final = 5.0

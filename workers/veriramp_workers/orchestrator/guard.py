@@ -1,6 +1,6 @@
 """What stands before a verifier: the rate limiter, the breaker, and a deadline.
 
-Public names: :class:`GuardedVerifier` (implements the port ``Verifier``), :class:`TooManyRequestsError`.
+Public names: :class:`GuardedVerifier` (implements the port ``Verifier``).
 """
 
 from __future__ import annotations
@@ -11,17 +11,8 @@ from typing import Final
 
 from veriramp_sdk.events import Verdict
 from veriramp_workers.breaker import BreakerState, CircuitBreaker
-from veriramp_workers.orchestrator.limiter import RateLimiter
+from veriramp_workers.orchestrator.limiter import RateLimiter, TooManyRequestsError
 from veriramp_workers.ports import BreakerOpenError, Judgement, Question, Verifier, VerifierUnavailableError
-
-
-class TooManyRequestsError(VerifierUnavailableError):
-    """Our own limit is used up for longer than it is worth waiting; ``retry_after`` is in seconds."""
-
-    retry_after: float
-
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(f"no request is free for {retry_after:.0f} s", retry_after=retry_after)
 
 
 class GuardedVerifier:
@@ -59,16 +50,19 @@ class GuardedVerifier:
         return self._verifier.version
 
     async def judge(self, question: Question) -> Judgement:
-        """Ask; raises ``VerifierUnavailableError``, as ``BreakerOpenError`` or ``TooManyRequestsError`` unasked."""
+        """Ask; raises ``VerifierUnavailableError``.
+
+        It was not asked when that is a ``BreakerOpenError``, ``TooManyRequestsError`` or ``ClosedError``.
+        """
         while self._breaker.state is not BreakerState.CLOSED:
             await self._probe()
         await self._free()
         return await self._ask(question)
 
     async def _probe(self) -> None:
+        self._limiter.overdraw()
         try:
             await self._ask(_PROBE)
-            self._limiter.overdraw()
         except BreakerOpenError:
             raise
         except VerifierUnavailableError as error:

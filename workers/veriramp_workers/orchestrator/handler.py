@@ -86,7 +86,7 @@ class Orchestrator:
         self._off = False
         self._blocked_until = 0.0
         metrics.degradation.set_function(lambda: float(self.level))
-        metrics.oldest.set_function(lambda: self._backlog.oldest_seconds)
+        metrics.oldest.set_function(lambda: self.oldest_seconds)
 
     def tune(self, tuning: Tuning, *, off: bool) -> None:
         """Use other settings from the next request on; ``off`` says that the flags have paused the worker."""
@@ -97,6 +97,11 @@ class Orchestrator:
     def unblock(self) -> None:
         """Note that what the requests were waiting for is over."""
         self._blocked_until = 0.0
+
+    @property
+    def oldest_seconds(self) -> float:
+        """Age of the oldest request of a search that waits."""
+        return self._backlog.oldest_seconds
 
     @property
     def level(self) -> Level:
@@ -122,7 +127,9 @@ class Orchestrator:
             self._given_up(request, record, error)
         effect, reason = effect_of(judgement, self._tuning.effects)
         self._metrics.waiting.observe(waited)
-        self._metrics.answered(judgement, effect, known=known, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._metrics.answered(judgement, effect, known=known, seconds=seconds)
+        _log.debug("verdict on a chunk", extra=_fields(request, record, verdict=judgement.verdict, mode=effect.mode))
         complete = self._complete(request, replace(judgement, reason=reason), effect, known=known)
         return (Message(Topic.COMPLETE, complete.key(), complete.to_bytes(), _trace(record)),)
 
@@ -170,7 +177,7 @@ class Orchestrator:
     def _given_up(self, request: VerifyChunk, record: Record, error: Exception) -> NoReturn:
         """Let the bus try again; what it publishes when it has tried often enough is made here."""
         self._metrics.requests.labels("error").inc()
-        fields = {"chunk": request.chunk_key, "trace": _traceparent(record), "error_class": type(error).__name__}
+        fields = _fields(request, record, error_class=type(error).__name__)
         if isinstance(error, VerifierUnavailableError):
             _log.warning("no verdict on a chunk", extra={**fields, "status": error.status, "attempts": error.attempts})
         else:
@@ -243,6 +250,10 @@ def _trace(record: Record) -> tuple[tuple[str, bytes], ...]:
 
 def _traceparent(record: Record) -> str:
     return next((value.decode(errors="replace") for _, value in _trace(record)), "")
+
+
+def _fields(request: VerifyChunk, record: Record, **more: str) -> dict[str, object]:
+    return {"chunk": request.chunk_key, "trace": _traceparent(record), **more}
 
 
 def _deliveries(record: Record) -> int:
