@@ -111,8 +111,9 @@ class PostgresBackend:
 async def _migrate(database: asyncpg.Connection) -> None:
     if await _version(database) == SCHEMA_VERSION:
         return
+    # Locked before the transaction begins: one that has begun may still take new tables for missing.
+    await database.execute("SELECT pg_advisory_lock($1)", LOCK)
     async with database.transaction():
-        await database.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
         version = await _version(database)
         if version > SCHEMA_VERSION:
             raise StoreError(
@@ -122,6 +123,7 @@ async def _migrate(database: asyncpg.Connection) -> None:
         if version == 0:
             for statement in STATEMENTS:
                 await database.execute(statement)
+    await database.execute("SELECT pg_advisory_unlock($1)", LOCK)
 
 
 async def _version(database: asyncpg.Connection) -> int:
@@ -134,8 +136,14 @@ def _text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-_LOST: Final = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.InterfaceError, OSError)
-_TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+_TROUBLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _REFUSALS: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,

@@ -61,3 +61,10 @@ def server_place(request: pytest.FixtureRequest) -> Place:
     found = request.getfixturevalue(request.param)
     assert isinstance(found, Place)
     return found
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def table_place(request: pytest.FixtureRequest) -> Place:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Place)
+    return found
