@@ -17,7 +17,7 @@ from typing import Final
 
 from tests.bench.report import Figure, at_most, say, stated, write
 from tests.support.campaign import Campaign, Run, table, workload
-from tests.support.flags import LIVE, ROLLOUT, Operator, a_document, free_ports
+from tests.support.flags import LIVE, ROLLOUT, Operator, a_document, free_ports, obeyed
 from tests.support.pipeline import a_broker, fresh_topics
 from tools.kafka.cluster import a_kafka
 from veriramp_operator.flagserver.server import FlagServer
@@ -34,9 +34,7 @@ async def main() -> int:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="veriramp-campaign-")))
         server = await stack.enter_async_context(FlagServer(free_ports()))
-        operator = Operator(server)
-        operator.publish(a_document(revision=1, vector=LIVE))
-        operator.renew()
+        await stack.enter_async_context(obeyed(Operator(server), a_document(revision=1, vector=LIVE)))
         env = {
             "VERIRAMP_FLAGS_URL": f"127.0.0.1:{server.grpc_port}",
             "VERIRAMP_ROLLOUT": ROLLOUT,

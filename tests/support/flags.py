@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -82,6 +83,25 @@ class Operator:
         for _ in range(2):
             self._renewals += 1
             server.push(server.store.lease_seen(str(self._renewals), server.clock()))
+
+
+@asynccontextmanager
+async def obeyed(operator: Operator, *documents: FlagDocument) -> AsyncIterator[Operator]:
+    """Publish and renew for as long as it takes: after a minute without a renewal a new process would stay off."""
+    operator.publish(*documents)
+    operator.renew()
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(5)
+            operator.renew()
+
+    renewing = asyncio.create_task(renew())
+    try:
+        yield operator
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 15.0, why: str = "") -> None:

@@ -58,6 +58,9 @@ async def fresh_topics(brokers: str, replicas: int = 1) -> None:
             return all(error[1] in {0, TopicAlreadyExistsError.errno} for error in answer.topic_errors)
 
         await wait_until(created, WORK_SECONDS, "our topics")
+    async with AIOKafkaConsumer(bootstrap_servers=brokers) as consumer:
+        # Answers only when every partition has its leader.
+        await consumer.end_offsets([TopicPartition(name, partition) for name in Topic for partition in range(3)])
 
 
 @asynccontextmanager

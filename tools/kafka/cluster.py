@@ -187,6 +187,7 @@ def _properties(node: Node, nodes: tuple[Node, ...]) -> str:
         "broker.session.timeout.ms": 2_000,
         "broker.heartbeat.interval.ms": 500,
         "group.initial.rebalance.delay.ms": 0,
+        "group.min.session.timeout.ms": 1_000,
     }
     return "".join(f"{name}={value}\n" for name, value in values.items())
 

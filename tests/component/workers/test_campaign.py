@@ -12,7 +12,7 @@ import pytest
 
 from tests.bench.report import say
 from tests.support.campaign import Campaign, Run, Workload, table, workload
-from tests.support.flags import LIVE, Operator, a_document
+from tests.support.flags import LIVE, Operator, a_document, obeyed
 from tests.support.pipeline import BOTH_BROKERS, a_broker
 
 FULL = os.environ.get("VERIRAMP_CAMPAIGN") == "full"
@@ -37,13 +37,14 @@ def calm() -> list[Run]:
 async def test_totals_equal_a_run_without_kills(
     tmp_path: Path, env: dict[str, str], brokers: str, operator: Operator, work: Workload, calm: list[Run]
 ) -> None:
-    operator.publish(a_document(revision=1, vector=LIVE))
-    operator.renew()
-    if not calm:
-        with a_broker(tmp_path) as elsewhere:
-            calm.append(await Campaign(elsewhere, {**env, "VERIRAMP_BROKERS": elsewhere}, tmp_path).run(work))
+    seconds = 600.0 if FULL else 120.0
+    async with obeyed(operator, a_document(revision=1, vector=LIVE)):
+        if not calm:
+            with a_broker(tmp_path) as elsewhere:
+                there = {**env, "VERIRAMP_BROKERS": elsewhere}
+                calm.append(await Campaign(elsewhere, there, tmp_path, seconds=seconds).run(work))
+        killed = await Campaign(brokers, env, tmp_path, kills=KILLS, seed=SEED, seconds=seconds).run(work)
     expected = calm[0]
-    killed = await Campaign(brokers, env, tmp_path, kills=KILLS, seed=SEED).run(work)
     say("the campaign\n" + table({"without kills": expected, f"with {KILLS} kills": killed}))
     assert killed.totals == expected.totals
     assert killed.contradictions == 0
