@@ -23,6 +23,7 @@ NOON = at("2026-11-21T12:00:00+00:00")
 UNPACED = BudgetSettings(per_day=3, at_once=1.0)
 
 
+@pytest.mark.shows("S1-COST-01")
 async def test_a_judgement_comes_back_as_it_was_to_every_worker(place: Place) -> None:
     async with place.opened() as one, place.opened() as other:
         assert await other.stores.cache.get(KEY) is None
@@ -150,6 +151,7 @@ async def test_the_day_is_paced(place: Place) -> None:
     assert all(abs(count - 25 - 3 * ((when - by_hour[0][0]) / timedelta(hours=1))) < 1.01 for when, count in by_hour)
 
 
+@pytest.mark.shows("S1-COST-04")
 async def test_what_matters_less_leaves_a_rest(place: Place) -> None:
     async with place.opened(BudgetSettings(per_day=10, at_once=1.0)) as it:
         backfill = [await it.stores.budget.take("acme", f"backfill {n}", NOON, share=0.7) for n in range(8)]
@@ -160,7 +162,7 @@ async def test_what_matters_less_leaves_a_rest(place: Place) -> None:
         assert not (await it.stores.budget.take("other", "nothing", NOON, share=0.0)).granted
 
 
-@pytest.mark.shows("S1-COST-05")
+@pytest.mark.shows("S1-COST-05", "S2-BUD-01")
 async def test_a_month_has_a_limit_for_all_and_the_cost_is_visible(place: Place) -> None:
     place.now = NOON.timestamp()
     async with place.opened(BudgetSettings(per_day=3, per_month=4, at_once=1.0, price=0.25)) as it:
