@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from pathlib import Path
 
 import pytest
 
+from tests.bench.proc import cpu_seconds
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Question
@@ -46,16 +48,38 @@ async def test_a_judgement_beyond_the_deadline_is_too_hard_and_the_next_one_is_j
         assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
 
 
-async def test_a_process_that_dies_is_replaced() -> None:
+async def killed(known: set[int]) -> int:
+    """Kill the solver process that is not known, once it works on a question: it has bounds then and uses CPU."""
+    bounded: dict[int, float] = {}
+
+    async def busy() -> bool:
+        for pid in children() - known:
+            if resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0):
+                bounded.setdefault(pid, cpu_seconds(pid))
+        return any(cpu_seconds(pid) > before + 0.1 for pid, before in bounded.items())
+
+    await wait_until(busy, 20, "a process at work")
+    (solver,) = bounded
+    os.kill(solver, signal.SIGKILL)
+    return solver
+
+
+async def test_a_process_that_is_killed_is_replaced_and_its_question_asked_once_more() -> None:
     before = children()
     async with VerifierPool(1, limits=ENDLESS) as pool:
         await pool.judge(EASY)
         (solver,) = children() - before
-        asked = asyncio.create_task(pool.judge(HARD))
+        asked = asyncio.create_task(pool.judge(EASY))
         await asyncio.sleep(0)
         os.kill(solver, signal.SIGKILL)
+        assert (await asked).verdict is Verdict.CONTRADICTED
+        assert solver not in children()
+        asked = asyncio.create_task(pool.judge(HARD))
+        first = await killed(before)
+        await killed(before | {first})
         answer = await asked
         assert (answer.verdict, answer.check_sat) == (Verdict.TOO_HARD, "error")
+        assert "SIGKILL" in answer.reason
         assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
 
 
