@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import ConsumerRecord
 
 from tests.support.flags import Operator, a_document
 from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, free_port
@@ -65,6 +66,12 @@ def states(answer: dict[str, Any]) -> list[str]:
     return [result["verification"]["state"] for result in answer["results"]]
 
 
+def asks_for(answer: dict[str, Any]) -> Callable[[list[ConsumerRecord]], bool]:
+    """Whether each result of a page is asked for."""
+    page = {result["id"] for result in answer["results"]}
+    return lambda records: page <= {parse_event(VerifyChunk, record.value).document_id for record in records}
+
+
 @pytest.fixture
 async def site(tmp_path: Path, env: dict[str, str], operator: Operator) -> AsyncIterator[Site]:
     operator.publish(a_document(revision=1, vector=SHADOW))
@@ -82,13 +89,7 @@ async def test_what_a_search_found_is_on_the_topic_without_its_user(site: Site, 
     await site.follows(1)
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     answer = await site.ask(QUERIES[5], "user-7", traceparent=trace, authorization="Bearer swordfish")
-    expected = {result["id"] for result in answer["results"]}
-
-    def asked(records: list[Any]) -> set[str]:
-        found = {parse_event(VerifyChunk, record.value).document_id for record in records}
-        return found & expected
-
-    records = await topics.read(Topic.INTERACTIVE, lambda found: len(asked(found)) == 10, "the ten results of the page")
+    records = await topics.read(Topic.INTERACTIVE, asks_for(answer), "the ten results of the page")
     assert not [secret for record in records for secret in SECRETS if secret.encode() in record.value]
     assert ("traceparent", trace.encode()) in [header for record in records for header in record.headers]
     assert len({record.key for record in records}) == len(records), "each chunk once"
@@ -126,8 +127,9 @@ async def test_switched_off_under_load_nothing_reaches_the_topic(
 async def test_in_progress_ends_with_a_failure_too(site: Site, topics: Topics) -> None:
     await site.follows(1)
     query = QUERIES[11]
-    assert states(await site.ask(query)) == ["pending"] * 10
-    records = await topics.read(Topic.INTERACTIVE, lambda found: len(found) >= 10, "the requests")
+    answer = await site.ask(query)
+    assert states(answer) == ["pending"] * 10
+    records = await topics.read(Topic.INTERACTIVE, asks_for(answer), "the requests")
     for record in records:
         request = parse_event(VerifyChunk, record.value)
         failed = VerificationFailed(
