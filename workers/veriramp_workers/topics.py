@@ -96,9 +96,14 @@ def _row(state: _State) -> tuple[str, ...]:
 
 
 def _cells(facts: TopicFacts) -> tuple[str, ...]:
-    days = facts.retention_ms / DAY_MS
-    retention = "for ever" if days < 0 else f"{days:g} d"
-    return (str(facts.partitions), retention, facts.cleanup, str(facts.replication), str(facts.min_insync))
+    return (str(facts.partitions), _time(facts.retention_ms), facts.cleanup, str(facts.replication), str(facts.min_insync))
+
+
+def _time(milliseconds: int) -> str:
+    if milliseconds < 0:
+        return "for ever"
+    unit, name = next((unit, name) for unit, name in _UNITS if milliseconds % unit == 0)
+    return f"{milliseconds // unit} {name}"
 
 
 def _advice(states: Sequence[_State]) -> str:
@@ -117,4 +122,5 @@ def _advice(states: Sequence[_State]) -> str:
     return "\n".join(lines) or f"all {len(states)} topics are as they should be"
 
 
+_UNITS: Final = ((DAY_MS, "d"), (3_600_000, "h"), (60_000, "min"), (1, "ms"))
 _HEADINGS: Final = ("TOPIC", "PARTITIONS", "RETENTION", "CLEANUP", "REPLICATION", "MIN.INSYNC", "STATE")

@@ -1,0 +1,177 @@
+"""``veriramp-worker topics`` on real brokers: create, prove, do nothing twice, name what differs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError
+
+from tests.support.pipeline import BOTH_BROKERS, admin_of, free_port
+from tests.support.waiting import wait_until
+from veriramp_workers.main import main
+from veriramp_workers.topics import topics_command
+
+NAMES = (
+    "verify_chunks.interactive",
+    "verify_chunks.backfill",
+    "verify_chunks.retry.1m",
+    "verify_chunks.retry.10m",
+    "verify_chunks.dlq",
+    "verification_complete",
+    "verification_failed",
+    "pagerank_recalc",
+)
+SECONDS = 30.0
+
+
+class Command:
+    """The command against one broker, with what it printed last."""
+
+    def __init__(self, brokers: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.environment = {"VERIRAMP_BROKERS": brokers, "VERIRAMP_TOPIC_REPLICATION": "1"}
+        self.capsys = capsys
+        self.out = self.err = ""
+
+    async def __call__(self, *arguments: str, **environment: str) -> int:
+        code = await asyncio.to_thread(topics_command, arguments, {**self.environment, **environment})
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+
+@pytest.fixture
+async def command(brokers: str, capsys: pytest.CaptureFixture[str]) -> Command:
+    async with admin_of(brokers) as admin:
+        await admin.delete_topics([name for name in await admin.list_topics() if not name.startswith("__")])
+        await gone(admin, NAMES)
+    return Command(brokers, capsys)
+
+
+async def gone(admin: AIOKafkaAdminClient, names: tuple[str, ...]) -> None:
+    async def none() -> bool:
+        return not set(names) & set(await admin.list_topics())
+
+    await wait_until(none, SECONDS, "the topics to be gone")
+
+
+async def configuration(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    return {entry[0]: entry[1] for entry in answer.resources[0][4]}
+
+
+@BOTH_BROKERS
+@pytest.mark.shows("S1-KAFKA-01", "S1-KAFKA-02", "S1-KAFKA-03", "S1-KAFKA-04", "S1-KAFKA-05")
+async def test_topics_are_created_once_with_the_values_of_the_plan(brokers: str, command: Command) -> None:
+    assert await command() == 1
+    assert command.out.count("missing") == len(NAMES) + 1
+    async with admin_of(brokers) as admin:
+        assert not set(NAMES) & set(await admin.list_topics()), "looking creates nothing"
+        assert await command("--apply") == 0
+        assert command.out.endswith("8 created\n")
+        described = {topic["topic"]: topic for topic in await admin.describe_topics(list(NAMES))}
+        partitions = {name: len(described[name]["partitions"]) for name in NAMES}
+        assert partitions == dict(zip(NAMES, (3, 3, 3, 3, 1, 3, 1, 1), strict=True))
+        days = {}
+        for name in NAMES:
+            values = await configuration(admin, name)
+            assert values["min.insync.replicas"] == "1"
+            days[name] = int(values["retention.ms"]) / 86_400_000
+        assert days == dict(zip(NAMES, (7, 7, 7, 7, 30, 30, 30, 1), strict=True))
+        assert set((await configuration(admin, "pagerank_recalc"))["cleanup.policy"].split(",")) == {
+            "compact",
+            "delete",
+        }
+    assert await command("--apply") == 0
+    assert command.out.endswith("all 8 topics are as they should be\n")
+    assert await command("--check") == 0
+    assert command.out == "all 8 topics are as they should be\n"
+
+
+@BOTH_BROKERS
+@pytest.mark.shows("S1-KAFKA-05")
+async def test_what_differs_is_named_with_what_to_do_and_is_never_changed(brokers: str, command: Command) -> None:
+    drifted = {"retention.ms": "3600000", "cleanup.policy": "compact"}
+    async with admin_of(brokers) as admin:
+
+        async def created() -> bool:
+            answer = await admin.create_topics(
+                [
+                    NewTopic("verify_chunks.interactive", 2, 1, topic_configs=drifted),
+                    NewTopic("verification_failed", 6, 1, topic_configs={"retention.ms": str(30 * 86_400_000)}),
+                ]
+            )
+            return all(error[1] in {0, TopicAlreadyExistsError.errno} for error in answer.topic_errors)
+
+        await wait_until(created, SECONDS, "two topics")
+        assert await command("--apply", "--check") == 1
+        assert (await configuration(admin, "verify_chunks.interactive"))["retention.ms"] == "3600000"
+    lines = command.out.splitlines()
+    assert lines[0::2][:3] == [
+        "verify_chunks.interactive: partitions is 2, wanted 3",
+        "verify_chunks.interactive: retention.ms is 3600000, wanted 604800000",
+        "verify_chunks.interactive: cleanup.policy is compact, wanted delete",
+    ]
+    assert (
+        lines[1]
+        == f"  kafka-topics.sh --bootstrap-server {brokers} --alter --topic verify_chunks.interactive --partitions 3"
+    )
+    assert lines[3].endswith("--entity-name verify_chunks.interactive --add-config retention.ms=604800000")
+    assert lines[6:] == ["6 created"], "more partitions than planned are no difference"
+    assert await command("--json") == 1
+    found: dict[str, Any] = json.loads(command.out)
+    assert found["ok"] is False
+    interactive = found["topics"][0]
+    assert interactive["actual"]["partitions"] == 2
+    assert [one["field"] for one in interactive["differences"]] == ["partitions", "retention.ms", "cleanup.policy"]
+    assert await command() == 1
+    assert "2 (wanted 3)  1 h (wanted 7 d)  compact (wanted delete)" in command.out
+
+
+@pytest.mark.shows("S1-KAFKA-01")
+async def test_three_replicas_are_the_default_and_too_few_brokers_are_told(command: Command) -> None:
+    del command.environment["VERIRAMP_TOPIC_REPLICATION"]
+    assert await command("--apply") == 2
+    assert "verify_chunks.interactive wants 3 replicas and the cluster has 1 broker;" in command.err
+    assert "VERIRAMP_TOPIC_REPLICATION=1" in command.err
+    assert await command("--json") == 1
+    wanted = json.loads(command.out)["topics"][0]["wanted"]
+    assert (wanted["replication"], wanted["min_insync"]) == (3, 2)
+
+
+async def test_a_broker_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    nobody = Command(f"127.0.0.1:{free_port()}", capsys)
+    assert await nobody() == 2
+    assert nobody.err.startswith(
+        f"veriramp-worker topics: no Kafka broker answers at {nobody.environment['VERIRAMP_BROKERS']};"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"VERIRAMP_BROKERS": ""}, "VERIRAMP_BROKERS is not set; write host:port"),
+        ({"VERIRAMP_TOPIC_REPLICATION": "none"}, 'VERIRAMP_TOPIC_REPLICATION is "none"; write a whole number'),
+        (
+            {"VERIRAMP_TOPIC_MIN_INSYNC": "2"},
+            "VERIRAMP_TOPIC_MIN_INSYNC is 2, more than VERIRAMP_TOPIC_REPLICATION (1)",
+        ),
+    ],
+)
+async def test_a_wrong_environment_is_told(
+    changes: dict[str, str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command("127.0.0.1:1", capsys)
+    assert await command(**changes) == 2
+    assert sentence in command.err
+
+
+def test_the_command_belongs_to_the_worker_program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("VERIRAMP_BROKERS", raising=False)
+    assert main(["topics", "--check"]) == 2
+    assert "VERIRAMP_BROKERS is not set" in capsys.readouterr().err
