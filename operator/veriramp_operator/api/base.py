@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -13,9 +13,6 @@ DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 MAX_DURATION_SECONDS: Final = 90 * 24 * 3600.0
 _UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-
-
-_Model = TypeVar("_Model", bound="Frozen")
 
 
 class Frozen(BaseModel):
@@ -40,32 +37,29 @@ class Frozen(BaseModel):
         cls.field_names = set(cls.model_fields)
 
     @classmethod
-    def typed(cls, **values: Any) -> Self:
+    def typed(cls, values: dict[str, Any]) -> Self:
         """Make a value of fields that have their types already, all of them: a fifth of the time of validating them.
 
-        For values that every pass makes anew; ``values`` names each field of the model.
+        For values that every pass makes anew; ``values`` names each field of the model, and is the value's from now on.
         """
-        return _made(cls, values)
+        made = _new(cls)
+        _put_values(made, values)
+        _put_names(made, cls.field_names)
+        _put_extra(made, None)
+        _put_private(made, None)
+        return made
 
     def changed(self, **fields: Any) -> Self:
         """The same value but for some fields, which have their types already: ``model_copy`` in a third of its time."""
-        return _made(type(self), self.__dict__ | fields)
+        return self.typed(self.__dict__ | fields)
 
 
+_new: Final = object.__new__
 _put_values, _put_names, _put_extra, _put_private = (
     BaseModel.__dict__[slot].__set__
     for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 )
 """What a validated value has beside its type; set by hand, because a frozen model refuses plain assignment."""
-
-
-def _made(cls: type[_Model], values: dict[str, Any]) -> _Model:
-    made = object.__new__(cls)
-    _put_values(made, values)
-    _put_names(made, cls.field_names)
-    _put_extra(made, None)
-    _put_private(made, None)
-    return made
 
 
 def parse_duration(text: object) -> float:

@@ -25,7 +25,7 @@ class Vector(Frozen):
     def is_at_most(self, other: Vector) -> bool:
         """True when no parameter is above the other's; Off is below everything, whatever its other numbers say."""
         return self.mode is Mode.OFF or (
-            self.mode.rank <= other.mode.rank
+            (self.mode is other.mode or self.mode.rank <= other.mode.rank)
             and self.sampling_rate <= other.sampling_rate
             and self.canary_percent <= other.canary_percent
             and self.ranking_weight <= other.ranking_weight
@@ -38,12 +38,14 @@ class Vector(Frozen):
             return self
         if other.is_at_most(self):
             return other
-        return Vector(
-            mode=min(self.mode, other.mode, key=lambda mode: mode.rank),
-            sampling_rate=min(self.sampling_rate, other.sampling_rate),
-            canary_percent=min(self.canary_percent, other.canary_percent),
-            ranking_weight=min(self.ranking_weight, other.ranking_weight),
-            top_k=min(self.top_k, other.top_k),
+        return Vector.typed(
+            {
+                "mode": min(self.mode, other.mode, key=lambda mode: mode.rank),
+                "sampling_rate": min(self.sampling_rate, other.sampling_rate),
+                "canary_percent": min(self.canary_percent, other.canary_percent),
+                "ranking_weight": min(self.ranking_weight, other.ranking_weight),
+                "top_k": min(self.top_k, other.top_k),
+            }
         ).settled()
 
     def toward(self, target: Vector, fraction: float) -> Vector:
@@ -55,14 +57,16 @@ class Vector(Frozen):
             return self
         if fraction >= 1:
             return target
-        return Vector(
-            mode=target.mode,
-            sampling_rate=_between(self.sampling_rate, target.sampling_rate, fraction, RATE_QUANTUM),
-            canary_percent=_between(self.canary_percent, target.canary_percent, fraction, PERCENT_QUANTUM),
-            ranking_weight=_between(self.ranking_weight, target.ranking_weight, fraction, WEIGHT_QUANTUM),
-            top_k=target.top_k
-            if target.top_k < self.top_k
-            else self.top_k + int((target.top_k - self.top_k) * fraction),
+        return Vector.typed(
+            {
+                "mode": target.mode,
+                "sampling_rate": _between(self.sampling_rate, target.sampling_rate, fraction, RATE_QUANTUM),
+                "canary_percent": _between(self.canary_percent, target.canary_percent, fraction, PERCENT_QUANTUM),
+                "ranking_weight": _between(self.ranking_weight, target.ranking_weight, fraction, WEIGHT_QUANTUM),
+                "top_k": target.top_k
+                if target.top_k < self.top_k
+                else self.top_k + int((target.top_k - self.top_k) * fraction),
+            }
         ).settled()
 
     def settled(self) -> Vector:

@@ -99,10 +99,12 @@ def _condition(
     ):
         return known
     return Condition.typed(
-        type=kind,
-        status=status,
-        reason=reason.value,
-        message=message,
-        last_transition_time=known.last_transition_time if known is not None and same_status else now,
-        observed_generation=generation,
+        {
+            "type": kind,
+            "status": status,
+            "reason": reason.value,
+            "message": message,
+            "last_transition_time": known.last_transition_time if known is not None and same_status else now,
+            "observed_generation": generation,
+        }
     )

@@ -85,14 +85,14 @@ def judge_all(
     anchored = status.rollback is not None or status.anchor is not None
     confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
     trial = trial_of(status, plan.named(stage_name) if stage_name else None)
-    every = []
+    samples, every = seen.samples, []
     for asking in plan.gates:
         gate, name = asking.gate, asking.name
         if asking.stages and stage_name not in asking.stages:
             verdict = _ANOTHER_STAGE
         else:
             since = _since(gate, status, confirmed_at) if anchored else None
-            verdict = judge(gate, seen.samples.get(name, _NO_SAMPLES), now, since, trial)
+            verdict = judge(gate, samples.get(name, _NO_SAMPLES), now, since, trial)
         before = known.get(name)
         every.append(Judged(gate, verdict, asking.window, _kind_since(before, verdict, now), before))
     return _bench(plan, every)
@@ -100,6 +100,8 @@ def judge_all(
 
 def _bench(plan: Plan, every: list[Judged]) -> Bench:
     required: list[Judged] = []
+    blind: list[Judged] = []
+    unclear: list[Judged] = []
     acting: list[Judged] = []
     reported: list[Judged] = []
     comparing: list[Judged] = []
@@ -109,21 +111,23 @@ def _bench(plan: Plan, every: list[Judged]) -> Bench:
         kind = verdict.kind
         if asking.required and kind is not _NOT_APPLICABLE:
             required.append(judged)
+            if kind is _NO_DATA:
+                blind.append(judged)
+            elif kind is _INCONCLUSIVE:
+                unclear.append(judged)
         if kind is _REGRESSION:
             (acting if asking.acts else reported).append(judged)
         if asking.compares and kind is not _NOT_APPLICABLE:
             comparing.append(judged)
         if verdict.leans_bad and asking.acts and leaning_bad is None:
             leaning_bad = judged
-    blind = tuple([judged for judged in required if judged.verdict.kind is _NO_DATA])
-    unclear = tuple([judged for judged in required if judged.verdict.kind is _INCONCLUSIVE])
     return Bench(
         tuple(every),
         tuple(required),
         tuple(acting),
         tuple(reported),
-        blind,
-        unclear,
+        tuple(blind),
+        tuple(unclear),
         tuple(comparing),
         leaning_bad,
     )
@@ -169,11 +173,12 @@ def _fall_confirmed_at(status: RolloutStatus, now: float) -> float:
 
 
 def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float:
-    if known is None or known.since is None or known.verdict is not verdict.kind:
+    since = None if known is None else known.since
+    if known is None or since is None or known.verdict is not verdict.kind:
         return now
     if verdict.kind is _NO_DATA and verdict.reason == NoDataReason.NEVER_ASKED != known.reason:
         return now  # a new process: time in which nobody asked is no time without data
-    return known.since
+    return since
 
 
 def _is_ready(judged: Judged) -> bool:
@@ -202,12 +207,14 @@ def _gate_status(judged: Judged) -> GateStatus:
     ):
         return known
     return GateStatus.typed(
-        name=judged.gate.name,
-        verdict=verdict.kind,
-        reason=verdict.reason,
-        message=verdict.message,
-        value=verdict.value,
-        sample_size=verdict.sample_size,
-        observed_at=verdict.observed_at,
-        since=judged.since,
+        {
+            "name": judged.gate.name,
+            "verdict": verdict.kind,
+            "reason": verdict.reason,
+            "message": verdict.message,
+            "value": verdict.value,
+            "sample_size": verdict.sample_size,
+            "observed_at": verdict.observed_at,
+            "since": judged.since,
+        }
     )

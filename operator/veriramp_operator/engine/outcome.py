@@ -127,7 +127,7 @@ def _next_status(scene: Scene, finding: Finding, publish: PublishFlags | None, s
     interval = _look_again_in(scene, finding, publish)
     update["next_decision_at"] = scene.now + interval
     update["clock"] = ClockStatus.typed(
-        at=scene.now, ramp_runs=finding.ramp_runs, bake_runs=finding.bake_runs, interval=interval
+        {"at": scene.now, "ramp_runs": finding.ramp_runs, "bake_runs": finding.bake_runs, "interval": interval}
     )
     new = status.changed(**update)
     phase = phase_of(finding, new, deleting=scene.seen.deleting)

@@ -53,12 +53,14 @@ def propagated(spec: RolloutSpec, status: RolloutStatus, seen: Observation, now:
     if confirmed_at is None and by_quorum(view, spec.flags.propagation.quorum):
         confirmed_at = min(now, max(view.observed_at or now, status.flags.published_at))
     new = PropagationStatus.typed(
-        expected=expected(view),
-        applied=applied(view),
-        unmeasured=view.unmeasured,
-        confirmed_at=confirmed_at,
-        p99_seconds=view.p99_seconds,
-        laggards=view.laggards[:MOST_LAGGARDS],
+        {
+            "expected": expected(view),
+            "applied": applied(view),
+            "unmeasured": view.unmeasured,
+            "confirmed_at": confirmed_at,
+            "p99_seconds": view.p99_seconds,
+            "laggards": view.laggards[:MOST_LAGGARDS],
+        }
     )
     return old if new == old else new
 

@@ -7,6 +7,7 @@ from typing import Final
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.evidence.grade import Grade, one_number, unknown
+from veriramp_operator.evidence.question import max_age_of
 from veriramp_operator.evidence.terms import Terms
 from veriramp_operator.evidence.types import Answer
 
@@ -34,7 +35,8 @@ def age_problem(terms: Terms, newest: Answer | None, at: float, scrape_interval:
         if time.reason is NoDataReason.EMPTY:
             return unknown(NoDataReason.NOT_YET_EXPOSED, f"no series matches the selector {selector}")
         return time
-    age, limit = at - time, terms.max_age_at(scrape_interval)
+    age = at - time
+    limit = terms.fresh if age <= terms.fresh else max_age_of(terms.gate, scrape_interval)
     if age > limit:
         known = format_duration(min(age, _LONGEST_AGE))
         return unknown(

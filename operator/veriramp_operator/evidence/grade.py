@@ -43,8 +43,10 @@ def unknown(reason: NoDataReason, message: str) -> Grade:
 
 def one_number(answer: Answer | None, what: str) -> float | Grade:
     """The single finite number of an answer, or the unknown grade that says why there is none."""
-    if isinstance(answer, Series) and len(answer.values) == 1 and math.isfinite(answer.values[0]):
-        return answer.values[0]
+    if isinstance(answer, Series):
+        values = answer.values
+        if len(values) == 1 and math.isfinite(values[0]):
+            return values[0]
     if answer is None:
         return unknown(NoDataReason.NEVER_ASKED, f"{what} was not asked")
     if isinstance(answer, Failure):

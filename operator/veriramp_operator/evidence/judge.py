@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.reasons import NoDataReason
@@ -35,6 +35,11 @@ from veriramp_operator.evidence.threshold import grade_threshold
 from veriramp_operator.evidence.types import NO_TRIAL, Reading, Samples, Trial, Verdict
 
 JITTER_POLLS: Final = 0.1
+_PASS: Final = VerdictKind.PASS
+_HEALTHY: Final = VerdictReason.HEALTHY
+_GOOD: Final = Mark.GOOD
+_UNKNOWN: Final = Mark.UNKNOWN
+"""What most polls come to: to look it up in its enum takes longer than to compare it."""
 _ENDS_A_BREACH: Final = (Mark.GOOD, Mark.UNSURE)
 
 
@@ -53,7 +58,13 @@ def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = No
     if terms.firing is not None:
         known = samples if readings is samples.readings else replace(samples, readings=readings)
         return judge_firing(gate, terms.firing, known, now, since, blind)
-    return blind or _judge_polls(_Polls(terms, readings, samples.scrape_interval, since), now)
+    if blind is not None:
+        return blind
+    newest = readings[-1]
+    grade = _grade(terms, newest, samples.scrape_interval, since)
+    if grade.mark is _GOOD and (since is None or newest.at >= since + terms.window):
+        return Verdict(_PASS, _HEALTHY, grade.message, grade.value, None, newest.at)
+    return _not_passing(_Polls(terms, readings, samples.scrape_interval, since), grade, now)
 
 
 def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> Mark:
@@ -63,8 +74,9 @@ def mark_of(gate: GateSpec, reading: Reading, scrape_interval: float = DEFAULT_S
     return _grade(terms_of(gate), reading, scrape_interval, None).mark
 
 
-class _Polls(NamedTuple):
-    """The polls of one gate up to now; a tuple, because each pass makes one per gate."""
+@dataclass(frozen=True, slots=True)
+class _Polls:
+    """The polls of one gate up to now."""
 
     terms: Terms
     readings: Sequence[Reading]
@@ -85,9 +97,9 @@ class _Polls(NamedTuple):
         return self.passes_from if self.terms.burn_rate is None or self.since is None else self.since
 
 
-def _judge_polls(polls: _Polls, now: float) -> Verdict:
+def _not_passing(polls: _Polls, grade: Grade, now: float) -> Verdict:
+    """The verdict where the newest poll, of this grade, is no pass."""
     terms, newest = polls.terms, polls.readings[-1]
-    grade = polls.grade(newest)
     breach = None if grade.mark in _ENDS_A_BREACH else _breach(polls)
     if breach is not None and breach.lasted >= terms.lasting - JITTER_POLLS * terms.every:
         outlives = now - breach.last.at <= terms.gap
@@ -99,9 +111,7 @@ def _judge_polls(polls: _Polls, now: float) -> Verdict:
         return _warming_up(grade, newest, polls.passes_from - now)
     if grade.mark is Mark.BAD:
         return _too_young(terms, grade, newest, breach)
-    if grade.mark is Mark.UNSURE:
-        return _uncertain(grade, newest)
-    return Verdict(VerdictKind.PASS, VerdictReason.HEALTHY, grade.message, grade.value, observed_at=newest.at)
+    return _uncertain(grade, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ def _grade(terms: Terms, reading: Reading, scrape_interval: float, since: float 
         return old or grade_burn_rate(terms.burn_rate, reading.answer, None if since is None else reading.at - since)
     else:
         return unknown(NoDataReason.NEVER_ASKED, "this gate asks nothing")
-    if grade.mark is Mark.UNKNOWN:
+    if grade.mark is _UNKNOWN:
         return grade
     return age_problem(terms, reading.newest, reading.at, scrape_interval) or grade
 

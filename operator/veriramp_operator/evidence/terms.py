@@ -23,9 +23,9 @@ from veriramp_operator.evidence.question import (
     GAP_POLLS,
     LEAST_MAX_AGE,
     POLLS_PER_MAX_AGE,
-    SCRAPES_PER_MAX_AGE,
     every_of,
     for_of,
+    max_age_of,
     selector_of,
     window_of,
 )
@@ -36,9 +36,9 @@ class Terms:
     """A gate with what it leaves out filled in; all times in seconds.
 
     ``lasting``: how long a breach must last. ``gap``: a longer one between two bad polls ends it. ``patience``: how old
-    a poll may be to speak about now. ``max_age``: as written. ``selector``: of the series whose newest sample tells the
-    age of an answer, None where nothing does; ``age_of``: how a sentence calls that; ``is_bare``: it is a selector and
-    nothing else.
+    a poll may be to speak about now. ``fresh``: how old the newest sample may be, whatever the scrape interval.
+    ``selector``: of the series whose newest sample tells the age of an answer, None where nothing does; ``age_of``: how
+    a sentence calls that; ``is_bare``: it is a selector and nothing else.
     """
 
     gate: GateSpec
@@ -53,14 +53,10 @@ class Terms:
     window: float
     gap: float
     patience: float
-    max_age: float | None
+    fresh: float
     selector: str | None
     age_of: str
     is_bare: bool
-
-    def max_age_at(self, scrape_interval: float) -> float:
-        """How old the newest sample may be (see :func:`veriramp_operator.evidence.question.max_age_of`)."""
-        return max(self.patience, SCRAPES_PER_MAX_AGE * scrape_interval) if self.max_age is None else self.max_age
 
 
 def _work_out(gate: GateSpec) -> Terms:
@@ -78,7 +74,7 @@ def _work_out(gate: GateSpec) -> Terms:
         window=window_of(gate),
         gap=GAP_POLLS * every,
         patience=max(POLLS_PER_MAX_AGE * every, LEAST_MAX_AGE),
-        max_age=gate.max_age,
+        fresh=max_age_of(gate, scrape_interval=0.0),
         selector=selector,
         age_of=f"the age of {selector}",
         is_bare=selector is not None and is_bare_selector(selector),
