@@ -1,6 +1,7 @@
 """How a judgement is written into a cache.
 
-Public names: :func:`encode`, :func:`decode`, :class:`CorruptEntryError`, :data:`FORMAT`, :data:`MAX_BYTES`.
+Public names: :func:`encode`, :func:`decode`, :class:`CorruptEntryError`, :class:`UnwritableError`, :data:`FORMAT`,
+:data:`MAX_BYTES`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from veriramp_workers.ports import Judgement
 
@@ -20,13 +22,20 @@ MAX_BYTES: Final = 256 * 1024
 """Largest entry that is kept."""
 
 
+class UnwritableError(Exception):
+    """A judgement that has no JSON form, such as one with half a surrogate pair in a text."""
+
+
 class CorruptEntryError(Exception):
     """These bytes are no entry."""
 
 
 def encode(judgement: Judgement, expires_at: float) -> bytes:
-    """Return the entry as JSON; ``expires_at`` is in seconds since the epoch."""
-    return _ENTRY.dump_json(_Entry(expires_at, judgement), exclude_defaults=True)
+    """Return the entry as JSON; ``expires_at`` is in seconds since the epoch. Raises :class:`UnwritableError`."""
+    try:
+        return _ENTRY.dump_json(_Entry(expires_at, judgement), exclude_defaults=True)
+    except PydanticSerializationError as error:
+        raise UnwritableError(str(error)) from error
 
 
 def decode(value: bytes) -> tuple[Judgement, float]:

@@ -8,7 +8,7 @@ Nothing needs to be pruned: every key has a time to live, counted by the server 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -33,20 +33,31 @@ class RedisBackend:
             timeout=_SECONDS,
             socket_timeout=_SECONDS,
             socket_connect_timeout=_SECONDS,
-            # After a restart of the server each idle connection fails once; every call here may safely be repeated.
-            retry=Retry(NoBackoff(), _CONNECTIONS, (RedisConnectionError,)),
+            retry=Retry(NoBackoff(), 0),
         )
         self._redis: Redis = Redis.from_pool(pool)
         self._pay = self._redis.register_script(_PAY)
+        self._warned = False
 
     async def open(self) -> None:
-        """See whether it answers, and warn when it may forget what was paid."""
+        """See whether it answers, and warn once when it may forget what was paid."""
+        try:
+            await self._told(lambda: self._redis.exists(_BUDGET))
+            if not self._warned:
+                await self._warn()
+        except StoreTroubleError as error:
+            if isinstance(error.__cause__, _REFUSALS):
+                raise StoreError(f"Redis refuses this user or password: {error.__cause__}") from error
+            raise
+
+    async def _warn(self) -> None:
         try:
             about = await self._redis.info("memory", "persistence")
-        except (AuthenticationError, AuthorizationError, NoPermissionError) as error:
-            raise StoreError(f"Redis refuses this user or password: {error}") from error
-        except (RedisError, OSError) as error:
-            raise StoreTroubleError(f"Redis: {error}") from error
+        except RedisError as error:
+            # A user may well be barred from it.
+            _log.info("Redis does not tell how it keeps what was paid: %s", error)
+            return
+        self._warned = True
         if about.get("maxmemory", 0) and about.get("maxmemory_policy") != "noeviction":
             _log.warning(
                 "Redis may evict what was paid (maxmemory-policy is not noeviction): the budget may be exceeded"
@@ -60,33 +71,39 @@ class RedisBackend:
 
     async def read(self, key: str) -> bytes | None:
         """Read what has not expired by the server's clock."""
-        value = await _told(self._redis.get(_PREFIX + key))
+        value = await self._told(lambda: self._redis.get(_PREFIX + key))
         return value.encode() if isinstance(value, str) else value
 
     async def write(self, key: str, value: bytes, now: float, expires_at: float) -> None:
         """Write with a time to live."""
-        await _told(self._redis.set(_PREFIX + key, value, px=max(1, round((expires_at - now) * 1000))))
+        milliseconds = max(1, round((expires_at - now) * 1000))
+        await self._told(lambda: self._redis.set(_PREFIX + key, value, px=milliseconds))
 
     async def remove(self, key: str) -> None:
         """Remove one entry."""
-        await _told(self._redis.delete(_PREFIX + key))
+        await self._told(lambda: self._redis.delete(_PREFIX + key))
 
     async def pay(self, payment: Payment) -> Paid:
         """Pay in one script, which Redis runs undisturbed."""
         day = f"{_BUDGET}:{payment.day}:{payment.tenant}"
         keys = (f"{day}:used", f"{day}:paid", f"{_BUDGET}:{payment.month}")
         arguments = (payment.digest, payment.free, payment.month_limit, payment.keep_seconds, _MONTH_SECONDS)
-        outcome, used, month = await _told(self._pay(keys=keys, args=arguments))
+        outcome, used, month = await self._told(lambda: self._pay(keys=keys, args=arguments))
         return Paid(Outcome(outcome.decode()), int(used), int(month))
 
+    async def _told(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        try:
+            try:
+                return await call()
+            except RedisConnectionError:
+                # After a restart of the server the idle ones are dead; every call here may safely be repeated.
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
+                return await call()
+        except (RedisError, OSError) as error:
+            raise StoreTroubleError(f"Redis: {error}") from error
 
-async def _told(call: Awaitable[_T]) -> _T:
-    try:
-        return await call
-    except (RedisError, OSError) as error:
-        raise StoreTroubleError(f"Redis: {error}") from error
 
-
+_REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 _CONNECTIONS: Final = 16
 _SECONDS: Final = 2.0
 _MONTH_SECONDS: Final = 40 * 86_400

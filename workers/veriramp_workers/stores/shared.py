@@ -20,7 +20,7 @@ from veriramp_workers.ports import Bound, BreakerOpenError, BudgetUnavailableErr
 from veriramp_workers.stores import backend as store
 from veriramp_workers.stores.backend import Backend, Paid, Payment, StoreError, StoreTroubleError
 from veriramp_workers.stores.day import Day, day_of, free, free_at
-from veriramp_workers.stores.entry import FORMAT, MAX_BYTES, CorruptEntryError, decode, encode
+from veriramp_workers.stores.entry import FORMAT, MAX_BYTES, CorruptEntryError, UnwritableError, decode, encode
 from veriramp_workers.stores.metrics import StoreMetrics, Usage
 from veriramp_workers.stores.settings import BudgetSettings
 
@@ -35,7 +35,7 @@ BUDGET_SECONDS: Final = 2.0
 
 
 class Door:
-    """The way to a backend: it is opened before the first use, again and again if need be, within each deadline."""
+    """The way to a backend: it is opened before the first use and again after trouble, within the call's deadline."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -55,7 +55,12 @@ class Door:
                     await self.open()
                 except StoreError as error:
                     raise StoreTroubleError(str(error)) from error
-            return await call(self._backend)
+            try:
+                return await call(self._backend)
+            except StoreTroubleError:
+                # Perhaps the tables are gone.
+                self._open = False
+                raise
 
 
 class SharedCache:
@@ -98,14 +103,14 @@ class SharedCache:
     async def _write(self, key: str, judgement: Judgement, ttl_seconds: float) -> str:
         now = self._clock()
         expires_at = now + ttl_seconds
-        value = encode(judgement, expires_at)
-        if len(value) > MAX_BYTES:
-            return "too_large"
         try:
+            value = encode(judgement, expires_at)
+            if len(value) > MAX_BYTES:
+                return "too_large"
             await self._guarded(lambda backend: backend.write(key, value, now, expires_at))
         except _Skipped:
             return "skipped"
-        except StoreTroubleError:
+        except (StoreTroubleError, UnwritableError):
             return "error"
         return "stored"
 

@@ -198,7 +198,7 @@ _TABLES: Final = (
     "CREATE TABLE budget_month (month TEXT PRIMARY KEY, used INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE budget_paid (day TEXT, tenant TEXT, digest BLOB, PRIMARY KEY (day, tenant, digest)) WITHOUT ROWID",
 )
-_READ: Final = "SELECT value FROM cache WHERE key = ?"
+_READ: Final = "SELECT CAST(value AS BLOB) FROM cache WHERE key = ?"
 _WRITE: Final = (
     "INSERT INTO cache VALUES (?, ?, ?) "
     "ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at"
@@ -208,8 +208,8 @@ _PRUNE_EXPIRED: Final = (
 )
 _PRUNE_SOONEST: Final = "DELETE FROM cache WHERE key IN (SELECT key FROM cache ORDER BY expires_at LIMIT ?)"
 _IS_PAID: Final = "SELECT 1 FROM budget_paid WHERE day = ? AND tenant = ? AND digest = ?"
-_PAY_DAY: Final = "INSERT INTO budget_day VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET used = used + 1"
-_PAY_MONTH: Final = "INSERT INTO budget_month VALUES (?, 1) ON CONFLICT DO UPDATE SET used = used + 1"
+_PAY_DAY: Final = "INSERT INTO budget_day VALUES (?, ?, 1) ON CONFLICT (day, tenant) DO UPDATE SET used = used + 1"
+_PAY_MONTH: Final = "INSERT INTO budget_month VALUES (?, 1) ON CONFLICT (month) DO UPDATE SET used = used + 1"
 _PRUNE_PAID: Final = (
     "DELETE FROM budget_paid WHERE (day, tenant, digest) IN "
     "(SELECT day, tenant, digest FROM budget_paid WHERE day < ? LIMIT ?)"

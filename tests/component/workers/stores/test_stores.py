@@ -20,6 +20,11 @@ KEY = cache_key(
     tenant="acme", content_hash="0" * 64, premises=(), verifier="v", verifier_version="1", formaliser_version="1"
 )
 NOON = at("2026-11-21T12:00:00+00:00")
+WITHOUT_TABLES = {
+    "sqlite": [f"DROP TABLE {name}" for name in ("cache", "budget_day", "budget_month", "budget_paid")]
+    + ["PRAGMA user_version=0"],
+    "postgres": ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"],
+}
 UNPACED = BudgetSettings(per_day=3, at_once=1.0)
 
 
@@ -78,6 +83,25 @@ async def test_what_is_too_large_is_not_kept(place: Place) -> None:
         assert it.metric("veriramp_cache_writes_total", outcome="too_large") == 1
         await it.stores.cache.put(KEY, a_judgement(smt_lib="x" * room), 60)
         assert await it.stores.cache.get(KEY) == a_judgement(smt_lib="x" * room)
+
+
+async def test_what_cannot_be_written_does_no_harm(place: Place) -> None:
+    async with place.opened() as it:
+        await it.stores.cache.put(KEY, a_judgement(reason="half a pair: \ud800"), 60)
+        assert await it.stores.cache.get(KEY) is None
+        assert it.metric("veriramp_cache_writes_total", outcome="error") == 1
+
+
+async def test_tables_that_are_gone_are_made_again(table_place: Place) -> None:
+    async with table_place.opened() as it:
+        await it.stores.cache.put(KEY, a_judgement(), 60)
+        for statement in WITHOUT_TABLES[table_place.kind]:
+            await table_place.sql(statement)
+        with pytest.raises(BudgetUnavailableError):
+            await it.stores.budget.take("acme", "event", NOON)
+        assert (await it.stores.budget.take("acme", "event", NOON)).granted
+        await it.stores.cache.put(KEY, a_judgement(), 60)
+        assert await it.stores.cache.get(KEY) == a_judgement()
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\x00\xff", b'{"expires_at": 9e99}', b"null"])
