@@ -184,9 +184,18 @@ def _restricted(tokens: tuple[Token, ...]) -> tuple[tuple[Formula, ...], tuple[T
     return (*noun_phrase(tokens[:relative], _X), inner), tokens[heads[1] :]
 
 
+_PLURAL_HEADS: Final = frozenset({"are", "have", "do"})
+
+
 def _is_bare_plural(tokens: tuple[Token, ...]) -> bool:
-    """Say whether the subject is like "herons" or "red, old things": no name, no article, a plural at its end."""
-    at = next((at for at, token in enumerate(tokens) if token.low in {"are", "have", "do"}), 0)
+    """Say whether the subject is like "herons" or "red, old things": no name, no article, a plural at its end.
+
+    Before "are", "have" and "do" any plural, before another verb only "things" and "people": in "herons watch the dam"
+    either word may be the verb.
+    """
+    at = next((at for at, token in enumerate(tokens) if token.low in _PLURAL_HEADS), 0)
+    if at == 0:
+        at = next((at for at, token in enumerate(tokens[:-1], 1) if token.low in {"things", "people"}), 0)
     named = any(token.capital for token in tokens[1:at]) or tokens[0].low == "the"
     return at > 0 and not named and words.is_plural(tokens[at - 1].low)
 

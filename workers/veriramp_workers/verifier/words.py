@@ -56,6 +56,10 @@ _ORIGINS: Final = frozenset(
     {
         *("french", "dutch", "greek", "swiss", "thai", "czech", "welsh", "german", "roman", "norman", "american"),
         *("african", "mexican", "cuban", "tibetan", "moroccan", "arab", "turk", "muslim", "hindu", "sikh", "baroque"),
+        *("dane", "swede", "pole", "finn", "croat", "serb", "slovak", "slovene", "afghan", "pakistani", "israeli"),
+        *("iraqi", "kuwaiti", "bengali", "nepali", "somali", "filipino", "korean", "puritan", "lutheran", "anglican"),
+        *("protestant", "orthodox", "jew", "quaker", "tory", "whig", "labour", "conservative", "liberal", "green"),
+        *("republican", "democrat", "mormon", "samaritan", "gothic", "modern", "medieval", "english", "latin"),
     }
 )
 
@@ -63,7 +67,7 @@ _ORIGINS: Final = frozenset(
 def names_an_origin(word: str) -> bool:
     """Say whether a capitalised word looks like an adjective (French, Gothic, Victorian) and not like a name."""
     low = word.lower()
-    return low in _ORIGINS or low.endswith(("ese", "ish", "ian", "ean", "ic", "ist"))
+    return low in _ORIGINS or low.endswith(("ese", "ish", "ian", "ean", "ic", "ist", "ite"))
 
 
 _IRREGULAR: Final[dict[str, str]] = {
