@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.faulty_verifier import SAT, answer, hang
+from tests.support.faulty_verifier import SAT, Act, answer, hang
 from tests.support.remote_client import RED, a_client
 from veriramp_sdk.events import Verdict
 from veriramp_workers.breaker import BreakerSettings, BreakerState, CircuitBreaker
-from veriramp_workers.orchestrator.guard import GuardedVerifier, TooManyRequestsError
-from veriramp_workers.orchestrator.limiter import RateLimiter
+from veriramp_workers.orchestrator.guard import GuardedVerifier
+from veriramp_workers.orchestrator.limiter import ClosedError, RateLimiter, TooManyRequestsError
 from veriramp_workers.ports import BreakerOpenError, Judgement, Question, VerifierUnavailableError
 
 
@@ -114,6 +114,30 @@ async def test_attempts_count_for_the_limit() -> None:
         await client.verifier.judge(RED)
         # Three requests, of which the 4 s of their waits have brought back less than a half.
         assert client.limiter.take() == pytest.approx(26.0)
+
+
+@pytest.mark.shows("S1-FLAG-05")
+async def test_closed_nothing_is_asked_and_nothing_is_asked_again() -> None:
+    async with a_client(answer(b"", 503)) as client:
+
+        def close(_: str, __: object) -> Act:
+            client.limiter.closed = True
+            return answer(b"", 503)
+
+        client.service.choose = close
+        with pytest.raises(ClosedError, match="verification is off"):
+            await client.verifier.judge(RED)
+        with pytest.raises(ClosedError):
+            await client.verifier.judge(RED)
+        assert len(client.service.asked) == 1
+        client.breaker.configure(BreakerSettings(failures=1))
+        client.limiter.closed = False
+        with pytest.raises(ClosedError):
+            await client.verifier.judge(RED)
+        client.pass_time(60.0)
+        with pytest.raises(ClosedError):  # no probe either
+            await client.verifier.judge(RED)
+        assert len(client.service.asked) == 2
 
 
 async def test_after_an_outage_no_question_in_work_is_a_probe() -> None:

@@ -1,18 +1,40 @@
-"""The orchestrator's handler, and what a worker is told by its environment."""
+"""The orchestrator's handler: what it publishes, keeps, pays for and waits for."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support.pipeline import a_request
-from veriramp_sdk.events import Topic, Verdict, VerificationComplete, VerificationFailed, parse_event
-from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
-from veriramp_workers.ports import Judgement, PoisonError, Question, Record, RetryLaterError, VerifierUnavailableError
-from veriramp_workers.settings import ConfigurationError, settings_from
+from veriramp_sdk.effects import Effects
+from veriramp_sdk.events import (
+    Topic,
+    Verdict,
+    VerificationComplete,
+    VerificationFailed,
+    chunk_key,
+    content_hash,
+    parse_event,
+)
+from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics, Tuning
+from veriramp_workers.ports import (
+    Bound,
+    BreakerOpenError,
+    BudgetUnavailableError,
+    Judgement,
+    PauseError,
+    PoisonError,
+    Question,
+    Record,
+    RetryLaterError,
+    Taken,
+    VerifierUnavailableError,
+)
 from veriramp_workers.verifier import judge
-
-GOOD = {"VERIRAMP_BROKERS": "a:1,b:2", "VERIRAMP_FLAGS_URL": "flags:8015", "VERIRAMP_ROLLOUT": "search/demo"}
 
 
 class InProcess:
@@ -91,29 +113,166 @@ async def test_what_cannot_be_read_is_poison() -> None:
         await an_orchestrator(InProcess())(a_record(b"{}"))
 
 
-def test_settings_have_defaults() -> None:
-    settings = settings_from(GOOD, profile="orchestrator")
-    assert (settings.brokers, settings.host, settings.port, settings.solvers) == ("a:1,b:2", "127.0.0.1", 8080, 2)
-    assert settings_from({**GOOD, "POD_IP": "127.10.0.1"}, profile="x").host == "127.10.0.1"
-    assert settings_from({**GOOD, "POD_IP": "127.10.0.1", "VERIRAMP_HOST": "h"}, profile="x").host == "h"
+class Cache:
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[Judgement, float]] = {}
+
+    async def get(self, key: str) -> Judgement | None:
+        return self.kept[key][0] if key in self.kept else None
+
+    async def put(self, key: str, judgement: Judgement, ttl_seconds: float) -> None:
+        self.kept[key] = (judgement, ttl_seconds)
 
 
-@pytest.mark.shows("S1-DEP-02")
+class Purse:
+    """A budget of so many; None: it cannot be asked."""
+
+    def __init__(self, left: int | None) -> None:
+        self.left = left
+        self.asked: list[tuple[str, str, datetime, float]] = []
+
+    async def take(self, tenant: str, key: str, now: datetime, *, share: float = 1.0) -> Taken:
+        if self.left is None:
+            raise BudgetUnavailableError("the store is away")
+        paid = any(key == known for _, known, _, _ in self.asked)
+        self.asked.append((tenant, key, now, share))
+        granted = paid or self.left > 0
+        self.left -= granted and not paid
+        end = now + timedelta(hours=1)
+        return Taken(granted, 0, 0, end, end, repeated=paid, refused_by=None if granted else Bound.DAY)
+
+
+class Counting(InProcess):
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+
+    async def judge(self, question: Question) -> Judgement:
+        self.asked.append(question)
+        return judge(question)
+
+
+def an_outfit(
+    cache: Cache | None = None, purse: Purse | None = None
+) -> tuple[Orchestrator, Counting, CollectorRegistry]:
+    verifier, registry = Counting(), CollectorRegistry()
+    metrics = OrchestratorMetrics(registry)
+    clock = lambda: 12.5  # noqa: E731 - the time stands still
+    orchestrator = Orchestrator(verifier, metrics, formaliser_version="1", cache=cache, budget=purse, clock=clock)
+    return orchestrator, verifier, registry
+
+
+@pytest.mark.shows("S1-COST-01")
+async def test_a_known_verdict_is_published_under_the_identity_of_the_chunk_that_asks() -> None:
+    cache, purse = Cache(), Purse(1)
+    orchestrator, verifier, registry = an_outfit(cache, purse)
+    first = a_request("Anne is not old.", "Anne is old.", document="first")
+    second = a_request("Anne is not old.", "Anne is old.", document="second")
+    (message,) = await orchestrator(a_record(first.to_bytes()))
+    assert parse_event(VerificationComplete, message.value).cache_hit is False
+    (message,) = await orchestrator(a_record(second.to_bytes()))
+    answer = parse_event(VerificationComplete, message.value)
+    assert (answer.cache_hit, answer.verdict, answer.signal) == (True, Verdict.CONTRADICTED, -1.0)
+    assert (answer.chunk_key, answer.document_id, message.key) == (second.chunk_key, "second", second.key())
+    assert answer.unsat_core == ("Anne is old.", "Anne is not old.")
+    assert (len(verifier.asked), len(purse.asked)) == (1, 1)
+    assert registry.get_sample_value("verification_requests_total", {"status": "cache_hit"}) == 1
+    assert registry.get_sample_value("verification_failure_mode_total", {"mode": "invalid"}) == 2
+    assert [seconds for _, seconds in cache.kept.values()] == [30 * 86_400.0]
+
+
+@pytest.mark.shows("S1-COST-01")
 @pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"VERIRAMP_BROKERS": ""}, "VERIRAMP_BROKERS is not set; write host:port"),
-        ({"VERIRAMP_BROKERS": "kafka"}, 'VERIRAMP_BROKERS is "kafka"; write host:port'),
-        ({"VERIRAMP_FLAGS_URL": "http://flags"}, "VERIRAMP_FLAGS_URL"),
-        ({"VERIRAMP_ROLLOUT": "demo"}, "namespace/name"),
-        ({"VERIRAMP_PORT": "80800"}, 'VERIRAMP_PORT is "80800"; write a whole number from 0 to 65535'),
-        ({"VERIRAMP_SOLVERS": "0"}, "from 1 to 64"),
-        ({"VERIRAMP_COMMIT_SECONDS": "soon"}, 'VERIRAMP_COMMIT_SECONDS is "soon"; write a number of seconds'),
-        ({"VERIRAMP_SESSION_SECONDS": "1"}, "from 6 to 300"),
-        ({"VERIRAMP_LOG_LEVEL": "loud"}, "DEBUG, INFO"),
-    ],
+    "change", [{"org_id": "other"}, {"premises": ("Anne is tall.",)}, {"content": "Anne is tall."}]
 )
-def test_wrong_settings_say_what_to_write(change: dict[str, str], sentence: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
-        settings_from({**GOOD, **change}, profile="orchestrator")
-    assert sentence in str(refused.value)
+async def test_what_differs_in_what_leads_to_a_verdict_is_judged_anew(change: dict[str, Any]) -> None:
+    orchestrator, verifier, _ = an_outfit(Cache())
+    request = a_request("Anne is not old.", "Anne is old.")
+    other = request.model_copy(update=change)
+    other = other.model_copy(update={"content_hash": content_hash(other.content)})
+    key = chunk_key(other.org_id, other.document_id, other.block_id, other.content)
+    await orchestrator(a_record(request.to_bytes()))
+    await orchestrator(a_record(other.model_copy(update={"chunk_key": key}).to_bytes()))
+    assert len(verifier.asked) == 2
+
+
+async def test_undecided_verdicts_are_kept_for_an_hour_and_errors_not() -> None:
+    cache = Cache()
+    orchestrator, _, _ = an_outfit(cache)
+    await orchestrator(a_record(a_request("Anne may be old.").to_bytes()))
+    assert [seconds for _, seconds in cache.kept.values()] == [3_600.0]
+
+
+@pytest.mark.shows("S1-COST-03", "S1-COST-04")
+async def test_a_spent_budget_pauses_and_is_paid_once_for_a_request() -> None:
+    purse = Purse(1)
+    orchestrator, verifier, registry = an_outfit(purse=purse)
+    request = a_request("Anne is old.")
+    for _ in range(2):
+        await orchestrator(a_record(request.to_bytes()))
+    assert [paid[1] for paid in purse.asked] == [purse.asked[0][1]] * 2
+    assert (purse.asked[0][0], purse.asked[0][2].timestamp(), purse.asked[0][3]) == ("org", 12.5, 1.0)
+    with pytest.raises(PauseError) as paused:
+        await orchestrator(a_record(a_request("Anne is tall.").to_bytes()))
+    assert (paused.value.reason, paused.value.seconds, paused.value.topics) == ("budget", 300.0, ())
+    assert len(verifier.asked) == 2
+    assert registry.get_sample_value("verification_waits_total", {"reason": "budget"}) == 1
+    assert registry.get_sample_value("veriramp_degradation_level") == 2
+    orchestrator.tune(Tuning(), off=True)
+    assert registry.get_sample_value("veriramp_degradation_level") == 3
+
+
+@pytest.mark.shows("S1-COST-04")
+async def test_backfill_asks_for_a_share_and_waits_alone() -> None:
+    purse = Purse(0)
+    orchestrator, _, _ = an_outfit(purse=purse)
+    backfill = a_request("Anne is tall.").model_copy(update={"lane": "backfill"})
+    with pytest.raises(PauseError) as paused:
+        await orchestrator(replace(a_record(backfill.to_bytes()), topic=Topic.BACKFILL))
+    assert (paused.value.reason, paused.value.topics) == ("budget_backfill", (Topic.BACKFILL,))
+    assert purse.asked[-1][3] == 0.5
+
+
+@pytest.mark.shows("S1-COST-03")
+async def test_a_budget_that_cannot_be_asked_lets_nothing_through() -> None:
+    orchestrator, verifier, _ = an_outfit(purse=Purse(None))
+    with pytest.raises(PauseError, match="budget_unknown"):
+        await orchestrator(a_record(a_request("Anne is old.").to_bytes()))
+    assert verifier.asked == []
+
+
+@pytest.mark.shows("S1-ORCH-03")
+async def test_an_open_breaker_pauses_and_no_event_tells_of_it() -> None:
+    class Refused(InProcess):
+        async def judge(self, question: Question) -> Judgement:
+            raise BreakerOpenError(question.text, 40.0)
+
+    registry = CollectorRegistry()
+    with pytest.raises(PauseError) as paused:
+        await an_orchestrator(Refused(), registry)(a_record(a_request("Anne is old.").to_bytes()))
+    assert (paused.value.reason, paused.value.seconds, paused.value.topics) == ("breaker", 40.0, ())
+    assert registry.get_sample_value("verification_requests_total", {"status": "error"}) == 0
+
+
+async def test_backfill_waits_while_searches_wait() -> None:
+    orchestrator, _, registry = an_outfit()
+    old = a_request("Anne is old.").model_copy(update={"enqueued_at_ms": 0})
+    orchestrator.tune(Tuning(backlog_seconds=12.0), off=False)
+    backfill = replace(a_record(old.model_copy(update={"lane": "backfill"}).to_bytes()), topic=Topic.BACKFILL)
+    await orchestrator(backfill)
+    await orchestrator(a_record(old.to_bytes()))
+    assert registry.get_sample_value("verification_backlog_seconds") == 12.5
+    with pytest.raises(PauseError) as paused:
+        await orchestrator(backfill)
+    assert (paused.value.reason, paused.value.topics) == ("backlog", (Topic.BACKFILL,))
+    await orchestrator(a_record(old.to_bytes()))
+
+
+@pytest.mark.shows("S1-FAIL-01")
+async def test_the_configured_multipliers_make_the_signal() -> None:
+    orchestrator, _, _ = an_outfit()
+    orchestrator.tune(Tuning(effects=Effects(verified_sat=1.4, invalid=0.65)), off=False)
+    signals = []
+    for claim in ("Anne is old.", "Anne is not old.", "Anne is tall."):
+        (message,) = await orchestrator(a_record(a_request(claim, "Anne is old.").to_bytes()))
+        signals.append(parse_event(VerificationComplete, message.value).signal)
+    assert signals == [pytest.approx(0.5), pytest.approx(-0.5), 0.0]

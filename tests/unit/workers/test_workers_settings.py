@@ -1,0 +1,190 @@
+"""What a worker is told by its environment, how it logs, and who may administrate it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from veriramp_workers.health import admin_routes, health_app, serving
+from veriramp_workers.logs import JsonFormatter, TextFormatter
+from veriramp_workers.main import main
+from veriramp_workers.settings import ConfigurationError, service_settings_from, settings_from
+
+GOOD = {"VERIRAMP_BROKERS": "a:1,b:2", "VERIRAMP_FLAGS_URL": "flags:8015", "VERIRAMP_ROLLOUT": "search/demo"}
+REMOTE = {**GOOD, "VERIRAMP_VERIFIER_URL": "http://verifier:8080"}
+STORE = {"VERIRAMP_STORE_URL": "sqlite:///store.db"}
+TOKEN = "0123456789abcdef"
+
+
+def test_settings_have_defaults() -> None:
+    settings = settings_from(GOOD, profile="orchestrator")
+    assert (settings.brokers, settings.host, settings.port, settings.solvers) == ("a:1,b:2", "127.0.0.1", 8080, 2)
+    assert (settings.store_url, settings.budget_per_day, settings.log_format) == ("", None, "json")
+    assert settings_from({**GOOD, "POD_IP": "127.10.0.1"}, profile="x").host == "127.10.0.1"
+    assert settings_from({**GOOD, "POD_IP": "127.10.0.1", "VERIRAMP_HOST": "h"}, profile="x").host == "h"
+
+
+@pytest.mark.shows("S1-COST-03")
+def test_a_verifier_over_http_has_a_budget_unless_it_is_told_otherwise() -> None:
+    assert settings_from({**REMOTE, **STORE}, profile="x").budget_per_day == 10_000
+    assert settings_from({**REMOTE, "VERIRAMP_BUDGET_PER_DAY": "none"}, profile="x").budget_per_day is None
+    assert settings_from({**GOOD, **STORE, "VERIRAMP_BUDGET_PER_DAY": "0"}, profile="x").budget_per_day == 0
+    with pytest.raises(ConfigurationError, match="VERIRAMP_STORE_URL is not set, but the daily budget"):
+        settings_from(REMOTE, profile="x")
+
+
+def test_what_is_secret_is_not_shown() -> None:
+    secret = {"VERIRAMP_ADMIN_TOKEN": TOKEN, "VERIRAMP_STORE_URL": "redis://:hunter2@redis:6379/0"}
+    settings = settings_from({**GOOD, **secret}, profile="x")
+    assert (settings.admin_token, settings.store_url) == tuple(secret.values())
+    assert TOKEN not in repr(settings)
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.shows("S1-DEP-02")
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"VERIRAMP_BROKERS": ""}, "VERIRAMP_BROKERS is not set; write host:port"),
+        ({"VERIRAMP_BROKERS": "kafka"}, 'VERIRAMP_BROKERS is "kafka"; write host:port'),
+        ({"VERIRAMP_FLAGS_URL": "http://flags"}, "VERIRAMP_FLAGS_URL"),
+        ({"VERIRAMP_ROLLOUT": "demo"}, "namespace/name"),
+        ({"VERIRAMP_PORT": "80800"}, 'VERIRAMP_PORT is "80800"; write a whole number from 0 to 65535'),
+        ({"VERIRAMP_SOLVERS": "0"}, "from 1 to 64"),
+        ({"VERIRAMP_VERIFIER_URL": "verifier"}, "write the verifier's base URL"),
+        ({"VERIRAMP_VERIFIER_READ_SECONDS": "0"}, "write a number of seconds from 0.1 to 3600"),
+        ({"VERIRAMP_VERIFIER_DEADLINE_SECONDS": "-1"}, "VERIRAMP_VERIFIER_DEADLINE_SECONDS is"),
+        ({"VERIRAMP_COMMIT_SECONDS": "soon"}, 'VERIRAMP_COMMIT_SECONDS is "soon"; write a number of seconds'),
+        ({"VERIRAMP_SESSION_SECONDS": "1"}, "from 6 to 300"),
+        ({"VERIRAMP_RETRY_SECONDS": "60"}, "write two numbers of seconds, such as 60,600"),
+        (
+            {"VERIRAMP_BUDGET_PER_DAY": "-1"},
+            'VERIRAMP_BUDGET_PER_DAY is "-1"; write a whole number from 0 to 1000000000',
+        ),
+        ({"VERIRAMP_BUDGET_PER_DAY": "lots"}, "or none"),
+        ({"VERIRAMP_BUDGET_PER_DAY": "5"}, "VERIRAMP_STORE_URL is not set"),
+        ({"VERIRAMP_BUDGET_PER_MONTH": "1.5"}, 'VERIRAMP_BUDGET_PER_MONTH is "1.5"; write a whole number'),
+        ({"VERIRAMP_BUDGET_AT_ONCE": "2"}, 'VERIRAMP_BUDGET_AT_ONCE is "2"; write a number from 0 to 1'),
+        ({"VERIRAMP_TIME_ZONE": "Mars/North"}, 'VERIRAMP_TIME_ZONE is "Mars/North"; write an IANA time zone'),
+        ({"VERIRAMP_TIME_ZONE": "../etc"}, "write an IANA time zone"),
+        ({"VERIRAMP_PRICE": "nan"}, 'VERIRAMP_PRICE is "nan"; write a number from 0 to 1e+06'),
+        ({"VERIRAMP_ADMIN_TOKEN": "hush"}, "VERIRAMP_ADMIN_TOKEN is too short; write at least 16 characters"),
+        ({"VERIRAMP_LOG_LEVEL": "loud"}, "DEBUG, INFO"),
+        ({"VERIRAMP_LOG_FORMAT": "xml"}, 'VERIRAMP_LOG_FORMAT is "xml"; write json or text'),
+    ],
+)
+def test_wrong_settings_say_what_to_write(change: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        settings_from({**GOOD, **change}, profile="orchestrator")
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "hush" not in str(refused.value), "a token is never shown"
+
+
+def test_the_service_reads_the_same_names() -> None:
+    settings = service_settings_from({"VERIRAMP_LOG_FORMAT": "text", "VERIRAMP_SOLVERS": "3"})
+    assert (settings.log_format, settings.solvers) == ("text", 3)
+
+
+def test_a_wrong_configuration_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in GOOD:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main(["orchestrator"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "veriramp-worker: VERIRAMP_BROKERS is not set; write host:port, several separated by commas\n"
+    )
+
+
+def a_log_record(message: str, *, failed: bool = False, **fields: object) -> logging.LogRecord:
+    record = logging.makeLogRecord({"name": "veriramp_workers", "levelno": 30, "levelname": "WARNING", "msg": message})
+    vars(record).update(fields)
+    if failed:
+        try:
+            int("two\nlines")
+        except ValueError:
+            record.exc_info = sys.exc_info()
+    return record
+
+
+def test_a_log_line_is_one_json_object_with_the_fields_of_its_record() -> None:
+    line = JsonFormatter().format(
+        a_log_record("two\nlines", failed=True, chunk="ab12", trace="", status=None, code=503)
+    )
+    assert "\n" not in line
+    read = json.loads(line)
+    assert read.pop("exception").endswith(r"'two\nlines'")
+    assert read.pop("time").endswith("+00:00")
+    assert read == {
+        "level": "WARNING",
+        "logger": "veriramp_workers",
+        "message": "two\nlines",
+        "chunk": "ab12",
+        "code": 503,
+    }
+
+
+def test_a_log_line_for_people_has_the_fields_behind_it() -> None:
+    line = TextFormatter().format(a_log_record("two\nlines", chunk="ab12", code=503))
+    assert line.endswith("WARNING veriramp_workers: two lines chunk=ab12 code=503")
+
+
+class Admin:
+    """An app with admin endpoints, and what was asked of it."""
+
+    def __init__(self, token: str) -> None:
+        self.resets = 0
+        routes = admin_routes(token, lambda: {"resets": self.resets}, self.reset)
+        self.app = health_app(CollectorRegistry(), lambda: "", routes)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    async def ask(self, method: str, path: str, authorization: str | None = None) -> httpx.Response:
+        headers = {} if authorization is None else {"authorization": authorization}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://worker") as client:
+            return await client.request(method, path, headers=headers)
+
+
+@pytest.mark.shows("S1-VER-08")
+@pytest.mark.parametrize("given", [None, "", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x"])
+async def test_who_has_no_token_is_refused(given: str | None) -> None:
+    admin = Admin(TOKEN)
+    for method, path in (("POST", "/admin/breaker/reset"), ("GET", "/admin/stats")):
+        answer = await admin.ask(method, path, given)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert admin.resets == 0
+
+
+@pytest.mark.shows("S1-VER-08")
+async def test_who_has_the_token_sees_and_resets() -> None:
+    admin = Admin(TOKEN)
+    assert (await admin.ask("GET", "/admin/stats", f"Bearer {TOKEN}")).json() == {"resets": 0}
+    assert (await admin.ask("POST", "/admin/breaker/reset", f"bearer {TOKEN}")).json() == {"resets": 1}
+    assert (await admin.ask("GET", "/admin/breaker/reset", f"Bearer {TOKEN}")).status_code == 405
+
+
+@pytest.mark.shows("S1-VER-08")
+async def test_without_a_token_there_is_nothing_to_administrate() -> None:
+    admin = Admin("")
+    for given in (None, "Bearer", "Bearer "):
+        assert (await admin.ask("POST", "/admin/breaker/reset", given)).status_code == 404
+        assert (await admin.ask("GET", "/admin/stats", given)).status_code == 404
+    assert admin.resets == 0
+
+
+async def test_a_port_that_is_taken_is_an_error_with_a_name() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"port {port} of 127.0.0.1 cannot be had: Address already in use"):
+            async with serving(health_app(CollectorRegistry(), lambda: ""), "127.0.0.1", port):
+                pass
