@@ -62,15 +62,16 @@ async def _states(settings: TopicSettings, *, apply: bool) -> list[_State]:
         names = [plan.name for plan in plans]
         facts = await cluster.facts(names)
         missing = [plan for plan in plans if plan.name not in facts] if apply else []
+        created: frozenset[str] = frozenset()
         if missing:
-            await cluster.create(missing)
+            created = await cluster.create(missing)
             facts = await cluster.facts(names)
     return [
         _State(
             topic=plan.name,
             wanted=plan.facts,
             actual=facts.get(plan.name),
-            created=plan in missing,
+            created=plan.name in created,
             differences=differences(plan, facts.get(plan.name), settings.brokers),
         )
         for plan in plans
@@ -96,7 +97,13 @@ def _row(state: _State) -> tuple[str, ...]:
 
 
 def _cells(facts: TopicFacts) -> tuple[str, ...]:
-    return (str(facts.partitions), _time(facts.retention_ms), facts.cleanup, str(facts.replication), str(facts.min_insync))
+    return (
+        str(facts.partitions),
+        _time(facts.retention_ms),
+        facts.cleanup,
+        str(facts.replication),
+        str(facts.min_insync),
+    )
 
 
 def _time(milliseconds: int) -> str:

@@ -59,19 +59,23 @@ class Cluster:
             raise ClusterError(f"the brokers at {self._brokers} do not describe their topics: {error!r}") from error
         return _facts(described, [resource for answer in answers for resource in answer.resources])
 
-    async def create(self, plans: Sequence[TopicPlan]) -> None:
-        """Create topics and wait until the cluster lists them; one that exists already is left as it is."""
+    async def create(self, plans: Sequence[TopicPlan]) -> frozenset[str]:
+        """Create topics and wait until the cluster lists them; one that exists already is left as it is.
+
+        Returns the names of those that were created.
+        """
         topics = [
             NewTopic(plan.name, plan.facts.partitions, plan.facts.replication, topic_configs=plan.configuration)
             for plan in plans
         ]
         try:
             answer = await self._admin.create_topics(topics, timeout_ms=_TIMEOUT_MS)
-            failures = {name: (for_code(code), text) for name, code, text in answer.topic_errors}
-            for name, (error, text) in failures.items():
+            outcomes = {name: (for_code(code), text) for name, code, text in answer.topic_errors}
+            for name, (error, text) in outcomes.items():
                 if error not in {NoError, TopicAlreadyExistsError}:
                     raise ClusterError(await self._explained(name, error, text, plans))
             await self._listed({plan.name for plan in plans})
+            return frozenset(name for name, (error, _) in outcomes.items() if error is NoError)
         except (KafkaError, TimeoutError) as error:
             raise ClusterError(f"the brokers at {self._brokers} create no topics: {error!r}") from error
 
