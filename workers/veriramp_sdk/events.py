@@ -12,7 +12,9 @@ queue.
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final, TypeVar
 
@@ -23,6 +25,8 @@ SCHEMA_VERSION: Final = "1.0"
 
 MAX_CONTENT: Final = 100_000
 """Longest text, in characters, that a verifier accepts."""
+
+_SHA256: Final = r"^[0-9a-f]{64}$"
 
 
 class Topic(StrEnum):
@@ -55,78 +59,128 @@ class UnreadableEventError(ValueError):
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     schema_version: str = SCHEMA_VERSION
-    chunk_key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    org_id: str
-    document_id: str
-    block_id: str
-    content_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    query_id: str | None = None
+    """major.minor; a reader refuses a major that it does not know."""
 
     def to_bytes(self) -> bytes:
         """Return the JSON form, UTF-8, without fields that are unset."""
         return self.model_dump_json(exclude_none=True).encode()
+
+
+class _ChunkEvent(_Event):
+    chunk_key: Annotated[str, Field(pattern=_SHA256)]
+    """Identity and Kafka key: sha256 of org_id|document_id|block_id|content_hash, 64 hexadecimal digits."""
+    org_id: str
+    document_id: str
+    """The record of the document that the chunk belongs to; it survives re-indexing."""
+    block_id: str
+    """The chunk's place within its document."""
+    content_hash: Annotated[str, Field(pattern=_SHA256)]
+    """sha256 of the UTF-8 text, in hexadecimal digits."""
+    query_id: str | None = None
+    """The search that asked, if one did."""
 
     def key(self) -> bytes:
         """Return the Kafka key: one chunk stays in one partition, in order."""
         return self.chunk_key.encode()
 
 
-class VerifyChunk(_Event):
-    """Ask for the verification of one chunk, given ``premises`` that are taken for true (may be empty).
-
-    ``enqueued_at_ms`` is in milliseconds since the epoch; ``rollout`` is ``namespace/name`` and ``revision`` the flag
-    document under which the request was sampled.
-    """
+class VerifyChunk(_ChunkEvent):
+    """Ask for the verification of one chunk, given premises that are taken for true (may be empty)."""
 
     content: Annotated[str, Field(min_length=1)]
+    """The text to judge."""
     premises: tuple[str, ...] = ()
+    """Texts that are taken for true."""
     lane: str = "interactive"
+    """interactive or backfill; the topic decides, this is for reports."""
     enqueued_at_ms: Annotated[int, Field(ge=0)]
+    """When it was asked for, in milliseconds since the epoch."""
     rollout: str | None = None
+    """namespace/name of the rollout under which the request was sampled."""
     revision: int | None = None
+    """Revision of the flag document under which the request was sampled."""
 
 
-class VerificationComplete(_Event):
-    """The verdict on one chunk; ``event_id`` is the same for every delivery of the same judgement.
-
-    Times are in seconds but ``verified_at_ms``, which is in milliseconds since the epoch.
-    """
+class VerificationComplete(_ChunkEvent):
+    """The verdict on one chunk."""
 
     event_id: str
+    """uuid5 of chunk key, verifier version and content hash: the same for every delivery of the same judgement."""
     verdict: Verdict
     reason: str | None = None
+    """Why, in a sentence."""
     signal: Annotated[float, Field(ge=-1.0, le=1.0)]
+    """Influence on ranking: 1 for entailed, -1 for contradicted, 0 for everything else."""
     check_sat_result: str
+    """The solver's word: sat, unsat, unknown, or what went wrong."""
     formalization_similarity: float | None = None
+    """0..1, what a formaliser says about its own work; decides nothing."""
     extraction_degradation: float | None = None
+    """0..1, what a formaliser says about its own work; decides nothing."""
     solver_success: bool
+    """Whether the solver said sat or unsat."""
     unsat_core: tuple[str, ...] | None = None
+    """The smallest set of sentences found that cannot be true together."""
     smt_lib_code: str
+    """The formal text."""
     solver_execution_time_seconds: Annotated[float, Field(ge=0)]
     total_time_seconds: Annotated[float, Field(ge=0)]
     verifier: str
     verifier_version: str
     formaliser_version: str
     cache_hit: bool = False
+    """Whether the judgement was made before, for the same text."""
     verified_at_ms: Annotated[int, Field(ge=0)]
+    """Milliseconds since the epoch."""
 
 
 class VerificationFailed(VerifyChunk):
-    """The request that could not be judged and why; ``retryable`` says whether asking again may help."""
+    """The request that could not be judged, and why."""
 
     error: str
+    """What went wrong, in a sentence."""
     error_class: str
     http_status: int | None = None
+    """Of the verifier's last answer, if there was one."""
     step: str | None = None
+    """Where it went wrong."""
     attempts: Annotated[int, Field(ge=1)] = 1
     final_similarity: float | None = None
     threshold: float | None = None
     retryable: bool
+    """Whether asking again may help."""
     failed_at_ms: Annotated[int, Field(ge=0)]
+    """Milliseconds since the epoch."""
 
+
+class PagerankRecalc(_Event):
+    """A document's quality moved so far since the last run that PageRank is to be calculated again."""
+
+    org_id: str
+    document_id: str
+    old_multiplier: Annotated[float, Field(ge=0)]
+    """The document's quality at the last run of PageRank."""
+    new_multiplier: Annotated[float, Field(ge=0)]
+    """The document's quality now."""
+    reason: str = "verification_update"
+    emitted_at_ms: Annotated[int, Field(ge=0)]
+    """Milliseconds since the epoch."""
+
+    def key(self) -> bytes:
+        """Return the Kafka key: of one document only the last event matters."""
+        return f"{self.org_id}|{self.document_id}".encode()
+
+
+EVENTS: Final[Mapping[str, type[_Event]]] = {
+    "verify_chunks": VerifyChunk,
+    "verification_complete": VerificationComplete,
+    "verification_failed": VerificationFailed,
+    "pagerank_recalc": PagerankRecalc,
+}
+"""The events by the names that they have in schemas and in envelopes."""
 
 _EventT = TypeVar("_EventT", bound=_Event)
 
@@ -155,7 +209,7 @@ def event_id(key: str, verifier_version: str, digest: str) -> str:
 
 
 def parse_event(model: type[_EventT], value: bytes) -> _EventT:
-    """Read one message.
+    """Read one message, by itself or in the envelope of another bus (see :func:`in_envelope`).
 
     Raises :class:`UnreadableEventError` when the bytes are no JSON, a field is wrong, the major version is unknown or
     the key does not belong to the content.
@@ -163,16 +217,42 @@ def parse_event(model: type[_EventT], value: bytes) -> _EventT:
     try:
         event = model.model_validate_json(value)
     except ValidationError as error:
+        payload = _payload(model, value)
+        if payload is not None:
+            return parse_event(model, payload)
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "message"
         raise UnreadableEventError(f"{model.__name__}: {where}: {first['msg']}") from error
-    if event.schema_version.split(".")[0] != SCHEMA_VERSION.split(".", maxsplit=1)[0]:
+    if event.schema_version.split(".")[0] != _MAJOR:
         raise UnreadableEventError(
-            f"{model.__name__}: schema_version {event.schema_version!r} is not supported; this reader knows "
-            f"{SCHEMA_VERSION.split('.', maxsplit=1)[0]}.x"
+            f"{model.__name__}: schema_version {event.schema_version!r} is not supported; this reader knows {_MAJOR}.x"
         )
     _check_identity(event)
     return event
+
+
+def in_envelope(event: _Event, *, timestamp_ms: int, request_id: str | None = None) -> bytes:
+    """Return the event as ``{eventType, payload, timestamp, requestId?}``, for buses whose messages look like that."""
+    name = next(name for name, model in EVENTS.items() if model is type(event))
+    envelope = {
+        "eventType": name,
+        "payload": event.model_dump(mode="json", exclude_none=True),
+        "timestamp": timestamp_ms,
+    }
+    return json.dumps(envelope | ({} if request_id is None else {"requestId": request_id})).encode()
+
+
+def _payload(model: type[_Event], value: bytes) -> bytes | None:
+    """What is in an envelope for this event, as JSON; None when it is none."""
+    try:
+        envelope = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(envelope, dict) or not isinstance(envelope.get("payload"), dict):
+        return None
+    if EVENTS.get(str(envelope.get("eventType"))) is not model or "eventType" in envelope["payload"]:
+        return None
+    return json.dumps(envelope["payload"]).encode()
 
 
 def _check_identity(event: _Event) -> None:
@@ -186,4 +266,5 @@ def _check_identity(event: _Event) -> None:
         )
 
 
+_MAJOR: Final = SCHEMA_VERSION.split(".", maxsplit=1)[0]
 _EVENT_NAMESPACE: Final = uuid.UUID("6f0c3d2e-7a51-5d1c-9a0e-3b7f7f1c2a10")
