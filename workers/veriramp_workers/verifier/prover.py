@@ -103,25 +103,41 @@ class _Ground:
         self.used = 0
         self._solver = z3.SimpleSolver()
         self._solver.set("rlimit", steps)
+        self._context, self._handle = self._solver.ctx.ref(), self._solver.solver
 
     def load(self, script: str) -> None:
         self.used += 1
-        self._solver.push()
-        # The wrapper's own ``add`` looks at every expression again: half of the time of an easy problem.
-        context, solver = self._solver.ctx.ref(), self._solver.solver
-        for formula in z3.parse_smt2_string(script):
-            z3.Z3_solver_assert(context, solver, formula.as_ast())
+        z3.Z3_solver_push(self._context, self._handle)
+        for formula in _items(
+            self._context, z3.Z3_parse_smtlib2_string(self._context, script, 0, None, None, 0, None, None)
+        ):
+            z3.Z3_solver_assert(self._context, self._handle, formula)
 
     def check(self, members: frozenset[int]) -> tuple[z3.CheckSatResult, frozenset[int]]:
-        answer = self._solver.check([_switch(member) for member in sorted(members)])
-        if answer != z3.unsat:
-            return answer, frozenset()
-        return answer, frozenset(_NUMBERS[one.get_id()] for one in self._solver.unsat_core())
+        switches = [_switch(member).as_ast() for member in sorted(members)]
+        array = (z3.Ast * len(switches))(*switches)
+        answer = z3.Z3_solver_check_assumptions(self._context, self._handle, len(switches), array)
+        if answer != _UNSAT:
+            return z3.CheckSatResult(answer), frozenset()
+        core = _items(self._context, z3.Z3_solver_get_unsat_core(self._context, self._handle))
+        return z3.unsat, frozenset(_NUMBERS[z3.Z3_get_ast_id(self._context, one)] for one in core)
 
     def unload(self) -> None:
-        self._solver.pop(self._solver.num_scopes())
+        scopes = z3.Z3_solver_get_num_scopes(self._context, self._handle)
+        z3.Z3_solver_pop(self._context, self._handle, scopes)
 
 
+def _items(context: Any, vector: Any) -> Iterator[Any]:
+    """Go through a vector of z3; its own Python classes look up the sort of every item: half of the time."""
+    z3.Z3_ast_vector_inc_ref(context, vector)
+    try:
+        for at in range(z3.Z3_ast_vector_size(context, vector)):
+            yield z3.Z3_ast_vector_get(context, vector, at)
+    finally:
+        z3.Z3_ast_vector_dec_ref(context, vector)
+
+
+_UNSAT: Final = z3.unsat.r
 _SWITCHES: Final[list[z3.BoolRef]] = []
 _NUMBERS: Final[dict[int, int]] = {}
 _MOST_PROBLEMS: Final = 500
