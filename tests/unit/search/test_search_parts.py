@@ -94,11 +94,14 @@ def test_every_user_of_the_load_meets_many_topics() -> None:
 
 
 def test_settings_say_what_to_write() -> None:
+    assert settings_from(GOOD).fewest is None
+    assert settings_from({**GOOD, "VERIRAMP_FEWEST": "3"}).fewest == 3
     assert settings_from({**GOOD, "VERIRAMP_DEBUG": "1", "POD_IP": "127.10.0.2"}).host == "127.10.0.2"
     for change, sentence in (
         ({"VERIRAMP_FLAGS_URL": ""}, "VERIRAMP_FLAGS_URL is not set"),
         ({"VERIRAMP_ROLLOUT": "x"}, 'VERIRAMP_ROLLOUT is "x"; write the rollout to obey, namespace/name'),
         ({"VERIRAMP_PORT": "-1"}, "from 0 to 65535"),
+        ({"VERIRAMP_FEWEST": "a few"}, 'VERIRAMP_FEWEST is "a few"; write a whole number'),
     ):
         with pytest.raises(ConfigurationError) as refused:
             settings_from({**GOOD, **change})
