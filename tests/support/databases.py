@@ -82,16 +82,14 @@ class Server:
 
 
 @contextmanager
-def a_redis(folder: Path) -> Iterator[Server]:
-    """A Redis with a password that writes down every change."""
+def a_redis(folder: Path, *, fsync: str = "everysec") -> Iterator[Server]:
+    """A Redis with a password that writes down every change, with ``fsync`` always before it is answered."""
     program = _program("redis-server", (), "redis-server")
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "redis.conf"
-    settings.write_text(
-        f'bind 127.0.0.1\nport {port}\ndir {folder}\nappendonly yes\nsave ""\nrequirepass {PASSWORD}\n',
-        encoding="utf-8",
-    )
+    lines = ("bind 127.0.0.1", f"port {port}", f"dir {folder}", f"requirepass {PASSWORD}", 'save ""')
+    settings.write_text("\n".join((*lines, "appendonly yes", f"appendfsync {fsync}\n")), encoding="utf-8")
     ping = (_program("redis-cli", (), "redis-tools"), "-p", str(port), "ping")
     with _running(
         Server(

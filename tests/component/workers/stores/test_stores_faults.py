@@ -24,7 +24,8 @@ from veriramp_workers.stores.shared import BUDGET_SECONDS
 from veriramp_workers.stores.sqlite import SqliteBackend
 
 SERVERS: Final[dict[str, Callable[[Path], AbstractContextManager[Server]]]] = {
-    "redis": a_redis,
+    # Otherwise a kill may lose what waited for a slow disk, two seconds at most.
+    "redis": lambda folder: a_redis(folder, fsync="always"),
     "postgres": a_postgres,
 }
 Taker = tuple[subprocess.Popen[bytes], Path]
