@@ -11,14 +11,17 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from tools.chart_schema import values_schema
+from tools.event_schemas import asyncapi, event_schema
 from tools.trigger_vectors import trigger_vectors
 from veriramp_operator.api.crd import custom_resource_definition
+from veriramp_sdk.events import EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _HEADER: Final = "# Generated from the models of veriramp_operator.api by `make generate`; do not edit.\n"
@@ -68,6 +71,8 @@ OUTPUTS: Final[tuple[Output, ...]] = (
     Output("charts/veriramp/templates/crds/verificationrollouts.yaml", chart_crd),
     Output("charts/veriramp/values.schema.json", chart_values_schema),
     Output("tests/data/trigger.json", trigger_vectors),
+    Output("docs/schemas/asyncapi.json", asyncapi),
+    *(Output(f"docs/schemas/events/{name}.json", partial(event_schema, name)) for name in EVENTS),
 )
 
 

@@ -5,6 +5,7 @@ Public: :func:`faults`. An unknown keyword is a fault of the schema, so nothing 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "object": (dict,),
     "array": (list,),
     "string": (str,),
+    "boolean": (bool,),
     "integer": (int,),
     "number": (int, float),
     "null": (type(None),),
@@ -22,6 +24,9 @@ _KNOWN: Final = {
     "description",
     "type",
     "enum",
+    "default",
+    "pattern",
+    "minLength",
     "required",
     "properties",
     "additionalProperties",
@@ -40,14 +45,21 @@ def faults(value: Any, schema: Mapping[str, Any], path: str = "$") -> Iterator[s
     if "type" in schema and not _has_type(value, schema["type"]):
         yield f"{path}: {value!r} is no {schema['type']}"
         return
-    if isinstance(value, int | float):
-        if value < schema.get("minimum", value) or value > schema.get("maximum", value):
-            yield f"{path}: {value!r} is out of range"
+    if isinstance(value, str | int | float):
+        yield from _scalar(value, schema, path)
     elif isinstance(value, dict):
         yield from _object(value, schema, path)
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from faults(item, schema.get("items", {}), f"{path}[{number}]")
+
+
+def _scalar(value: str | float, schema: Mapping[str, Any], path: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if len(value) < schema.get("minLength", 0) or not re.search(schema.get("pattern", ""), value):
+            yield f"{path}: {value!r} has not the form {schema.get('pattern', 'of a text')}"
+    elif value < schema.get("minimum", value) or value > schema.get("maximum", value):
+        yield f"{path}: {value!r} is out of range"
 
 
 def _object(value: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> Iterator[str]:
@@ -64,4 +76,4 @@ def _object(value: Mapping[str, Any], schema: Mapping[str, Any], path: str) -> I
 
 def _has_type(value: Any, wanted: str | list[str]) -> bool:
     names = [wanted] if isinstance(wanted, str) else wanted
-    return any(isinstance(value, _TYPES[name]) and not isinstance(value, bool) for name in names)
+    return any(isinstance(value, _TYPES[name]) and isinstance(value, bool) == (name == "boolean") for name in names)
