@@ -124,6 +124,39 @@ def test_only_errors_after_a_retry_trip(name: str, shares: dict[float, float], a
         assert verdict.reason == VerdictReason.WARMING_UP
 
 
+HALF = {"objective": 0.5, "minRequests": 1}
+"""With shares, windows and rates that are powers of two each limit is met exactly."""
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "shares", "rps", "age", "kind"),
+    [
+        ("the long one just at the rate", 1.5, {4096: 0.75, 64: 1.0}, 8.0, None, VerdictKind.PASS),
+        ("the short one just at the rate", 1.5, {4096: 1.0, 64: 0.75}, 8.0, None, VerdictKind.PASS),
+        ("both just above", 1.5, {4096: 0.7501, 64: 0.7501}, 8.0, None, VerdictKind.REGRESSION),
+        ("just enough requests", 1.5, {4096: 0.5, 64: 1.0}, 1 / 4096, None, VerdictKind.PASS),
+        ("just too few", 1.5, {4096: 0.5, 64: 1.0}, 0.99 / 4096, None, VerdictKind.NO_DATA),
+        ("as many new errors as are allowed", 1 / 32, {4096: 1.0, 64: 1.0}, 8.0, 64.0, VerdictKind.INCONCLUSIVE),
+        ("one more than allowed", 1 / 33, {4096: 1.0, 64: 1.0}, 8.0, 64.0, VerdictKind.REGRESSION),
+        ("not yet a whole short window", 1 / 33, {4096: 1.0, 64: 1.0}, 8.0, 63.0, VerdictKind.INCONCLUSIVE),
+    ],
+)
+def test_limits_themselves_are_still_good(
+    name: str, rate: float, shares: dict[float, float], rps: float, age: float | None, kind: VerdictKind
+) -> None:
+    gate = burn_gate(windows=[{"long": "4096s", "short": "64s", "rate": rate}], **HALF)
+
+    verdict = verdict_of(gate, burning(shares, rps), None if age is None else NOW - age)
+
+    assert verdict.kind is kind, (name, verdict.message)
+
+
+def test_errors_of_another_pair_that_are_not_known_do_not_count_as_new() -> None:
+    answer = burning({H1: 0.9, M5: 0.9, H6: 0.0}, 0.5, **{f"total {M30:g}": 0.5})
+
+    assert verdict_of(TWO, answer, NOW - M30).kind is VerdictKind.NO_DATA
+
+
 def test_the_window_is_the_longest_one() -> None:
     assert window_of(TWO) == H6
     assert window_of(burn_gate(window="1h")) == H1

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.evidence.counts import (
     ARMS,
     COARSE,
@@ -222,6 +223,7 @@ def test_what_is_missing_is_told(
     else:
         assert problem is not None, what
         assert expected in problem.message
+        assert problem.reason is NoDataReason.NOT_YET_EXPOSED
 
 
 def test_the_age_is_that_of_the_arm_which_is_further_behind() -> None:

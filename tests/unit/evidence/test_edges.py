@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.support.evidence import NOW, baseline_gate, burn_gate, comparison_gate
+from tests.support.evidence import NOW, baseline_gate, burn_gate, comparison_gate, firing_gate
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import Direction
 from veriramp_operator.api.status import VerdictKind
@@ -44,6 +44,22 @@ def test_a_comparison_without_a_fresh_reading_has_no_data(reading: Reading | Non
     verdict = judge(comparison_gate(), Samples(readings, counts=Counts(NOW - 3600, NOW)), NOW, trial=TRIAL)
 
     assert (verdict.kind, verdict.reason) == (VerdictKind.NO_DATA, reason)
+
+
+def test_a_history_that_is_still_read_tells_how_far_it_is() -> None:
+    samples = Samples((Reading(NOW, Series(()), newest=FRESH),), counts=Counts(NOW - 7200, NOW - 3600))
+
+    verdict = judge(comparison_gate(), samples, NOW, trial=Trial(50.0, NOW - 7200, NOW - 3000))
+
+    assert (verdict.kind, verdict.reason) == (VerdictKind.NO_DATA, NoDataReason.CATCHING_UP)
+    assert "1h of 2h are read" in verdict.message
+
+
+def test_names_of_alerts_are_asked_for_as_they_are_written() -> None:
+    query = questions(firing_gate("TooSlow.v2", "Größe", source="Pull"), "search", "rollout").query
+
+    assert query is not None
+    assert r'alertname=~"TooSlow\\.v2|Größe"' in query
 
 
 def test_a_window_given_counts_for_a_comparison_as_for_any_gate() -> None:

@@ -33,6 +33,7 @@ RANGES = [
     ("rate(z[2h]) + max_over_time(rate(x[5m])[1h:])", 7200.0),
     ("sum by (a) (rate(x[5m])) > 0.01 and on () rate(y[2m]) > 0", 300.0),
     ("rate(x[ 5m ])", 300.0),
+    ("up{} or rate(x[5m])", 300.0),
     ("rate(x[oops])", None),
     ("rate(x[5m", 300.0),
     ("))) rate(x[5m])", 300.0),
@@ -85,6 +86,7 @@ def test_no_text_breaks_the_tokenizer(query: str) -> None:
         ('sum by (le, arm) (rate(hits_total{arm="control"}[5m]))', {"hits_total"}),
         ("a / on (instance) group_left (job) b > bool 0.5 offset 5m", {"a", "b"}),
         ('histogram_quantile(0.95, sum(rate(d_bucket[5m])) by (le)) unless {job="x"}', {"d_bucket"}),
+        ("a * on (job) group_left b", {"a", "b"}),
         ("1 + inf", set()),
     ],
 )
