@@ -6,24 +6,19 @@ without kills. The moments are drawn from a seed: a kill comes as soon as so man
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
-
 from tests.bench.report import say
-from tests.support.pipeline import Program, Topics, a_program, a_request, topics_of
+from tests.support.ledger import GROUP, Ledger, Totals, a_ledger
+from tests.support.pipeline import Program, Topics, a_request, an_orchestrator, peak_megabytes, topics_of
 from tests.support.waiting import wait_until
-from veriramp_sdk.events import Topic, VerificationComplete, parse_event
-
-GROUP = "verification-orchestrator-group"
+from veriramp_sdk.events import Topic
 
 
 @dataclass(frozen=True)
@@ -66,22 +61,6 @@ def _text(number: int) -> tuple[str, ...]:
     )[number % 4]
 
 
-@dataclass(frozen=True)
-class Totals:
-    """What a sink has at the end that counts each event once.
-
-    ``verdicts``: by event id the verdict, its reason and the chunk's key; ``dead``: the values of the dead letters.
-    """
-
-    verdicts: Mapping[str, tuple[str, str | None, bytes]]
-    dead: frozenset[bytes]
-
-    @property
-    def by_verdict(self) -> dict[str, int]:
-        """How many events there are of each verdict."""
-        return dict(sorted(Counter(verdict for verdict, _, _ in self.verdicts.values()).items()))
-
-
 @dataclass
 class Run:
     """What happened on the way; ``answers`` and ``dead`` count every record, also the repeated ones."""
@@ -94,50 +73,6 @@ class Run:
     peak_megabytes: float
     committed: int
     contradictions: int
-
-
-class Ledger:
-    """Follows the topics with the answers and counts each event once."""
-
-    def __init__(self) -> None:
-        self.verdicts: dict[str, tuple[str, str | None, bytes]] = {}
-        self.dead: set[bytes] = set()
-        self.contradictions = 0
-        self.records: Counter[str] = Counter()
-
-    @property
-    def totals(self) -> Totals:
-        return Totals(dict(self.verdicts), frozenset(self.dead))
-
-    def note(self, record: ConsumerRecord) -> None:
-        """Count a record; the same event with another content is a contradiction."""
-        self.records[record.topic] += 1
-        if record.topic == Topic.DEAD_LETTERS:
-            self.dead.add(record.value)
-            return
-        event = parse_event(VerificationComplete, record.value)
-        answer = (str(event.verdict), event.reason, bytes(record.key))
-        if self.verdicts.setdefault(event.event_id, answer) != answer:
-            self.contradictions += 1
-
-
-@asynccontextmanager
-async def a_ledger(brokers: str) -> AsyncIterator[Ledger]:
-    """Follow the answers of a broker from their beginning."""
-    ledger = Ledger()
-    topics = (Topic.COMPLETE, Topic.DEAD_LETTERS)
-    async with AIOKafkaConsumer(*topics, bootstrap_servers=brokers, auto_offset_reset="earliest") as consumer:
-
-        async def follow() -> None:
-            async for record in consumer:
-                ledger.note(record)
-
-        following = asyncio.create_task(follow())
-        try:
-            yield ledger
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
 
 
 @dataclass
@@ -196,8 +131,7 @@ class Campaign:
         return sorted(self._draw.sample(range(last), self.kills))
 
     async def _worker(self, stack: AsyncExitStack) -> Program:
-        program = a_program("veriramp_workers.main", "orchestrator", folder=self.folder, env=self.env, wait=False)
-        return await stack.enter_async_context(program)
+        return await stack.enter_async_context(an_orchestrator(self.folder, self.env, wait=False))
 
     @staticmethod
     def _done(ledger: Ledger) -> int:
@@ -220,15 +154,6 @@ class Campaign:
 
         await wait_until(all_of_it, self.seconds, f"{count} committed offsets")
         return total
-
-
-def peak_megabytes(program: Program) -> float:
-    """The most memory that the process itself has held so far; 0 when it is gone."""
-    try:
-        status = Path(f"/proc/{program.process.pid}/status").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def table(runs: Mapping[str, Run]) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,6 +149,20 @@ def _started(command: list[str], environment: Mapping[str, str], log: Path) -> s
         return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
 
+def an_orchestrator(folder: Path, env: Mapping[str, str], *, wait: bool = True) -> AbstractAsyncContextManager[Program]:
+    """An orchestrator as a process of its own."""
+    return a_program("veriramp_workers.main", "orchestrator", folder=folder, env=env, wait=wait)
+
+
+def peak_megabytes(program: Program) -> float:
+    """The most memory that the process itself has held so far; 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{program.process.pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+
+
 def free_port() -> int:
     """A port of loopback that was free a moment ago."""
     with socket.socket() as probe:
@@ -168,6 +182,14 @@ def a_request(content: str, *premises: str, document: str = "document") -> Verif
         premises=premises,
         enqueued_at_ms=int(time.time() * 1000),
     )
+
+
+def numbered(count: int, first: int = 0) -> list[VerifyChunk]:
+    """Requests with different texts."""
+    return [
+        a_request(f"The tower {number} is {number} metres tall.", document=str(number))
+        for number in range(first, first + count)
+    ]
 
 
 class Topics:

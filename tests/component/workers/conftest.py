@@ -32,6 +32,10 @@ def brokers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
             yield address
         return
     shared: Kafka = request.getfixturevalue("kafka")
+    for node in shared.nodes:
+        if not node.running:  # a test killed it and failed
+            node.start()
+    shared.wait()
     with ThreadPoolExecutor(1) as thread:  # the test's event loop is not ours to touch
         thread.submit(asyncio.run, fresh_topics(shared.bootstrap)).result()
     yield shared.bootstrap

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.support.campaign import GROUP, Ledger, a_ledger, peak_megabytes
 from tests.support.flags import LIVE, Operator, a_document, obeyed
+from tests.support.ledger import GROUP, a_ledger, each_counts_once
 from tests.support.mortal_worker import STEPS
-from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, a_request
+from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, an_orchestrator, numbered, peak_megabytes
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, VerifyChunk
 
 SECONDS = 60.0
-
-
-def an_orchestrator(folder: Path, env: dict[str, str]) -> AbstractAsyncContextManager[Program]:
-    return a_program("veriramp_workers.main", "orchestrator", folder=folder, env=env)
 
 
 @pytest.fixture(autouse=True)
@@ -30,35 +25,12 @@ async def live(operator: Operator) -> AsyncIterator[None]:
         yield
 
 
-def requests(count: int, first: int = 0) -> list[VerifyChunk]:
-    return [
-        a_request(f"The tower {number} is {number} metres tall.", document=str(number))
-        for number in range(first, first + count)
-    ]
-
-
-async def each_counts_once(ledger: Ledger, topics: Topics, wanted: list[VerifyChunk]) -> None:
-    """Every request has exactly one event, whatever came twice, and every offset is committed."""
-
-    async def answered() -> bool:
-        return len(ledger.verdicts) >= len(wanted)
-
-    async def committed() -> bool:
-        return sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(wanted)
-
-    await wait_until(answered, SECONDS, "an answer to each")
-    await wait_until(committed, SECONDS, "every offset")
-    assert sorted(key or b"" for _, _, key in ledger.verdicts.values()) == sorted(each.key() for each in wanted)
-    assert ledger.contradictions == 0
-    assert ledger.dead == set()
-
-
 @pytest.mark.parametrize("brokers", ["kafka"], indirect=True)
 @pytest.mark.shows("S1-ORCH-01", "S1-KAFKA-06")
 async def test_killed_at_every_step_of_a_message(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:
-    wanted = requests(150)
+    wanted = numbered(150)
     await topics.send(Topic.INTERACTIVE, *wanted)
     async with a_ledger(brokers) as ledger:
         for step in STEPS:
@@ -86,7 +58,7 @@ async def test_a_storm_of_rebalances_under_load(
     wanted: list[VerifyChunk] = []
     async with a_ledger(brokers) as ledger, an_orchestrator(tmp_path, env) as worker:
         for _ in range(8):
-            more = requests(60, first=len(wanted))
+            more = numbered(60, first=len(wanted))
             wanted += more
             await topics.send(Topic.INTERACTIVE, *more)
             # It takes partitions away from the worker, reads nothing of them, and leaves.
@@ -102,7 +74,7 @@ async def test_a_storm_of_rebalances_under_load(
 
 @pytest.mark.shows("S1-EVT-01", "S1-ORCH-04")
 async def test_duplicates_and_poison_in_bulk(tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics) -> None:
-    wanted = requests(50)
+    wanted = numbered(50)
     poison = [f"no request {number}".encode() for number in range(200)]
     async with a_ledger(brokers) as ledger, an_orchestrator(tmp_path, env) as worker:
         await topics.send_all((Topic.INTERACTIVE, value, None) for value in poison)

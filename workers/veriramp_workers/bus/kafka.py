@@ -69,6 +69,7 @@ class KafkaWorker:
                 try:
                     await self._session(stop)
                 except KafkaError as error:
+                    self._metrics.broker_failures.labels("read").inc()
                     _log.warning("reading failed, joining the group anew in %.1f s: %r", delay, error)
                     await _unless(stop, asyncio.sleep(delay))
                     lasted = asyncio.get_running_loop().time() - started
@@ -83,7 +84,7 @@ class KafkaWorker:
         consumer = _consumer(self._settings)
         consumer.subscribe(list(self._settings.lanes), listener=_HandOver(self, consumer))
         try:
-            if not await _unless(stop, _connected(consumer)):
+            if not await _unless(stop, consumer.start()):
                 return
             keeping = asyncio.create_task(self._keep(consumer))
             self._joined = True
@@ -168,6 +169,7 @@ class KafkaWorker:
                 await consumer.commit(offsets)
         except (KafkaError, TimeoutError) as error:
             # Not fatal: whoever owns the partition reads the records again, and their identity is the same.
+            self._metrics.broker_failures.labels("commit").inc()
             _log.warning("commit failed, it will be tried again: %r", error)
             return
         for place, offset in offsets.items():
@@ -186,6 +188,7 @@ class KafkaWorker:
                     if place in self._dispatcher.windows:
                         self._metrics.lag.labels(*place).set(max(0, ends[place] - done))
         except (KafkaError, TimeoutError) as error:
+            self._metrics.broker_failures.labels("lag").inc()
             _log.warning("the lag is not known: %r", error)
 
 
@@ -216,20 +219,6 @@ def _consumer(settings: BusSettings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=_FETCH_WAIT_MS,
         metadata_max_age_ms=_METADATA_MS,
     )
-
-
-async def _connected(consumer: AIOKafkaConsumer) -> None:
-    """Start it, as often as it takes: a broker may well come up after its clients."""
-    delay = _FIRST_RETRY
-    while True:
-        try:
-            await consumer.start()
-        except KafkaError as error:
-            _log.warning("no broker yet, trying again: %r", error)
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, _LAST_RETRY)
-        else:
-            return
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[object, object, object]) -> bool:

@@ -74,3 +74,11 @@ class BusMetrics:
             ("topic", "error"),
             registry=registry,
         )
+        self.broker_failures = Counter(
+            "veriramp_bus_broker_failures",
+            "Times that the broker could not be asked; the next try follows by itself",
+            ("step",),
+            registry=registry,
+        )
+        for step in ("read", "commit", "lag"):
+            self.broker_failures.labels(step)

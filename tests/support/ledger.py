@@ -1,0 +1,93 @@
+"""What a sink has that counts each event once, and whether anything is missing from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from tests.support.pipeline import WORK_SECONDS, Topics
+from tests.support.waiting import wait_until
+from veriramp_sdk.events import Topic, VerificationComplete, VerifyChunk, parse_event
+
+GROUP = "verification-orchestrator-group"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a sink has at the end that counts each event once.
+
+    ``verdicts``: by event id the verdict, its reason and the chunk's key; ``dead``: the values of the dead letters.
+    """
+
+    verdicts: Mapping[str, tuple[str, str | None, bytes]]
+    dead: frozenset[bytes]
+
+    @property
+    def by_verdict(self) -> dict[str, int]:
+        """How many events there are of each verdict."""
+        return dict(sorted(Counter(verdict for verdict, _, _ in self.verdicts.values()).items()))
+
+
+class Ledger:
+    """Follows the topics with the answers and counts each event once."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, tuple[str, str | None, bytes]] = {}
+        self.dead: set[bytes] = set()
+        self.contradictions = 0
+        self.records: Counter[str] = Counter()
+
+    @property
+    def totals(self) -> Totals:
+        return Totals(dict(self.verdicts), frozenset(self.dead))
+
+    def note(self, record: ConsumerRecord) -> None:
+        """Count a record; the same event with another content is a contradiction."""
+        self.records[record.topic] += 1
+        if record.topic == Topic.DEAD_LETTERS:
+            self.dead.add(record.value)
+            return
+        event = parse_event(VerificationComplete, record.value)
+        answer = (str(event.verdict), event.reason, bytes(record.key))
+        if self.verdicts.setdefault(event.event_id, answer) != answer:
+            self.contradictions += 1
+
+
+@asynccontextmanager
+async def a_ledger(brokers: str) -> AsyncIterator[Ledger]:
+    """Follow the answers of a broker from their beginning."""
+    ledger = Ledger()
+    topics = (Topic.COMPLETE, Topic.DEAD_LETTERS)
+    async with AIOKafkaConsumer(*topics, bootstrap_servers=brokers, auto_offset_reset="earliest") as consumer:
+
+        async def follow() -> None:
+            async for record in consumer:
+                ledger.note(record)
+
+        following = asyncio.create_task(follow())
+        try:
+            yield ledger
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+async def each_counts_once(ledger: Ledger, topics: Topics, wanted: Sequence[VerifyChunk]) -> None:
+    """Wait until every request has one event, whatever came twice, nothing is a dead letter, every offset is done."""
+
+    async def answered() -> bool:
+        return len(ledger.verdicts) >= len(wanted)
+
+    async def committed() -> bool:
+        return sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(wanted)
+
+    await wait_until(answered, WORK_SECONDS, "an answer to each")
+    await wait_until(committed, WORK_SECONDS, "every offset")
+    assert sorted(key or b"" for _, _, key in ledger.verdicts.values()) == sorted(each.key() for each in wanted)
+    assert ledger.contradictions == 0
+    assert ledger.dead == set()
