@@ -80,14 +80,24 @@ def _puzzles(name: str) -> Iterator[Text]:
         yield Text(row["claim"], (row["premises"],))
 
 
+_GRAMMAR: Final = re.compile(
+    r"a|an|the|is|are|not|no|every|each|all|if|then|and|or|something|someone|it|they|things?|people|do|does|has|have|in|of"
+    r"|\w+s|like|see|need|eat|chase|visit|was|built|before|after|on|by|at|least|most|more|than|less|fewer|exactly|with|may"
+    r"|km|be|owner|length|height|depth|width|weight|metres|long|tall|deep|wide|older|say|discovered|founded|\d+"
+)
+
+
 def _renamed(text: Text, number: int) -> Text:
-    """The same text about somebody else, so that no cache and no duplicate saves the work."""
-    capital = re.search(r"(?!The\b|A\b|If\b)\b[A-Z][a-z]+\b", text.claim)
-    word = capital[0] if capital else re.sub(r"^The (\w+).*", r"\1", text.claim)
-    named = re.compile(rf"\b{re.escape(word)}\b")
-    return Text(
-        named.sub(f"{word}{number}", text.claim), tuple(named.sub(f"{word}{number}", one) for one in text.premises)
-    )
+    """The same text in other words, so that no cache and no repeated sentence saves any work."""
+
+    def other(found: re.Match[str]) -> str:
+        word = found[0]
+        if _GRAMMAR.fullmatch(word.lower()) and not word.lower().endswith("us") and not word.lower().endswith("uses"):
+            return word
+        return f"{'Q' if word[0].isupper() else 'q'}{number}{word.lower()}"
+
+    claim, *premises = (re.sub(r"\w+", other, one) for one in (text.claim, *text.premises))
+    return Text(claim, tuple(premises))
 
 
 class Stand:

@@ -1,6 +1,6 @@
 """Replace "every thing" by the things that a problem speaks of: without quantifiers a check is ten times faster.
 
-Public names: :func:`ground_script`, :func:`switch`.
+Public names: :func:`ground_script`.
 
 Sentences "for all x: ..." can be true together exactly when their instances over the things that are named can
 (Bernays and Schoenfinkel 1928, with equality Ramsey 1930), provided that no sentence makes a new thing out of a
@@ -22,8 +22,7 @@ from veriramp_workers.verifier.problem import Problem
 def ground_script(problem: Problem) -> str | None:
     """Return the problem as SMT-LIB without quantifiers, or ``None`` when that would not be the same problem.
 
-    The assertion with number i (premises first, then the claim) holds under the constant ``switch(i)``, the denial of
-    the claim under the one with the next number; what the declarations assert holds always.
+    What it asserts: what the declarations assert, then each premise, each sentence of the claim, the claim's denial.
     """
     written, first = problem.written, len(problem.premises)
     if not written or not all(one.flat for one in written):
@@ -38,20 +37,15 @@ def ground_script(problem: Problem) -> str | None:
     if sum(len(things) ** len(one.variables) for one in written if one.variables) > _MOST_INSTANCES:
         return None
     own = witnesses if things[0] != _ANYTHING else things
-    lines = [
-        problem.declarations,
-        *(f"(declare-const {thing} {THING})" for thing in own),
-        *(f"(declare-const {switch(number)} Bool)" for number in range(len(written) + 1)),
-    ]
     said = [_said(one, number, things) for number, one in enumerate(written)]
     said.append(f"(or {' '.join([_denied(one, first + at, things) for at, one in enumerate(written[first:])])})")
-    lines += [f"(assert (=> {switch(number)} {text}))" for number, text in enumerate(said)]
-    return "\n".join(lines)
-
-
-def switch(number: int) -> str:
-    """Return the constant under which an assertion holds; no word of English is written like it."""
-    return f"|!{number}|"
+    return "\n".join(
+        [
+            problem.declarations,
+            *[f"(declare-const {thing} {THING})" for thing in own],
+            *[f"(assert {text})" for text in said],
+        ]
+    )
 
 
 _ANYTHING: Final = "|?|"

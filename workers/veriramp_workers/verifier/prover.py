@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import z3
 
-from veriramp_workers.verifier.ground import ground_script, switch
-from veriramp_workers.verifier.problem import Problem
+from veriramp_workers.verifier.ground import ground_script
+from veriramp_workers.verifier.problem import MAX_SENTENCES, Problem
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def proving(problem: Problem, limits: Limits) -> Iterator[Prover]:
         return
     kept = _Ground.kept(limits)
     try:
-        kept.load(script)
+        kept.load(script, len(problem.written) + 1)
         yield Prover(problem, limits, kept)
     finally:
         kept.unload()
@@ -105,50 +105,52 @@ class _Ground:
         self._solver.set("rlimit", steps)
         self._context, self._handle = self._solver.ctx.ref(), self._solver.solver
 
-    def load(self, script: str) -> None:
+    def load(self, script: str, members: int) -> None:
+        """Put a problem on the solver, the last ``members`` assertions under their switches."""
+        context, solver = self._context, self._handle
         self.used += 1
-        z3.Z3_solver_push(self._context, self._handle)
-        for formula in _items(
-            self._context, z3.Z3_parse_smtlib2_string(self._context, script, 0, None, None, 0, None, None)
-        ):
-            z3.Z3_solver_assert(self._context, self._handle, formula)
+        z3.Z3_solver_push(context, solver)
+        parsed = z3.Z3_parse_smtlib2_string(context, script, 0, None, None, 0, None, None)
+        with _vector(context, parsed) as size:
+            for at in range(size):
+                formula, member = z3.Z3_ast_vector_get(context, parsed, at), at - (size - members)
+                if member >= 0:
+                    formula = z3.Z3_mk_implies(context, _SWITCHES[member], formula)
+                z3.Z3_solver_assert(context, solver, formula)
 
     def check(self, members: frozenset[int]) -> tuple[z3.CheckSatResult, frozenset[int]]:
-        switches = [_switch(member).as_ast() for member in sorted(members)]
-        array = (z3.Ast * len(switches))(*switches)
-        answer = z3.Z3_solver_check_assumptions(self._context, self._handle, len(switches), array)
+        array = (z3.Ast * len(members))(*[_SWITCHES[member] for member in sorted(members)])
+        answer = z3.Z3_solver_check_assumptions(self._context, self._handle, len(members), array)
         if answer != _UNSAT:
             return z3.CheckSatResult(answer), frozenset()
-        core = _items(self._context, z3.Z3_solver_get_unsat_core(self._context, self._handle))
-        return z3.unsat, frozenset(_NUMBERS[z3.Z3_get_ast_id(self._context, one)] for one in core)
+        core = z3.Z3_solver_get_unsat_core(self._context, self._handle)
+        with _vector(self._context, core) as size:
+            found = [
+                z3.Z3_get_ast_id(self._context, z3.Z3_ast_vector_get(self._context, core, at)) for at in range(size)
+            ]
+        return z3.unsat, frozenset(_NUMBERS[one] for one in found)
 
     def unload(self) -> None:
         scopes = z3.Z3_solver_get_num_scopes(self._context, self._handle)
         z3.Z3_solver_pop(self._context, self._handle, scopes)
 
 
-def _items(context: Any, vector: Any) -> Iterator[Any]:
-    """Go through a vector of z3; its own Python classes look up the sort of every item: half of the time."""
+@contextmanager
+def _vector(context: Any, vector: Any) -> Iterator[int]:
+    """Keep a vector of z3 and its items alive; z3's own Python classes take half of the time of an easy problem."""
     z3.Z3_ast_vector_inc_ref(context, vector)
     try:
-        for at in range(z3.Z3_ast_vector_size(context, vector)):
-            yield z3.Z3_ast_vector_get(context, vector, at)
+        yield z3.Z3_ast_vector_size(context, vector)
     finally:
         z3.Z3_ast_vector_dec_ref(context, vector)
 
 
 _UNSAT: Final = z3.unsat.r
-_SWITCHES: Final[list[z3.BoolRef]] = []
-_NUMBERS: Final[dict[int, int]] = {}
 _MOST_PROBLEMS: Final = 500
-
-
-def _switch(number: int) -> z3.BoolRef:
-    while len(_SWITCHES) <= number:
-        made = z3.Bool(switch(len(_SWITCHES)).strip("|"))
-        _NUMBERS[made.get_id()] = len(_SWITCHES)
-        _SWITCHES.append(made)
-    return _SWITCHES[number]
+# No text can name a switch: z3 refuses to read a backslash. Kept alive, a constant keeps its address and its id.
+_CONSTANTS: Final = tuple(z3.Bool(f"\\{number}") for number in range(MAX_SENTENCES + 1))
+_SWITCHES: Final = tuple(constant.as_ast() for constant in _CONSTANTS)
+_NUMBERS: Final = {constant.get_id(): number for number, constant in enumerate(_CONSTANTS)}
 
 
 class _Own:
@@ -166,7 +168,6 @@ class _Own:
         self.formulas = parsed[own:]
         denial = z3.Not(z3.And(self.formulas[len(problem.premises) :]))
         self._members = [*self.formulas, denial]
-        # No SMT-LIB text can name a switch: z3 refuses to read a backslash.
         self._switches = [z3.Bool(f"\\{number}", self._context) for number in range(len(self._members))]
         self._numbers = {one.get_id(): number for number, one in enumerate(self._switches)}
         self._solver = self._bounded(z3.SimpleSolver(ctx=self._context))

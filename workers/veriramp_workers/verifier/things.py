@@ -6,7 +6,7 @@ Public names: :class:`Token`, :class:`Scope`, :func:`term`, :func:`noun_phrase`,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from veriramp_workers.verifier import words
@@ -16,19 +16,19 @@ from veriramp_workers.verifier.values import NotFormalisableError, is_number
 
 @dataclass(frozen=True)
 class Token:
-    """One word, number or sign as it was written."""
+    """One word, number or sign as it was written.
+
+    ``low``: the word without its capitals; ``capital``: whether it may be part of a proper name.
+    """
 
     text: str
+    low: str = field(init=False, repr=False, compare=False)
+    capital: bool = field(init=False, repr=False, compare=False)
 
-    @property
-    def low(self) -> str:
-        """The word without its capitals."""
-        return self.text.lower()
-
-    @property
-    def capital(self) -> bool:
-        """Whether it may be part of a proper name."""
-        return self.text[0].isupper()
+    def __post_init__(self) -> None:
+        """Look at the letters once: every rule of the language asks for them."""
+        object.__setattr__(self, "low", self.text.lower())
+        object.__setattr__(self, "capital", self.text[0].isupper())
 
 
 @dataclass(frozen=True)
