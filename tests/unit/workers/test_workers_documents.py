@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import UserDict
 from pathlib import Path
 
 import pytest
 
-from veriramp_workers.ports import Question
 from veriramp_workers.settings import settings_from
-from veriramp_workers.verifier import judge
 from veriramp_workers.verifier.english import formalise, sentences
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
-LINES = [json.loads(line) for line in (ROOT / "examples" / "verify" / "bridges.jsonl").read_text().splitlines()]
-EXPECTED = json.loads((ROOT / "examples" / "verify" / "expected.json").read_text())
-
-
-@pytest.mark.parametrize("line", LINES, ids=lambda line: line["id"])
-def test_each_example_gets_the_verdict_that_it_promises(line: dict[str, object]) -> None:
-    text = line.get("claim") or line["text"]
-    premises = line.get("premises") or []
-    assert isinstance(text, str)
-    assert isinstance(premises, list)
-    assert judge(Question(text, tuple(premises))).verdict == EXPECTED[line["id"]]
 
 
 def test_the_guide_shows_only_sentences_that_are_understood() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
 from veriramp_workers.verifier.formula import render, theory
 
-NO_DOOR = "(and (not (|has door| |the mill|)) (= (|number of door in number| |the mill|) 0.0))"
+NO_DOOR = "(and (not (|has door| |the mill|)) (= (|number of door| |the mill|) 0.0))"
 X = "(forall ((|?x| Thing))"
 
 MEANINGS = {
@@ -49,14 +49,14 @@ MEANINGS = {
     "Anne likes Carl.": "(|does like| |Anne| |Carl|)",
     "The mill is in Avelin.": "(|is in| |the mill| |Avelin|)",
     "The mill is owned by Anne.": "(|is owned by| |the mill| |Anne|)",
-    "The mill is 1,200 metres long.": "(= (|length in length| |the mill|) 1200.0)",
-    "The length of the mill is 1.2 km.": "(= (|length in length| |the mill|) 1200.0)",
-    "The mill has a length of 1.2 km.": "(= (|length in length| |the mill|) 1200.0)",
-    "The mill is at least 12 cm tall.": "(>= (|height in length| |the mill|) (/ 3.0 25.0))",
-    "The mill is not more than 12 metres tall.": "(not (> (|height in length| |the mill|) 12.0))",
-    "The price of the mill is 5 euros.": "(= (|price in euro| |the mill|) 5.0)",
-    "The mill has 3 doors.": "(= (|number of door in number| |the mill|) 3.0)",
-    "The mill has fewer than 3 doors.": "(< (|number of door in number| |the mill|) 3.0)",
+    "The mill is 1,200 metres long.": "(= (|length in metres| |the mill|) 1200.0)",
+    "The length of the mill is 1.2 km.": "(= (|length in metres| |the mill|) 1200.0)",
+    "The mill has a length of 1.2 km.": "(= (|length in metres| |the mill|) 1200.0)",
+    "The mill is at least 12 cm tall.": "(>= (|height in metres| |the mill|) (/ 3.0 25.0))",
+    "The mill is not more than 12 metres tall.": "(not (> (|height in metres| |the mill|) 12.0))",
+    "The price of the mill is 5 euros.": "(= (|price in euros| |the mill|) 5.0)",
+    "The mill has 3 doors.": "(= (|number of door| |the mill|) 3.0)",
+    "The mill has fewer than 3 doors.": "(< (|number of door| |the mill|) 3.0)",
     "The mill has a door.": "(|has door| |the mill|)",
     "The mill does not have a door.": NO_DOOR,
     "The mill has no door.": NO_DOOR,

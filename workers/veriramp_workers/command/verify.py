@@ -126,7 +126,7 @@ class _Screen:
         self.verdicts[judgement.verdict.value] += 1
         shown = _as_text if self.output == "text" else _as_json
         self._clear()
-        sys.stdout.write(shown(question.id, judgement) + "\n")
+        sys.stdout.write(shown(question, judgement) + "\n")
         sys.stdout.flush()
         now = time.monotonic()
         if now - self._told >= _PROGRESS_SECONDS and now - self._started >= _PROGRESS_SECONDS:
@@ -186,7 +186,10 @@ async def _answers(lines: Iterator[bytes], verifier: Verifier, window: int) -> A
     loop = asyncio.get_running_loop()
 
     async def put(number: int, line: bytes) -> None:
-        await queue.put((number, asyncio.create_task(_answer(verifier, line, number))))
+        answer = asyncio.create_task(_answer(verifier, line, number))
+        # When the command ends early nobody asks for the rest.
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await queue.put((number, answer))
 
     def read() -> None:
         # A thread of its own: standard input may be silent for long, and the verdicts so far must not wait for it.
@@ -207,9 +210,9 @@ async def _answer(verifier: Verifier, line: bytes, number: int) -> tuple[NamedQu
     return question, await verifier.judge(question.question)
 
 
-def _as_json(name: str, judgement: Judgement) -> str:
+def _as_json(question: NamedQuestion, judgement: Judgement) -> str:
     said = {
-        "id": name,
+        "id": question.id,
         "verdict": judgement.verdict.value,
         "reason": judgement.reason,
         "conflict": list(judgement.conflict),
@@ -220,8 +223,9 @@ def _as_json(name: str, judgement: Judgement) -> str:
     return json.dumps(said, ensure_ascii=False)
 
 
-def _as_text(name: str, judgement: Judgement) -> str:
-    lines = [f"{name}: {judgement.verdict.value} - {judgement.reason}"]
+def _as_text(question: NamedQuestion, judgement: Judgement) -> str:
+    lines = [f"{question.id}: {judgement.verdict.value} - {judgement.reason}"]
+    lines += [f"  {' '.join(question.question.text.split())}"]
     if judgement.conflict:
         lines += ["  in conflict:", *(f"    {number}. {one}" for number, one in enumerate(judgement.conflict, 1))]
     if judgement.skipped:

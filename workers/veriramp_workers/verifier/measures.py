@@ -1,7 +1,7 @@
 """Numbers that belong to things: heights, prices, counts, comparisons of two things, and sums.
 
 Public names: :func:`measured`, :func:`compared`, :func:`counted`, :func:`sized`, :func:`is_measured`, :func:`compares`,
-:func:`same_measure`, :func:`is_total`, :func:`total`, :func:`comparator`.
+:func:`same_measure`, :func:`is_total`, :func:`total`, :func:`comparator`, :func:`symbol`.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ _COMPARATIVES: Final = {
 """Only words with one meaning: "higher" may be of a price, "lighter" of a colour, "shorter" of a height or a length."""
 
 _USUAL: Final = dict.fromkeys(
-    ("height", "length", "width", "depth", "thickness", "diameter", "distance", "span"), "length"
+    ("height", "length", "width", "depth", "thickness", "diameter", "distance", "span"), "metres"
 ) | {
     "age": "months",
-    "weight": "mass",
-    "mass": "mass",
+    "weight": "kilograms",
+    "mass": "kilograms",
     "speed": "metres per second",
     "area": "square metres",
-    "volume": "litre",
+    "volume": "litres",
 }
 """In which dimension a measure is compared when no unit is said."""
 
-_VALUED: Final = frozenset({"number", "percent", "months", "duration", "bytes", "mass"})
+_VALUED: Final = frozenset({"number", "percent", "months", "seconds", "bytes", "kilograms"})
 """What "the fee is 5" may state; "the mill is 12 metres" leaves open whether its height or its length is meant."""
 
 _COMPARATORS: Final = (
@@ -76,6 +76,11 @@ def comparator(tokens: tuple[Token, ...]) -> tuple[str, tuple[Token, ...]]:
     return "=", tokens
 
 
+def symbol(measure: str, dimension: str) -> str:
+    """Return the symbol of a measure; each dimension has its own, so that nothing follows from one to the other."""
+    return measure if dimension == "number" else f"{measure} in {dimension}"
+
+
 def is_measured(rest: tuple[Token, ...]) -> bool:
     """Say whether the complement of "is" is a number with or without "at least" and the like."""
     operator, tail = comparator(rest)
@@ -94,7 +99,7 @@ def measured(rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
         return sized(_DIMENSIONS[tail[-1].low], subject, operator, tail[:-1])
     size = _quantity(tail)
     if isinstance(subject, The) and (size.dimension in _VALUED or size.is_money):
-        return Compare(f"value in {size.dimension}", subject, operator, size.value)
+        return Compare(symbol("value", size.dimension), subject, operator, size.value)
     raise NotFormalisableError('what is measured is not clear; write "is 12 metres tall" or "the height of ... is"')
 
 
@@ -138,7 +143,7 @@ def counted(rest: tuple[Token, ...], subject: Term) -> Formula:
 def sized(name: str, of: Term, operator: str, tail: tuple[Token, ...]) -> Formula:
     """Compare the measure ``name`` of a thing with a quantity."""
     size = _quantity(tail)
-    return Compare(f"{name} in {size.dimension}", of, operator, size.value)
+    return Compare(symbol(name, size.dimension), of, operator, size.value)
 
 
 def same_measure(subject: Attribute, other: Attribute) -> Formula | None:
@@ -149,8 +154,8 @@ def same_measure(subject: Attribute, other: Attribute) -> Formula | None:
     if usual is None or usual != _USUAL.get(other.name):
         raise NotFormalisableError(f"whether {subject.name} and {other.name} have the same unit is not clear")
     terms = (
-        (Fraction(1), f"{subject.name} in {usual}", subject.of),
-        (Fraction(-1), f"{other.name} in {usual}", other.of),
+        (Fraction(1), symbol(subject.name, usual), subject.of),
+        (Fraction(-1), symbol(other.name, usual), other.of),
     )
     return Linear(terms, "=", Fraction(0))
 
@@ -194,15 +199,15 @@ def _items(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
 def _measure(item: tuple[Token, ...], dimension: str) -> tuple[str, Term]:
     thing = term(item)
     if isinstance(thing, Attribute):
-        return f"{thing.name} in {dimension}", thing.of
+        return symbol(thing.name, dimension), thing.of
     if isinstance(thing, The):
-        return f"value in {dimension}", thing
+        return symbol("value", dimension), thing
     raise NotFormalisableError(f'"{plain(item)}" is no number; write "the price of ..." or "the fee"')
 
 
 def _difference(measure: str, dimension: str, one: Term, other: Term, operator: str, by: Fraction) -> Formula:
-    symbol = f"{measure} in {dimension}"
-    return Linear(((Fraction(1), symbol, one), (Fraction(-1), symbol, other)), operator, by)
+    value = symbol(measure, dimension)
+    return Linear(((Fraction(1), value, one), (Fraction(-1), value, other)), operator, by)
 
 
 def _quantity(tail: tuple[Token, ...]) -> Quantity:

@@ -110,7 +110,7 @@ def _having(rest: tuple[Token, ...], subject: Term) -> Formula:
 
 def _having_none(noun: tuple[Token, ...], subject: Term) -> Formula:
     named = nouns(noun)
-    none = Compare(f"number of {named} in number", subject, "=", Fraction(0))
+    none = Compare(f"number of {named}", subject, "=", Fraction(0))
     return And((Not(Atom(f"has {named}", (subject,))), none))
 
 
