@@ -33,6 +33,7 @@ TITLES: Final = {
     "control_plane": "Control plane",
     "campaign": "Kill campaign of the pipeline",
     "demo": "Demo",
+    "trigger": "Trigger",
     "verifier": "Verifier",
     "scale": "Many rollouts",
 }

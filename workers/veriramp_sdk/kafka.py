@@ -31,6 +31,7 @@ class KafkaSender:
             # Looked at here already: when this task is cancelled nobody else will.
             delivery.add_done_callback(lambda done: done.cancelled() or done.exception())
             deliveries.append(delivery)
+            await asyncio.sleep(0)  # a search that waits in this loop goes first
         if deliveries:
             # Not gather: it would cancel the deliveries with this task, which the producer does not expect.
             await asyncio.wait(deliveries)
