@@ -102,33 +102,41 @@ class KafkaWorker:
         while not stop.is_set() and work.failure is None:
             if keeping.done():
                 keeping.result()
-            # Where there is room again, records that wait in this process are taken at once. Else the broker is asked.
             crowded = work.congested
             if crowded:
                 await _signalled(work.changed, _CROWDED_SECONDS)
             wanted = work.wanted()
-            if not wanted and not crowded:
+            # By lanes: of all at once the client gives what came first, and a long backlog would hide the rest.
+            found = 0
+            for lane in self._settings.lanes:
+                if places := [place for place in wanted if place[0] == lane]:
+                    found += await self._poll(consumer, places, 0)
+            if found or (crowded and wanted):
+                continue
+            if wanted:
+                await self._poll(consumer, wanted, _POLL_MS)
+            else:
+                # Asked for all the same: a member of the group that never asks is thought to be dead.
+                await self._poll(consumer, [_NOWHERE], 0)
                 await _signalled(work.changed, _POLL_MS / 1000)
-            batches = await self._poll(consumer, wanted, 0 if crowded or not wanted else _POLL_MS)
-            for partition, records in batches.items():
-                again_from = work.take(partition, [_record_of(record) for record in records])
-                if again_from is not None and partition in consumer.assignment():
-                    consumer.seek(partition, again_from)
 
-    async def _poll(
-        self, consumer: AIOKafkaConsumer, wanted: list[Place], timeout_ms: int
-    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _poll(self, consumer: AIOKafkaConsumer, places: list[Place], timeout_ms: int) -> int:
+        """Take over what there is of some places; returns how many records were found."""
         self._metrics.polls.inc()
-        # Asked for also when nothing is wanted: a member that never asks is thought to be dead.
-        places = [TopicPartition(*place) for place in wanted] or [_NOWHERE]
         try:
             async with asyncio.timeout(_POLL_PATIENCE):  # a rebalance without a broker would last for ever
                 batches: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
-                    *places, timeout_ms=timeout_ms, max_records=self._settings.max_poll_records
+                    *(TopicPartition(*place) for place in places),
+                    timeout_ms=timeout_ms,
+                    max_records=self._settings.max_poll_records,
                 )
-                return batches
         except TimeoutError:
-            return {}
+            return 0
+        for partition, records in batches.items():
+            again_from = self._dispatcher.take(partition, [_record_of(record) for record in records])
+            if again_from is not None and partition in consumer.assignment():
+                consumer.seek(partition, again_from)
+        return sum(map(len, batches.values()))
 
     async def _keep(self, consumer: AIOKafkaConsumer) -> None:
         """Commit what is done and measure the lag, again and again."""
@@ -258,7 +266,7 @@ def _record_of(record: ConsumerRecord) -> Record:
     return Record(record.topic, record.partition, record.offset, record.key, record.value or b"", tuple(record.headers))
 
 
-_NOWHERE: Final = TopicPartition("", 0)
+_NOWHERE: Final = ("", 0)
 _POLL_MS: Final = 200
 _POLL_PATIENCE: Final = 1.0
 _CROWDED_SECONDS: Final = 0.02
