@@ -130,9 +130,9 @@ class FaultyVerifier:
 
 @asynccontextmanager
 async def a_faulty_verifier(
-    *acts: Act, choose: Callable[[str, Any], Act] | None = None
+    *acts: Act, choose: Callable[[str, Any], Act] | None = None, port: int = 0
 ) -> AsyncIterator[FaultyVerifier]:
-    """Serve on a free port of loopback."""
+    """Serve on a free port of loopback, or on the given one."""
     verifier = FaultyVerifier(list(acts), choose)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -142,7 +142,7 @@ async def a_faulty_verifier(
         tasks.add(task)
         await verifier.serve(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", port)
     verifier.url = "http://{}:{}".format(*server.sockets[0].getsockname())
     try:
         yield verifier
