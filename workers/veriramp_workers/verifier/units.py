@@ -70,9 +70,7 @@ NAMES: Final[Mapping[str, Unit]] = {
     **_metric("kilograms", "gram", _MILLI, "milli kilo"),
     **_table("kilograms", {"tonne|tonnes": 1000}),
     **_metric("seconds", "second", 1, "milli micro nano"),
-    **_table(
-        "duration", {"minute|minutes": 60, "hour|hours": _HOUR, "day|days": 24 * _HOUR, "week|weeks": 168 * _HOUR}
-    ),
+    **_table("seconds", {"minute|minutes": 60, "hour|hours": _HOUR, "day|days": 24 * _HOUR, "week|weeks": 168 * _HOUR}),
     **_table("months", {"month|months": 1, "year|years": 12, "decade|decades": 120, "century|centuries": 1200}),
     **_table("square metres", {"square metre|square metres|square meter|square meters": 1}),
     **_table("square metres", {"hectare|hectares": 10**4, "square kilometre|square kilometres": 10**6}),
