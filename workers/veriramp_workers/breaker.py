@@ -131,16 +131,23 @@ class CircuitBreaker:
         """Close it by hand and forget what it has seen."""
         self._change(BreakerState.CLOSED)
 
-    async def call(self, function: Callable[[], Awaitable[_T]], *, neutral: Callable[[_T], bool]) -> _T:
+    async def call(
+        self,
+        function: Callable[[], Awaitable[_T]],
+        *,
+        neutral: Callable[[_T], bool],
+        given_up: tuple[type[Exception], ...] = (),
+    ) -> _T:
         """Call and count: an exception is a failure, a result a success or, if ``neutral`` says so, neither.
 
+        An exception of ``given_up`` says that the caller gave up, which does not count.
         Raises :class:`BreakerOpenError` without calling when the breaker refuses, else what ``function`` raises.
         """
         permit = self.admit()
         try:
             result = await function()
-        except Exception:
-            permit.done(Outcome.FAILURE)
+        except Exception as error:
+            permit.done(Outcome.ABANDONED if isinstance(error, given_up) else Outcome.FAILURE)
             raise
         except asyncio.CancelledError:
             permit.done(Outcome.ABANDONED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.faulty_verifier import SAT, Act, answer, hang
 from tests.support.remote_client import RED, a_client
 from veriramp_sdk.events import Verdict
-from veriramp_workers.breaker import BreakerSettings, BreakerState, CircuitBreaker
+from veriramp_workers.breaker import BreakerSettings, BreakerState, CircuitBreaker, Outcome
 from veriramp_workers.orchestrator.guard import GuardedVerifier
 from veriramp_workers.orchestrator.limiter import ClosedError, RateLimiter, TooManyRequestsError
 from veriramp_workers.ports import BreakerOpenError, Judgement, Question, VerifierUnavailableError
@@ -131,13 +131,25 @@ async def test_closed_nothing_is_asked_and_nothing_is_asked_again() -> None:
             await client.verifier.judge(RED)
         assert len(client.service.asked) == 1
         client.breaker.configure(BreakerSettings(failures=1))
-        client.limiter.closed = False
-        with pytest.raises(ClosedError):
-            await client.verifier.judge(RED)
+        client.breaker.admit().done(Outcome.FAILURE)
         client.pass_time(60.0)
         with pytest.raises(ClosedError):  # no probe either
             await client.verifier.judge(RED)
-        assert len(client.service.asked) == 2
+        assert len(client.service.asked) == 1
+
+
+async def test_a_question_that_is_given_up_in_its_tries_says_nothing_about_the_verifier() -> None:
+    async with a_client(answer(b"", 503)) as client:
+        client.breaker.configure(BreakerSettings(failures=1))
+
+        def close(_: str, __: object) -> Act:
+            client.limiter.closed = True
+            return answer(b"", 503)
+
+        client.service.choose = close
+        with pytest.raises(ClosedError):
+            await client.verifier.judge(RED)
+        assert client.breaker.state is BreakerState.CLOSED
 
 
 async def test_after_an_outage_no_question_in_work_is_a_probe() -> None:

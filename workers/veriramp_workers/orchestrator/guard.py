@@ -11,7 +11,7 @@ from typing import Final
 
 from veriramp_sdk.events import Verdict
 from veriramp_workers.breaker import BreakerState, CircuitBreaker
-from veriramp_workers.orchestrator.limiter import RateLimiter, TooManyRequestsError
+from veriramp_workers.orchestrator.limiter import ClosedError, RateLimiter, TooManyRequestsError
 from veriramp_workers.ports import BreakerOpenError, Judgement, Question, Verifier, VerifierUnavailableError
 
 
@@ -78,7 +78,9 @@ class GuardedVerifier:
 
     async def _ask(self, question: Question) -> Judgement:
         return await self._breaker.call(
-            lambda: self._in_time(question), neutral=lambda one: one.verdict is Verdict.NOT_FORMALISABLE
+            lambda: self._in_time(question),
+            neutral=lambda one: one.verdict is Verdict.NOT_FORMALISABLE,
+            given_up=(ClosedError,),
         )
 
     async def _in_time(self, question: Question) -> Judgement:
