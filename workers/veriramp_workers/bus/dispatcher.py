@@ -75,6 +75,7 @@ class Dispatcher:
         self._clock = clock
         self._lanes: Lanes[_Item] = Lanes(settings.lanes, patience=settings.patience)
         self._pauses = Pauses()
+        self._told: set[str] = set()
         self._windows: dict[Place, OffsetWindow] = {}
         self._not_before: dict[Place, float] = {}
         self._tasks: dict[asyncio.Task[None], _Item] = {}
@@ -96,7 +97,8 @@ class Dispatcher:
 
     def pause(self, reason: str, seconds: float = FOREVER, topics: Iterable[str] = ()) -> None:
         """Begin nothing more of the topics (of all if none are named) until resumed, at most for so long."""
-        if reason not in self._pauses.reasons:
+        if seconds >= _TOLD_SECONDS and reason not in self._told:
+            self._told.add(reason)
             until = "" if seconds == FOREVER else f" for at most {seconds:.0f} s"
             _log.info("paused%s: %s", until, reason)
         self._pauses.pause(reason, until=self._clock() + seconds, topics=frozenset(topics))
@@ -275,7 +277,9 @@ class Dispatcher:
         change()
         for reason in before - self._pauses.reasons:
             self._metrics.paused.labels(reason).set(0)
-            _log.info("no longer paused: %s", reason)
+            if reason in self._told:
+                self._told.remove(reason)
+                _log.info("no longer paused: %s", reason)
         self._wake()
         self._fill()
         self.changed.set()
@@ -286,5 +290,6 @@ def _where(record: Record) -> str:
 
 
 _AGAIN: Final = "again"
-_SHORTEST_PAUSE: Final = 0.1
+_SHORTEST_PAUSE: Final = 0.01
+_TOLD_SECONDS: Final = 1.0  # a limit on the rate pauses many times a second
 _LONGEST_PAUSE: Final = 24 * 3600.0
