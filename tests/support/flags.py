@@ -87,13 +87,14 @@ class Operator:
 
 @asynccontextmanager
 async def obeyed(operator: Operator, *documents: FlagDocument) -> AsyncIterator[Operator]:
-    """Publish and renew for as long as it takes: after a minute without a renewal a new process would stay off."""
+    """Publish and renew for as long as it takes: after a minute without news a process that starts would stay off."""
     operator.publish(*documents)
     operator.renew()
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(5)
+            operator.list()
             operator.renew()
 
     renewing = asyncio.create_task(renew())
