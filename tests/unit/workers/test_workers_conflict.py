@@ -47,9 +47,15 @@ def test_the_bound_on_checks_is_kept_and_what_is_found_is_a_conflict(known: tupl
 @given(conflicts)
 def test_no_member_can_be_left_out_when_there_were_checks_enough_for_that(known: tuple[Conflict, ...]) -> None:
     solver = Solver(known)
-    found = smallest_conflict(MEMBERS, known[-1], (), solver, checks=len(known[-1]))
+    found = smallest_conflict(MEMBERS, known[-1], (), solver, checks=2 * len(known[-1]))
     for smaller in combinations(sorted(found), len(found) - 1):
         assert solver(frozenset(smaller)) is None
+
+
+def test_a_conflict_without_another_takes_one_check_for_each_member() -> None:
+    solver = Solver((frozenset(range(5)),))
+    assert smallest_conflict(MEMBERS, frozenset(range(5)), (), solver) == frozenset(range(5))
+    assert solver.asked == 5
 
 
 def test_a_solver_that_changes_its_mind_does_no_harm() -> None:

@@ -26,8 +26,8 @@ def smallest_conflict(
     solver: when they are used up, the best conflict so far comes back, usually one of which no member can be left out.
     """
     ask = _Bounded(solve, checks)
-    best = _shrunk(core, ask)
     known = [*ways_out]
+    best = _shrunk(members, core, known, ask)
     while ask.left:
         candidate = _smallest_hitting(known, below=len(best))
         if candidate is None:
@@ -52,10 +52,21 @@ class _Bounded:
         return self._solve(members)
 
 
-def _shrunk(core: Conflict, ask: _Bounded) -> Conflict:
-    """Leave out each member in turn, if the rest still conflicts."""
+def _shrunk(members: Conflict, core: Conflict, known: list[Conflict], ask: _Bounded) -> Conflict:
+    """Leave out each member in turn, if the rest still conflicts.
+
+    Most often there is only one conflict, and to leave a member of it out is a way out of all: then this is the whole
+    search.
+    """
     for member in sorted(core):
-        if member in core and (smaller := ask(core - {member})) is not None:
+        if member not in core:
+            continue
+        other = ask(members - {member})
+        if other is None:
+            known.append(frozenset({member}))
+        elif other < core:
+            core = other
+        elif (smaller := ask(core - {member})) is not None:
             core = smaller
     return core
 

@@ -41,6 +41,7 @@ class Prover:
         self._limits = limits
         self._ground = ground
         self._own: _Own | None = None
+        self._known: dict[frozenset[int], tuple[z3.CheckSatResult, frozenset[int]]] = {}
         self.core: frozenset[int] = frozenset()
         self.unknown = ""
         self.seconds = 0.0
@@ -52,11 +53,13 @@ class Prover:
 
     def check(self, members: frozenset[int]) -> z3.CheckSatResult:
         """Ask whether these assertions can be true together."""
-        started = time.perf_counter()
-        try:
-            return self._check(members)
-        finally:
+        if members not in self._known:
+            started = time.perf_counter()
+            answer = self._check(members)
+            self._known[members] = answer, self.core
             self.seconds += time.perf_counter() - started
+        answer, self.core = self._known[members]
+        return answer
 
     def _check(self, members: frozenset[int]) -> z3.CheckSatResult:
         if self._ground is not None:
