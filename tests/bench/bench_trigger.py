@@ -64,7 +64,7 @@ def main() -> None:
 
 @dataclass
 class Measured:
-    """Seconds: of each ``offer`` by block, its CPU time, and the CPU time of the blocks with the trigger and without."""
+    """Seconds: of each ``offer`` by block, its CPU time, and that of the blocks with the trigger and without."""
 
     offers: list[list[float]] = field(default_factory=list)
     computing: list[float] = field(default_factory=list)
