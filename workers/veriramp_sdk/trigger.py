@@ -19,6 +19,7 @@ import logging
 import math
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -280,10 +281,11 @@ class VerificationTrigger:
         return state.mode is not Mode.OFF and state.sampling_rate > 0.0
 
     async def _sent(self, batch: Sequence[Ask], delay: float) -> bool:
-        asked: list[Ask] = []
+        left, asked = deque(batch), list[Ask]()
         messages: list[Message] = []
         try:
-            for ask in batch:
+            while left:
+                ask = left.popleft()
                 if (message := self._message(ask)) is not None:
                     asked.append(ask)
                     messages.append(message)
@@ -291,7 +293,7 @@ class VerificationTrigger:
             async with asyncio.timeout(self._send_seconds):
                 await self._sender.send(messages)
         except asyncio.CancelledError:
-            self._drop(asked, Drop.SHUTDOWN)
+            self._drop([*asked, *left], Drop.SHUTDOWN)
             raise
         except Exception as error:  # noqa: BLE001 - any transport may fail in its own way; search must not
             self._drop(asked, Drop.FAILED)

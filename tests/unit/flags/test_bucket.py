@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.node import node
 from veriramp_sdk.bucket import bucket, sampled
 from veriramp_sdk.contract import BUCKETS
 
@@ -30,12 +30,9 @@ def test_golden_vectors() -> None:
 
 @pytest.mark.shows("S1-FLAG-03", "S1-AB-01")
 def test_node_finds_the_same_buckets() -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
     more = [{"salt": f"salt-{number % 7}", "id": f"用户-{number}-👩‍🚀"} for number in range(2_000)]
     answer = subprocess.run(
-        [node, str(DATA / "buckets.mjs")],
+        [node(), str(DATA / "buckets.mjs")],
         input=json.dumps({"vectors": VECTORS + more}),
         capture_output=True,
         text=True,
