@@ -21,6 +21,9 @@ from redis.asyncio import Redis
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Judgement
 from veriramp_workers.stores import BudgetSettings, Stores, open_stores
+from veriramp_workers.stores.settings import Deadlines
+
+PATIENT: Final = Deadlines(cache=60.0, budget=60.0)
 
 
 @dataclass
@@ -44,10 +47,12 @@ class Place:
     now: float = 1_800_000_000.0
 
     @asynccontextmanager
-    async def opened(self, settings: BudgetSettings | None = None) -> AsyncIterator[Opened]:
-        """Open it as a worker would."""
+    async def opened(
+        self, settings: BudgetSettings | None = None, deadlines: Deadlines = PATIENT
+    ) -> AsyncIterator[Opened]:
+        """Open it as a worker would, but wait as long as a machine with much else to do may take."""
         registry = CollectorRegistry()
-        async with open_stores(self.url, registry, settings, clock=lambda: self.now) as stores:
+        async with open_stores(self.url, registry, settings, deadlines=deadlines, clock=lambda: self.now) as stores:
             yield Opened(stores, registry)
 
     async def sql(self, statement: str, *arguments: object) -> list[tuple[object, ...]]:

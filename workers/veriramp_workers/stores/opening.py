@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from veriramp_workers.ports import Budget, VerdictCache
 from veriramp_workers.stores.backend import Backend, StoreError, StoreTroubleError
 from veriramp_workers.stores.metrics import StoreMetrics, Usage
-from veriramp_workers.stores.settings import BudgetSettings
+from veriramp_workers.stores.settings import BudgetSettings, Deadlines
 from veriramp_workers.stores.shared import Door, SharedBudget, SharedCache
 
 _log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ async def open_stores(
     registry: CollectorRegistry,
     settings: BudgetSettings | None = None,
     *,
+    deadlines: Deadlines | None = None,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Stores]:
     """Open ``sqlite:///path``, ``redis://...``, ``rediss://...`` or ``postgresql://...``.
@@ -49,7 +50,7 @@ async def open_stores(
     """
     settings = settings or BudgetSettings()
     backend = _backend(url)
-    door = Door(backend)
+    door = Door(backend, deadlines or Deadlines())
     try:
         try:
             await door.open()

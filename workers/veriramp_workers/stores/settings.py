@@ -1,6 +1,6 @@
-"""How much verification may cost.
+"""How much verification may cost, and how long a store may take.
 
-Public names: :class:`BudgetSettings`.
+Public names: :class:`BudgetSettings`, :class:`Deadlines`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,14 @@ class BudgetSettings:
             raise ValueError(f"at_once is {self.at_once}; write a share from 0 to 1")
         if not 0.0 <= self.price < float("inf"):
             raise ValueError(f"price is {self.price}; write 0 or more")
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Longest waits for a store, in seconds: after ``cache`` it is a miss, after ``budget`` nothing may be spent."""
+
+    cache: float = 0.5
+    budget: float = 2.0
 
 
 _MOST = 10**12

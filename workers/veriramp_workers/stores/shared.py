@@ -22,28 +22,23 @@ from veriramp_workers.stores.backend import Backend, Paid, Payment, StoreError, 
 from veriramp_workers.stores.day import Day, day_of, free, free_at
 from veriramp_workers.stores.entry import FORMAT, MAX_BYTES, CorruptEntryError, UnwritableError, decode, encode
 from veriramp_workers.stores.metrics import StoreMetrics, Usage
-from veriramp_workers.stores.settings import BudgetSettings
+from veriramp_workers.stores.settings import BudgetSettings, Deadlines
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
-
-CACHE_SECONDS: Final = 0.5
-"""Longest wait for the cache; then it is a miss."""
-
-BUDGET_SECONDS: Final = 2.0
-"""Longest wait for the budget; then nothing may be spent."""
 
 
 class Door:
     """The way to a backend: it is opened before the first use and again after trouble, within the call's deadline."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, deadlines: Deadlines) -> None:
+        self.deadlines = deadlines
         self._backend = backend
         self._open = False
 
     async def open(self) -> None:
         """Open it; raises ``StoreError`` or ``StoreTroubleError``."""
-        async with _deadline(BUDGET_SECONDS):
+        async with _deadline(self.deadlines.budget):
             await self._backend.open()
             self._open = True
 
@@ -127,7 +122,7 @@ class SharedCache:
             raise _Skipped from error
         outcome = Outcome.ABANDONED
         try:
-            result = await self._door.use(CACHE_SECONDS, call)
+            result = await self._door.use(self._door.deadlines.cache, call)
             outcome = Outcome.SUCCESS
         except StoreTroubleError as error:
             outcome = Outcome.FAILURE
@@ -154,7 +149,7 @@ class SharedBudget:
         day = day_of(now, self._zone)
         payment = self._payment(_stored_name(tenant), key, now, day, share)
         try:
-            paid = await self._door.use(BUDGET_SECONDS, lambda backend: backend.pay(payment))
+            paid = await self._door.use(self._door.deadlines.budget, lambda backend: backend.pay(payment))
         except StoreTroubleError as error:
             self._metrics.takes.labels("unavailable").inc()
             raise BudgetUnavailableError(f"the budget cannot be asked, nothing is verified: {error}") from error
