@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -107,4 +108,4 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise OSError(error.errno, f"port {port} of {host} cannot be had: {error.strerror}") from error
+        raise OSError(error.errno, f"port {port} of {host} cannot be had: {os.strerror(error.errno or 0)}") from error

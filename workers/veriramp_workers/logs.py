@@ -15,14 +15,13 @@ from typing import Final
 
 
 def configure_logging(level: str, form: str = "text") -> None:
-    """Log from ``level`` on; ``form`` is json or text."""
+    """Log from ``level`` on; ``form`` is json or text. Libraries speak from WARNING on: at DEBUG they show messages."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     handler.addFilter(_ExpectedTrouble())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # One line for each request to the verifier or the store is too much.
-    for library in ("httpx", "httpcore", "asyncio"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for ours in ("veriramp", "veriramp_sdk", "veriramp_workers"):
+        logging.getLogger(ours).setLevel(level)
 
 
 class JsonFormatter(logging.Formatter):

@@ -341,6 +341,10 @@ async def test_a_verifier_that_hangs_does_not_keep_the_worker_from_leaving(
         assert await asyncio.to_thread(stand.program.process.wait, 25) == 0
         lines = [json.loads(line) for line in stand.program.log.read_text().splitlines()]
         assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+        assert {line["logger"].split(".")[0] for line in lines if line["level"] == "DEBUG"} <= {
+            "veriramp",
+            "veriramp_workers",
+        }, "a library shows messages at DEBUG"
         assert not any("is tall" in str(line) or TOKEN in str(line) for line in lines)
     async with a_stand(tmp_path, env, topics, operator, lambda *_: answer(SAT)) as stand:
         await stand.all_answered(requests)
@@ -355,8 +359,10 @@ async def test_a_port_that_is_taken_ends_the_worker_with_one_line(
         taken = {**env, "VERIRAMP_PORT": port}
         async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=taken, wait=False) as other:
             assert await asyncio.to_thread(other.process.wait, SECONDS) == 1
-        last = json.loads(other.log.read_text().splitlines()[-1])
-    assert last["message"] == f"the worker cannot work: port {port} of 127.0.0.1 cannot be had: Address already in use"
+        errors = [line for line in map(json.loads, other.log.read_text().splitlines()) if line["level"] == "ERROR"]
+    assert [line["message"] for line in errors] == [
+        f"the worker cannot work: port {port} of 127.0.0.1 cannot be had: Address already in use"
+    ]
 
 
 async def test_a_store_of_no_use_ends_the_worker_with_one_line(tmp_path: Path, env: dict[str, str]) -> None:
