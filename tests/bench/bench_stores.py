@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from tests.bench import report
 from tests.bench.report import Figure, percentile, say, stated
 from tests.support.databases import a_postgres, a_redis
-from tests.support.stores import a_judgement
+from tests.support.stores import PATIENT, a_judgement
 from veriramp_workers.stores import BudgetSettings, Stores, open_stores
 
 CALLS: Final = 4_000
@@ -60,7 +60,7 @@ async def measure(name: str, url: str) -> list[Figure]:
     """Figures of one store."""
     figures = []
     settings = BudgetSettings(per_day=10**9, at_once=1.0)
-    async with open_stores(url, CollectorRegistry(), settings) as stores:
+    async with open_stores(url, CollectorRegistry(), settings, deadlines=PATIENT) as stores:
         for concurrent in CONCURRENT:
             for what, call in calls(stores, concurrent).items():
                 await run(call, range(WARM), concurrent)
