@@ -241,6 +241,20 @@ async def test_three_processes_come_and_go_and_repeat_nothing(tmp_path: Path, br
     assert Counter(ids(done)) == Counter(range(1200)), "a drained hand-over repeats nothing"
 
 
+@pytest.mark.shows("S1-KAFKA-06", "S1-ORCH-05")
+async def test_work_that_takes_longer_than_a_heartbeat_is_finished_before_it_is_handed_over(
+    tmp_path: Path, brokers: str, topics: Topics
+) -> None:
+    await send(topics, Topic.INTERACTIVE, *(message(number) for number in range(40)))
+    async with a_process(tmp_path, brokers, work=3.0) as one:
+        await answers(topics, 5)
+        async with a_process(tmp_path, brokers, work=3.0) as two:
+            done = await answers(topics, 40)
+            assert await one.stop() == 0
+            assert await two.stop() == 0
+    assert Counter(ids(done)) == Counter(range(40))
+
+
 @pytest.mark.shows("S1-KAFKA-06", "S1-ORCH-01")
 async def test_a_process_killed_between_work_and_commit(tmp_path: Path, brokers: str, topics: Topics) -> None:
     values = [message(number, *(("later",) if number % 10 == 0 else ())) for number in range(200)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from tests.support.pipeline import BOTH_BROKERS, admin_of, free_port
 from tests.support.waiting import wait_until
+from tools.kafka.cluster import a_kafka
 from veriramp_workers.main import main
 from veriramp_workers.topics import topics_command
 
@@ -140,6 +142,21 @@ async def test_three_replicas_are_the_default_and_too_few_brokers_are_told(comma
     assert await command("--json") == 1
     wanted = json.loads(command.out)["topics"][0]["wanted"]
     assert (wanted["replication"], wanted["min_insync"]) == (3, 2)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.shows("S1-KAFKA-01", "S1-KAFKA-02", "S1-KAFKA-03", "S1-KAFKA-04")
+async def test_three_brokers_keep_three_replicas_of_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with a_kafka(tmp_path, 3) as kafka:
+        command = Command(kafka.bootstrap, capsys)
+        del command.environment["VERIRAMP_TOPIC_REPLICATION"]
+        assert await command("--apply") == 0
+        assert await command("--json") == 0
+        async with admin_of(kafka.bootstrap) as admin:
+            described = await admin.describe_topics(list(NAMES))
+            replicas = {len(one["replicas"]) for topic in described for one in topic["partitions"]}
+            in_sync = {(await configuration(admin, name))["min.insync.replicas"] for name in NAMES}
+    assert (replicas, in_sync) == ({3}, {"2"})
 
 
 async def test_a_broker_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,8 +142,15 @@ class KafkaWorker:
         """Commit what is done and measure the lag, again and again."""
         clock = asyncio.get_running_loop().time
         commit_at = clock() + self._settings.commit_seconds
+        told: set[str] = set()
         while True:
             await self._measure(consumer)
+            missing = {topic for topic in self._settings.lanes if not consumer.partitions_for_topic(topic)}
+            for topic in sorted(missing - told):
+                _log.warning(
+                    "%s does not exist, nothing is read from it; veriramp-worker topics --apply creates it", topic
+                )
+            told = missing
             measure_at = clock() + _MEASURE_SECONDS
             while clock() < measure_at:
                 await asyncio.sleep(max(0.0, min(commit_at, measure_at) - clock()))
