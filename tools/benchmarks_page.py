@@ -32,6 +32,8 @@ TITLES: Final = {
     "statistics": "Statistics of the comparison gate",
     "control_plane": "Control plane",
     "campaign": "Kill campaign of the pipeline",
+    "stores": "Cache and budget",
+    "cache": "Hit rate of the cache",
     "demo": "Demo",
     "trigger": "Trigger",
     "verifier": "Verifier",
