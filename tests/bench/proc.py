@@ -1,6 +1,6 @@
 """What a process has used, from /proc.
 
-Public: :func:`cpu_seconds`, :func:`rss_mib`, :func:`peak_mib`.
+Public: :func:`cpu_seconds`, :func:`cpu_nanoseconds`, :func:`rss_mib`, :func:`peak_mib`.
 """
 
 from __future__ import annotations
@@ -26,3 +26,9 @@ def peak_mib(pid: int) -> float:
     """Largest resident memory of a process so far, in MiB."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"))
     return int(found[1]) / 1024 if found else float("nan")
+
+
+def cpu_nanoseconds(pid: int) -> int:
+    """CPU time of the threads that a process has now, in the kernel's finest unit."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text(encoding="utf-8").split()[0]) for task in tasks)
