@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from datetime import UTC, datetime, timedelta
@@ -179,6 +180,16 @@ def test_a_key_stays_what_it_is() -> None:
 def test_only_decisive_verdicts_are_kept_for_long(verdict: Verdict) -> None:
     days = {Verdict.ENTAILED: 30.0, Verdict.CONTRADICTED: 30.0, Verdict.ERROR: 0.0}
     assert lifetime_seconds(verdict) / 86_400 == days.get(verdict, 1 / 24)
+
+
+@pytest.mark.shows("S1-COST-02")
+def test_the_hit_rate_is_reported_with_its_workload() -> None:
+    page = Path(__file__).parents[3] / "docs" / "benchmarks" / "cache.json"
+    kept = json.loads(page.read_text(encoding="utf-8"))
+    rates = [figure["value"] for figure in kept["figures"] if figure["what"].startswith("hit rate")]
+    assert rates[0] >= 0.4
+    assert len(rates) == 2
+    assert set(kept["settings"]) == {"searches", "sampled", "decisive"}
 
 
 JUDGEMENTS = st.builds(
