@@ -1,7 +1,7 @@
 """How often a verdict is known already, for one stated workload; another one has another rate.
 
-Fourteen virtual days of searches over the Cranfield collection: its queries, drawn with a frequency of 1/rank, the first
-ten documents by BM25, three of ten searches sampled. Each verdict that is asked for goes through the cache as the
+Fourteen virtual days of searches over the Cranfield collection: its queries, drawn with a frequency of 1/rank, the
+first ten documents by BM25, three of ten searches sampled. Each verdict that is asked for goes through the cache as the
 orchestrator uses it (SQLite, its own lifetimes). Half of the documents get a decisive verdict, which is kept for 30
 days; the verdicts on the others are kept for an hour. Once every sampled result is asked for; once the search service,
 four replicas with a memory each, leaves out what it knows to be younger than seven days, as the trigger does: only what
