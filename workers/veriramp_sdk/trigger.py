@@ -164,8 +164,9 @@ class VerificationTrigger:
 
     def answered(self, event: VerificationComplete | VerificationFailed) -> None:
         """Take in what came back for a chunk: it is in progress no longer, and who verifies at present is learned."""
-        self._pending.answered(event.chunk_key, self._clock())
-        if isinstance(event, VerificationComplete):
+        now = self._clock()
+        self._pending.answered(event.chunk_key, now)
+        if isinstance(event, VerificationComplete) and unit_problem(Known.of(event), int(now * 1000)) is None:
             told = (event.verified_at_ms, verifier_of(event))
             if self._verifier is None or told > self._verifier:
                 self._verifier = told

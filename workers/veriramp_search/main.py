@@ -99,6 +99,8 @@ async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
         rollout=settings.rollout,
         in_force=flags.state,
         fewest=settings.fewest,
+        # Without brokers nothing leaves: then nothing is in progress either.
+        share=None if settings.brokers else lambda: 0.0,
         registry=registry,
     )
     service = SearchService(corpus, flags, trigger, board, switch)

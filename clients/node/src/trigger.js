@@ -63,8 +63,9 @@ export class VerificationTrigger {
 
   /** Take in what came back: the parsed event of `verification_complete` or `verification_failed`. */
   answered (event) {
-    this.#pending.answered(event.chunk_key, this.#settings.clock())
-    if (event.verified_at_ms === undefined) return
+    const now = this.#settings.clock()
+    this.#pending.answered(event.chunk_key, now)
+    if (event.verified_at_ms === undefined || unitProblem({ verifiedAtMs: event.verified_at_ms }, now)) return
     if (!this.#verifier || event.verified_at_ms > this.#verifier.atMs) {
       this.#verifier = { atMs: event.verified_at_ms, name: verifierOf(event) }
     }

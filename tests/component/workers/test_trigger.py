@@ -145,6 +145,19 @@ async def test_in_progress_ends_with_a_failure_too(site: Site, topics: Topics) -
     assert document["verification"] == {"state": "unverified", "pending": False}
 
 
+async def test_without_brokers_nothing_is_in_progress(tmp_path: Path, env: dict[str, str], operator: Operator) -> None:
+    operator.publish(a_document(revision=1, vector=SHADOW))
+    operator.renew()
+    env = {**env, "VERIRAMP_BROKERS": ""}
+    async with (
+        a_program("veriramp_search.main", folder=tmp_path, env=env) as program,
+        httpx.AsyncClient(base_url=program.url) as client,
+    ):
+        site = Site(program, client)
+        await site.follows(1)
+        assert states(await site.ask(QUERIES[0])) == ["unverified"] * 10
+
+
 @dataclass
 class Broker:
     """A broker that can be stopped, continued and killed."""

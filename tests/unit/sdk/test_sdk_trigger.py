@@ -191,7 +191,9 @@ def test_fresh_verdicts_are_not_asked_for_again() -> None:
         rig.clock.now += PENDING_SECONDS
     event = a_verdict().model_copy(update={"verifier": "z3", "verifier_version": "2", "verified_at_ms": rig.clock.ms})
     rig.trigger.answered(event)
-    rig.trigger.answered(event.model_copy(update={"verifier_version": "1", "verified_at_ms": 1}))
+    rig.trigger.answered(event.model_copy(update={"verifier_version": "1", "verified_at_ms": rig.clock.ms - 1}))
+    ahead = rig.clock.ms + 400 * 86_400_000
+    rig.trigger.answered(event.model_copy(update={"verifier_version": "1", "verified_at_ms": ahead}))
     assert rig.trigger.offer(Decided(), verified(0)) == 1, "the verifier of the newest verdict is another one"
 
 
