@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -56,7 +57,7 @@ async def run_orchestrator(settings: WorkerSettings, registry: CollectorRegistry
             formaliser_version="remote" if settings.verifier_url else FORMALISER_VERSION,
             cache=stores.cache,
             budget=stores.budget,
-            backlog=Backlog(lambda: _waiting(metrics.lag)),
+            backlog=Backlog(_waiting(metrics.lag)),
         )
         worker = KafkaWorker(_bus(settings), orchestrator, metrics, paused=True)
         controls = Controls(worker, orchestrator, breaker, limiter, metrics)
@@ -136,10 +137,22 @@ def _missing(worker: KafkaWorker, stop: asyncio.Event) -> str:
     return "" if worker.ready else "the broker's group is not joined"
 
 
-def _waiting(lag: Gauge) -> float:
-    """The number of requests of searches that wait in this worker's partitions."""
-    (metric,) = lag.collect()
-    return sum(sample.value for sample in metric.samples if sample.labels["topic"] == Topic.INTERACTIVE)
+def _waiting(lag: Gauge) -> Callable[[], float]:
+    """Tell the number of requests of searches that wait in this worker's partitions, at most a second old.
+
+    Each message asks, to look at a metric takes as long as half of its other work, and the bus measures no oftener.
+    """
+    known, until = 0.0, 0.0
+
+    def waiting() -> float:
+        nonlocal known, until
+        if time.monotonic() >= until:
+            (metric,) = lag.collect()
+            known = sum(sample.value for sample in metric.samples if sample.labels["topic"] == Topic.INTERACTIVE)
+            until = time.monotonic() + 1.0
+        return known
+
+    return waiting
 
 
 _RETRY_TOPICS: Final = (Topic.RETRY_SOON, Topic.RETRY_LATE)
