@@ -17,7 +17,7 @@ from veriramp_sdk.decision import WorkerSettings
 from veriramp_workers.breaker import CircuitBreaker
 from veriramp_workers.bus.kafka import KafkaWorker
 from veriramp_workers.bus.settings import BusMetrics
-from veriramp_workers.orchestrator import OFF, Orchestrator, RateLimiter, Tuning, tuning_from
+from veriramp_workers.orchestrator import BREAKER, OFF, RATE, Orchestrator, RateLimiter, Tuning, tuning_from
 
 _log = logging.getLogger("veriramp_workers")
 
@@ -49,6 +49,7 @@ class Controls:
         for complaint in complaints:
             if complaint not in self._complaints:
                 _log.error("revision %d: %s", settings.revision, complaint)
+        new_pace = tuning.requests_per_minute != self._tuning.requests_per_minute
         if (settings.mode, tuning) != (self._mode, self._tuning) or not self._revision:
             _log.info(
                 "mode is %s, at most %d verifications at once",
@@ -59,6 +60,8 @@ class Controls:
         self._mode, self._revision = settings.mode, settings.revision
         self._tuning, self._complaints = tuning, complaints
         self._apply(tuning)
+        if new_pace:
+            self._worker.resume(RATE)
         self._limiter.closed = settings.mode is Mode.OFF
         if settings.mode is Mode.OFF:
             self._worker.pause()
@@ -79,7 +82,7 @@ class Controls:
         _log.warning("the breaker of %s is reset by hand", self._breaker.name)
         self._breaker.reset()
         self._orchestrator.unblock()
-        self._worker.resume("breaker")
+        self._worker.resume(BREAKER)
 
     def stats(self) -> dict[str, object]:
         """What a person asks first."""

@@ -55,7 +55,7 @@ class Stand:
         self.verifier = verifier
         self.topics = topics
         self._operator = operator
-        self._revision = 1
+        self._revision = 2
 
     def publish(self, **settings: float) -> None:
         self._next(vector=LIVE, worker_settings={"orchestrator": settings})
@@ -180,6 +180,24 @@ async def test_the_concurrency_follows_the_flag(
 
         await wait_until(complained, SECONDS, "the sentence about a setting that is wrong")
         gate.way.set()
+        await stand.all_answered(requests)
+
+
+@pytest.mark.shows("S1-VER-09", "S1-FLAG-02")
+async def test_our_own_limit_sets_the_pace_and_follows_the_flag(
+    tmp_path: Path, env: dict[str, str], topics: Topics, operator: Operator
+) -> None:
+    requests = numbered(30)
+    operator.publish(a_document(revision=2, vector=LIVE, worker_settings={"orchestrator": {"requestsPerMinute": 0.5}}))
+    async with a_stand(tmp_path, env, topics, operator, lambda *_: answer(SAT)) as stand:
+        await stand.paused("mode", ended=True)
+        await topics.send(Topic.INTERACTIVE, *requests)
+        await stand.paused("rate")
+        await stand.some_polls()
+        assert len(stand.verifier.asked) == 1
+        await stand.lag(29)
+        stand.publish(requestsPerMinute=0)
+        await stand.paused("rate", ended=True)
         await stand.all_answered(requests)
 
 

@@ -21,6 +21,7 @@ from typing import Final
 
 from veriramp_sdk.effects import Effect, Effects, FailureMode
 from veriramp_sdk.events import Topic, Verdict
+from veriramp_workers.orchestrator.backlog import Level
 from veriramp_workers.orchestrator.limiter import ClosedError, TooManyRequestsError
 from veriramp_workers.ports import BreakerOpenError, Judgement, Taken, VerifierUnavailableError
 
@@ -28,8 +29,10 @@ BACKFILL: Final = "backfill"
 """The lane that gives way; every other one is asked by a search."""
 
 
+BREAKER: Final = "breaker"
+RATE: Final = "rate"
 OFF: Final = "off"
-"""Why a request waits that was in work when the flags went off; their pause has a reason of its own."""
+"""Reasons to wait; ``off`` is that of a request that was in work when the flags went off: their pause has its own."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class TryLater:
     reason: str
 
 
-def after_backlog(lane: str, topic: str, *, degraded: bool) -> Wait | None:
-    """Let backfill wait while requests of searches have grown old."""
-    if lane == BACKFILL and topic == Topic.BACKFILL and degraded:
+def after_backlog(topic: str, level: Level) -> Wait | None:
+    """Let a request of the backfill lane wait while searches do; one in a retry topic would keep theirs waiting."""
+    if topic == Topic.BACKFILL and level >= Level.SEARCHES_ONLY:
         return Wait(_BACKLOG_SECONDS, "backlog", (Topic.BACKFILL,))
     return None
 
@@ -75,9 +78,9 @@ def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> W
 def after_failure(error: VerifierUnavailableError) -> Wait | TryLater:
     """Decide on a verifier that gave no verdict."""
     if isinstance(error, BreakerOpenError):
-        return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), "breaker")
+        return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), BREAKER)
     if isinstance(error, TooManyRequestsError):
-        return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), "rate")
+        return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), RATE)
     if isinstance(error, ClosedError):
         return Wait(_OFF_SECONDS, OFF)
     return TryLater(str(error))

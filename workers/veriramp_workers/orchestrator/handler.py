@@ -26,6 +26,7 @@ from veriramp_sdk.events import (
 from veriramp_workers.caching import cache_key, lifetime_seconds
 from veriramp_workers.orchestrator.backlog import Backlog, Ladder, Level
 from veriramp_workers.orchestrator.flow import (
+    BACKFILL,
     TryLater,
     Wait,
     after_backlog,
@@ -138,8 +139,8 @@ class Orchestrator:
         key = self._key(request)
         if self._cache is not None and (known := await self._cache.get(key)) is not None:
             return known, True
-        degraded = self.level >= Level.SEARCHES_ONLY
-        self._obey(after_backlog(request.lane, record.topic, degraded=degraded))
+        if request.lane == BACKFILL:
+            self._obey(after_backlog(record.topic, self.level))
         if self._budget is not None:
             now = datetime.fromtimestamp(self._clock(), UTC)
             taken = await self._paid(self._budget, request, now)
