@@ -1,25 +1,21 @@
-"""The orchestrator as a process, with a real broker and a real flag server."""
+"""The orchestrator as a process, with kfake and the real Kafka, and a real flag server."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 from aiokafka import ConsumerRecord
 
 from tests.support.flags import LIVE, OFF, Operator, a_document
-from tests.support.pipeline import Program, Topics, a_program, a_request
+from tests.support.ledger import GROUP
+from tests.support.pipeline import BOTH_BROKERS, Topics, a_request, an_orchestrator
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, Verdict, VerificationComplete, parse_event
 
-GROUP = "verification-orchestrator-group"
-
-
-def an_orchestrator(folder: Path, env: dict[str, str]) -> AbstractAsyncContextManager[Program]:
-    return a_program("veriramp_workers.main", "orchestrator", folder=folder, env=env)
+pytestmark = BOTH_BROKERS
 
 
 @pytest.fixture
