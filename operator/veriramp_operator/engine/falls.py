@@ -47,8 +47,11 @@ def shadow_requested(scene: Scene) -> Iterator[Finding]:
 
 def regression(scene: Scene) -> Iterator[Finding]:
     """Every gate that regresses, in any stage and phase, to its own vector."""
-    for judged in scene.bench.regressing:
-        severity, landing = _consequence(scene, judged.gate.on_regression)
+    regressing = scene.bench.regressing
+    actions = {judged.gate.on_regression for judged in regressing}
+    consequences = {action: _consequence(scene, action) for action in actions}
+    for judged in regressing:
+        severity, landing = consequences[judged.gate.on_regression]
         message = f'Gate "{judged.gate.name}" regresses: {judged.verdict.message}.'
         began = judged.verdict.breached_at
         latch = _latch(scene, judged.gate.name, severity, judged.verdict.message, scene.now if began is None else began)

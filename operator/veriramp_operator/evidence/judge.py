@@ -100,7 +100,7 @@ class _Polls:
 def _not_passing(polls: _Polls, grade: Grade, now: float) -> Verdict:
     """The verdict where the newest poll, of this grade, is no pass."""
     terms, newest = polls.terms, polls.readings[-1]
-    breach = None if grade.mark in _ENDS_A_BREACH else _breach(polls)
+    breach = None if grade.mark in _ENDS_A_BREACH else _breach(polls, now)
     if breach is not None and breach.lasted >= terms.lasting - JITTER_POLLS * terms.every:
         outlives = now - breach.last.at <= terms.gap
         if grade.mark is Mark.BAD or outlives:
@@ -150,17 +150,20 @@ def _until(readings: tuple[Reading, ...], now: float) -> tuple[Reading, ...]:
     return tuple(reading for reading in readings if reading.at <= now)
 
 
-def _breach(polls: _Polls) -> _Breach | None:
-    """The row of bad polls that reaches to the newest poll that says anything."""
+def _breach(polls: _Polls, now: float) -> _Breach | None:
+    """The row of bad polls that reaches to the newest poll that says anything; None where it is long over."""
     first: Reading | None = None
     last: Reading | None = None
     last_grade: Grade | None = None
     size = 0
+    newest, gap = polls.readings[-1], polls.terms.gap
     for reading in reversed(polls.readings):
         if reading.at < polls.trips_from:
             break
+        if first is None and reading is not newest and now - reading.at > gap:
+            break  # polls without data reach so far back that no breach before them counts any more
         grade = polls.grade(reading)
-        if grade.mark in _ENDS_A_BREACH or (first is not None and first.at - reading.at > polls.terms.gap):
+        if grade.mark in _ENDS_A_BREACH or (first is not None and first.at - reading.at > gap):
             break
         if grade.mark is Mark.BAD:
             first, size = reading, size + 1

@@ -156,6 +156,24 @@ def test_polling_jitter_does_not_delay_a_breach() -> None:
     assert judge(alert_gate(**{"for": "30s"}), Samples(readings), NOW).kind is VerdictKind.REGRESSION
 
 
+@pytest.mark.parametrize(
+    ("lost", "kind"),
+    [(0.0, VerdictKind.REGRESSION), (2.5, VerdictKind.REGRESSION), (2.6, VerdictKind.NO_DATA)],
+)
+def test_a_breach_outlives_polls_without_data_for_two_and_a_half_polls(lost: float, kind: VerdictKind) -> None:
+    gate, gone = alert_gate(every="1s"), Failure(NoDataReason.TIMEOUT, "late")
+    bad = [reading(NOW - lost - back, numbers(1.0)) for back in (2.0, 1.0, 0.0)]
+    after = [reading(NOW - back, gone) for back in (2.0, 1.0, 0.0) if back < lost]
+
+    assert judge(gate, Samples((*bad, *after)), NOW).kind is kind
+
+
+def test_a_bad_poll_counts_for_as_long_as_it_is_the_newest_that_is_recent() -> None:
+    samples = Samples(tuple(reading(NOW - back, numbers(1.0)) for back in (31.0, 30.0)))
+
+    assert judge(alert_gate(every="1s", **{"for": "1s"}), samples, NOW).kind is VerdictKind.REGRESSION
+
+
 def test_evidence_that_speaks_of_the_time_before_an_anchor_neither_passes_nor_trips() -> None:
     gate = alert_gate()  # window 60 s
     for answer, leans_bad in ((BAD, True), (GOOD, False)):
