@@ -69,7 +69,8 @@ def chain_of_kinds(dice: Random) -> Case:
     )
     kinds = [f"{stem}{dice.choice(('us', '', 'et'))}" for stem in stems]
     start, qualities = dice.randrange(4), dice.sample(_QUALITIES, 8)
-    sentences, holds = [f"Max is {_a(kinds[start])}."], dict[str, bool]()
+    name = dice.choice(("Max", "Polly", "Wren", "Stella", "Rex", "Emily", "Fae"))
+    sentences, holds = [f"{name} is {_a(kinds[start])}."], dict[str, bool]()
     for at, kind in enumerate(kinds[:-1]):
         sentences.append(_kinds(dice, kind, kinds[at + 1]))
         has = dice.random() < 0.5
@@ -80,7 +81,7 @@ def chain_of_kinds(dice: Random) -> Case:
     dice.shuffle(sentences)
     truth = holds.get(asked)
     expected = Verdict.UNDETERMINED if truth is None else Verdict.ENTAILED if truth == claimed else Verdict.CONTRADICTED
-    return Case(" ".join(sentences), f"Max is {'' if claimed else 'not '}{asked}.", expected)
+    return Case(" ".join(sentences), f"{name} is {'' if claimed else 'not '}{asked}.", expected)
 
 
 def closure(facts: Iterable[Literal], rules: Iterable[Rule], things: Iterable[str]) -> frozenset[Literal]:

@@ -10,6 +10,7 @@ import pytest
 
 from veriramp_workers.settings import settings_from
 from veriramp_workers.verifier.english import formalise, sentences
+from veriramp_workers.verifier.facts import sentences_of_facts
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
@@ -23,6 +24,14 @@ def test_the_guide_shows_only_sentences_that_are_understood() -> None:
     assert len(plain) > 25
     for sentence in plain:
         formalise(sentence)
+
+
+def test_the_guide_shows_only_facts_that_are_understood() -> None:
+    shown = re.findall(r"`(\{[^`]*\})`", GUIDE.split("| fact | example |")[1].split("\n\n")[0])
+    assert len(shown) > 5
+    for fact in shown:
+        for sentence in sentences_of_facts(fact):
+            formalise(sentence)
 
 
 @pytest.mark.shows("S1-DEP-02")

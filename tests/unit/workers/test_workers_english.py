@@ -31,6 +31,9 @@ MEANINGS = {
     "Everything is red.": f"{X} (|is red| |?x|))",
     "Nobody is red.": f"{X} (not (|is red| |?x|)))",
     "If something is red then it is old.": f"{X} (=> (|is red| |?x|) (|is old| |?x|)))",
+    "If a heron sees the owl then the heron is old.": (
+        f"{X} (=> (and (|is a heron| |?x|) (|does see| |?x| |the owl|)) (|is old| |?x|)))"
+    ),
     "If Anne is red then Carl is old.": "(=> (|is red| |Anne|) (|is old| |Carl|))",
     "If a heron is red then the heron is old.": (
         f"{X} (=> (and (|is a heron| |?x|) (|is red| |?x|)) (|is old| |?x|)))"
@@ -69,6 +72,35 @@ MEANINGS = {
     ),
     "The mill was built before 1971-01-01.": "(< (|day built| |the mill|) 365.0)",
     "The mill was built after 1970.": "(>= (|day built| |the mill|) 365.0)",
+    "The mill was built before the dam.": "(< (+ (|day built| |the mill|) (* (- 1.0) (|day built| |the dam|))) 0.0)",
+    "Anne was born after the mill was built.": ("(> (+ (|day born| |Anne|) (* (- 1.0) (|day built| |the mill|))) 0.0)"),
+    "The mill was built 2 weeks after 1 January 1970.": (
+        "(and (>= (|day built| |the mill|) 14.0) (< (|day built| |the mill|) 15.0))"
+    ),
+    "The mill was built at least 1 year after 1 January 1970.": "(>= (|day built| |the mill|) 365.0)",
+    "The mill was built at most 3 days before 5 January 1970.": (
+        "(and (>= (|day built| |the mill|) 1.0) (< (|day built| |the mill|) 5.0))"
+    ),
+    "The tower is wider than the dam.": (
+        "(> (+ (|width in metres| |the tower|) (* (- 1.0) (|width in metres| |the dam|))) 0.0)"
+    ),
+    "The tower is at most 2 years younger than the dam.": (
+        "(<= (+ (|age in months| |the dam|) (* (- 1.0) (|age in months| |the tower|))) 24.0)"
+    ),
+    "The tower is slower than 36 km/h.": "(< (|speed in metres per second| |the tower|) 10.0)",
+    "The fee is 5 euros.": "(= (|value in euros| |the fee|) 5.0)",
+    "The price of the mill is 2.5 million euros.": (
+        "(and (>= (|price in euros| |the mill|) 2450000.0) (< (|price in euros| |the mill|) 2550000.0))"
+    ),
+    "The total of the fee, the tax and the price of the mill is at most 12 euros.": (
+        "(<= (+ (|value in euros| |the fee|) (|value in euros| |the tax|) (|price in euros| |the mill|)) 12.0)"
+    ),
+    "The height of the mill is the width of the dam.": (
+        "(= (+ (|height in metres| |the mill|) (* (- 1.0) (|width in metres| |the dam|))) 0.0)"
+    ),
+    "Red, old things are small.": f"{X} (=> (and (|is red| |?x|) (|is old| |?x|)) (|is small| |?x|)))",
+    "Old people like Anne.": f"{X} (=> (|is old| |?x|) (|does like| |?x| |Anne|)))",
+    "Jompuses are not shy.": f"{X} (=> (|is a jompus| |?x|) (not (|is shy| |?x|))))",
     "The mill was repaired in 1970.": "(|was repaired in 1970| |the mill|)",
 }
 
@@ -108,6 +140,26 @@ REFUSALS = {
     "The mill has bells.": 'write "has a roof"',
     "The mill was built in the winter of 1932.": "is not a date",
     "The mill was built on 31 February 1932.": "is not a date",
+    "The mill is higher than the dam.": '"than"',
+    "The mill is as tall as the dam.": '"as"',
+    "The height of the mill is taller than the dam.": "said of things",
+    "The mill is 3 taller than.": 'write "taller than"',
+    "The mill was built within 48 hours of 4 May 1932.": "no distance in time",
+    "The mill was built within 3 days of May 1932.": "counted from a day",
+    "The mill was built 2 months after 31 December 1931.": "no such day",
+    "The mill was built 2 years after the dam.": "differ in length",
+    "The mill was built on 03/04/2025.": '"/" is outside',
+    "The total of the fee is 12 euros.": "at least two parts",
+    "The total of Anne and the fee is 12 euros.": "no number",
+    "The total of the fee and the tax was 12 euros.": "the total of A, B and C",
+    "The share of the mill is 3 percentage points.": "percentage points",
+    "If X likes Y then Z is old.": "stands in the conclusion only",
+    "If a heron sees the owl then it is old.": '"it"',
+    "If a heron is old then a mill is red.": '"a"',
+    "Sadly the mill is red.": '"Sadly"',
+    "The mill barely feeds the dam.": '"barely"',
+    "The mill is red...": "trails off",
+    "The following is false.": '"following"',
     "The mill costs 5 euros.": "no verb was found",
     "The dog chases cats.": "whether",
     "The dog chases the cat in the garden.": '"in"',
@@ -131,6 +183,21 @@ def test_texts_are_cut_into_sentences_and_numbers_stay_whole() -> None:
     text = "The mill is 1.5 metres tall. It is old; Anne is red!\nIs it?"
     assert sentences(text) == ("The mill is 1.5 metres tall.", "It is old;", "Anne is red!", "Is it?")
     assert sentences(" \n ") == ()
+
+
+def test_sentences_are_not_cut_where_half_of_one_would_say_something_else() -> None:
+    assert sentences("It is not true that\nthe mill is red.") == ("It is not true that the mill is red.",)
+    assert sentences("The owner is Mr. Carl. The mill is red.") == ("The owner is Mr. Carl.", "The mill is red.")
+    assert sentences("The owner is J. Low.") == ("The owner is J. Low.",)
+    assert sentences("If X sees Y then Y sees X. Anne is red.") == ("If X sees Y then Y sees X.", "Anne is red.")
+    assert sentences("Mills\n\nThe mill is red.") == ("Mills", "The mill is red.")
+
+
+def test_every_not_is_plain_among_premises_only() -> None:
+    for sentence in ("Every heron is not old.", "Each heron is not old.", "All herons are not old."):
+        assert formalise(sentence, premise=True) == formalise("No heron is old.")
+        with pytest.raises(NotFormalisableError):
+            formalise(sentence)
 
 
 def test_names_are_different_things_unless_they_share_a_word() -> None:

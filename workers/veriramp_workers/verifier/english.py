@@ -26,9 +26,19 @@ MAX_SENTENCE: Final = 400
 
 
 def sentences(text: str) -> tuple[str, ...]:
-    """Split a text into sentences at full stops, semicolons, question and exclamation marks, and line ends."""
-    parts = re.split(r"(?<=[.;!?])\s+|\n+", text)
-    return tuple(part.strip() for part in parts if part.strip())
+    """Split a text into sentences: after a full stop, semicolon, question or exclamation mark, and at empty lines.
+
+    A line that ends within a sentence goes on in the next one, and "Mr." ends none: what is cut in two may say the
+    opposite of the whole.
+    """
+    found: list[str] = []
+    for part in _ENDS.split(text):
+        said = " ".join(part.split())
+        if found and _is_cut_short(found[-1]):
+            found[-1] = f"{found[-1]} {said}"
+        elif said:
+            found.append(said)
+    return tuple(found)
 
 
 def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0911 - one line for each kind
@@ -39,6 +49,8 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
     """
     tokens = _tokens(sentence)
     first = tokens[0].low
+    if len(tokens) > 1 and words.is_adverb(first) and (tokens[1].capital or tokens[1].low in _STARTING):
+        raise NotFormalisableError(f'"{tokens[0].text}" is outside the controlled language')
     if first == "if":
         return _conditional(tokens[1:])
     if first in words.UNIVERSAL:
@@ -56,6 +68,21 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
     return _clauses(tokens, NO_SCOPE)
 
 
+_ENDS: Final = re.compile(r"(?<=[.;!?])\s+|\n\s*\n")
+_ABBREVIATION: Final = re.compile(
+    r"(?:^|\s)(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Capt|Col|Gen|Lt|Sgt|Rev|Hon|Gov|Sen|Rep|Messrs|Mme|Mlle|No|no|nos|vs|ca|c|approx"
+    r"|est|eg|ie|e\.g|i\.e|etc|al|cf|vol|pp|fig|Inc|Ltd|Co|Corp|Mt|Ft|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.$"
+)
+_INITIAL: Final = re.compile(r"(?:^|[\s.])[A-Z]\.$")
+
+
+def _is_cut_short(said: str) -> bool:
+    return bool(_ABBREVIATION.search(said) or (_INITIAL.search(said) and not said.lower().startswith("if ")))
+
+
+_INTRODUCING: Final = "*"
+"""No word: bound where "a heron" means any heron."""
+_STARTING: Final = words.ARTICLES | words.UNIVERSAL | {"the", "some", "no"}
 _X: Final = Variable("x")
 _IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS))
 _TOKEN: Final = re.compile(
@@ -78,6 +105,8 @@ def _tokens(sentence: str) -> tuple[Token, ...]:
     body = sentence.strip()
     if body.endswith("?"):
         raise NotFormalisableError("a question states nothing")
+    if body.endswith("..") and body.strip("."):
+        raise NotFormalisableError("a sentence that trails off states nothing")
     found = _TOKEN.findall(body.rstrip(".;!"))
     if not found:
         raise NotFormalisableError("the sentence is empty")
@@ -107,12 +136,18 @@ def _conditional(tokens: tuple[Token, ...]) -> Formula:
         raise NotFormalisableError('"something" may only be the subject of the condition; go on with "it"')
     bindings: dict[str, Term] = {token.text: Variable(token.text) for token in tokens if _is_letter(token)}
     if _has_variable_subject(condition):
-        bindings.update(_IT)
+        bindings[_INTRODUCING] = _X
+        if condition[0].low in words.ANYTHING or not _names_another(condition):
+            bindings.update(_IT)
         if condition[0].low in words.ANYTHING:
             bindings[condition[0].low] = _X
         bindings.update({f"the {noun}": _X for noun in _introduced(condition)})
-    scope = Scope(tuple(bindings.items()))
-    body = Implies(_clauses(condition, scope), _clauses(conclusion, scope))
+    free = {token.text for token in conclusion if _is_letter(token)} - {token.text for token in condition}
+    if free:
+        raise NotFormalisableError(f'"{min(free)}" stands in the conclusion only; say in the condition what it is')
+    introduced = Scope(tuple(bindings.items()))
+    bindings.pop(_INTRODUCING, None)
+    body = Implies(_clauses(condition, introduced), _clauses(conclusion, Scope(tuple(bindings.items()))))
     bound = tuple(sorted({term for term in bindings.values() if isinstance(term, Variable)}, key=lambda one: one.text))
     return ForAll(bound, body) if bound else body
 
@@ -123,6 +158,11 @@ def _introduced(condition: tuple[Token, ...]) -> tuple[str, ...]:
         return ()
     noun = condition[1 : split_verb(condition)]
     return (" ".join(token.low for token in noun), noun[-1].low) if noun else ()
+
+
+def _names_another(condition: tuple[Token, ...]) -> bool:
+    """Say whether something else than the subject is named, which "it" might mean as well."""
+    return any(token.low == "the" or token.capital for token in condition[1:])
 
 
 def _without_comma(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -272,6 +312,6 @@ def _subject_end(tokens: tuple[Token, ...], scope: Scope) -> int:
 
 def _subject(tokens: tuple[Token, ...], scope: Scope) -> tuple[tuple[Formula, ...], Term]:
     """Return what the subject itself asserts (for "a bird" in a condition) and the subject."""
-    if tokens and tokens[0].low in words.ARTICLES and scope.get("it") is not None:
+    if tokens and tokens[0].low in words.ARTICLES and scope.get(_INTRODUCING) is not None:
         return noun_phrase(tokens[1:], _X), _X
     return (), term(tokens, scope)

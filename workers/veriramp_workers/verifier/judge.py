@@ -26,7 +26,7 @@ from veriramp_workers.verifier.prover import Limits, Prover, proving
 
 NAME: Final = "veriramp-embedded"
 VERSION: Final = f"1+z3-{z3.get_version_string()}"
-FORMALISER_VERSION: Final = "controlled-english-1"
+FORMALISER_VERSION: Final = "controlled-english-2"
 
 
 def judge(question: Question, limits: Limits | None = None) -> Judgement:

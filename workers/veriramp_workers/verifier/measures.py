@@ -6,12 +6,13 @@ Public names: :func:`measured`, :func:`compared`, :func:`counted`, :func:`sized`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
 from veriramp_workers.verifier import words
-from veriramp_workers.verifier.formula import Attribute, Compare, Formula, Linear, Not, Term, The
+from veriramp_workers.verifier.formula import And, Attribute, Compare, Formula, Linear, Not, Term, The
 from veriramp_workers.verifier.things import Scope, Token, nouns, plain, term
 from veriramp_workers.verifier.units import MONEY_SIGNS
 from veriramp_workers.verifier.values import NotFormalisableError, Quantity, is_number, quantity
@@ -99,7 +100,7 @@ def measured(rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
         return sized(_DIMENSIONS[tail[-1].low], subject, operator, tail[:-1])
     size = _quantity(tail)
     if isinstance(subject, The) and (size.dimension in _VALUED or size.is_money):
-        return Compare(symbol("value", size.dimension), subject, operator, size.value)
+        return _sized("value", subject, operator, size)
     raise NotFormalisableError('what is measured is not clear; write "is 12 metres tall" or "the height of ... is"')
 
 
@@ -142,8 +143,7 @@ def counted(rest: tuple[Token, ...], subject: Term) -> Formula:
 
 def sized(name: str, of: Term, operator: str, tail: tuple[Token, ...]) -> Formula:
     """Compare the measure ``name`` of a thing with a quantity."""
-    size = _quantity(tail)
-    return Compare(symbol(name, size.dimension), of, operator, size.value)
+    return _sized(name, of, operator, _quantity(tail))
 
 
 def same_measure(subject: Attribute, other: Attribute) -> Formula | None:
@@ -177,7 +177,8 @@ def total(tokens: tuple[Token, ...]) -> Formula:
     items = _items(tokens[3 : heads[0]])
     if len(items) == 1:
         raise NotFormalisableError('a total has at least two parts; write "the total of A and B is ..."')
-    said = Linear(tuple((Fraction(1), *_measure(item, size.dimension)) for item in items), operator, size.value)
+    terms = tuple((Fraction(1), *_measure(item, size.dimension)) for item in items)
+    said = _bounded(lambda how, value: Linear(terms, how, value), operator, size)
     return Not(said) if negated else said
 
 
@@ -203,6 +204,17 @@ def _measure(item: tuple[Token, ...], dimension: str) -> tuple[str, Term]:
     if isinstance(thing, The):
         return symbol("value", dimension), thing
     raise NotFormalisableError(f'"{plain(item)}" is no number; write "the price of ..." or "the fee"')
+
+
+def _sized(name: str, of: Term, operator: str, size: Quantity) -> Formula:
+    return _bounded(lambda how, value: Compare(symbol(name, size.dimension), of, how, value), operator, size)
+
+
+def _bounded(compare: Callable[[str, Fraction], Formula], operator: str, size: Quantity) -> Formula:
+    """Compare with a size; to be equal to a rounded one is to be rounded to it."""
+    if operator != "=" or not size.rounded:
+        return compare(operator, size.value)
+    return And((compare(">=", size.value - size.rounded), compare("<", size.value + size.rounded)))
 
 
 def _difference(measure: str, dimension: str, one: Term, other: Term, operator: str, by: Fraction) -> Formula:

@@ -14,6 +14,7 @@ from veriramp_workers.ports import Question
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
 from veriramp_workers.verifier.facts import looks_like_facts, sentences_of_facts
 from veriramp_workers.verifier.formula import Parts, declarations, parts
+from veriramp_workers.verifier.words import DISCOURSE, POINTERS
 
 MAX_TEXT: Final = 100_000
 """Longest text, premises included, in characters."""
@@ -63,9 +64,10 @@ def problem_of(question: Question) -> Problem:
     claim = _told(question.text)
     if not claim:
         raise NotFormalisableError("the text is empty")
-    told = [sentence for premise in question.premises for sentence in _told_or_whole(premise)]
-    if len(claim) + len(told) > MAX_SENTENCES:
-        raise NotFormalisableError(f"{len(claim) + len(told)} sentences are too many; at most {MAX_SENTENCES} are read")
+    told = [_told_or_whole(premise) for premise in question.premises]
+    count = len(claim) + sum(map(len, told))
+    if count > MAX_SENTENCES:
+        raise NotFormalisableError(f"{count} sentences are too many; at most {MAX_SENTENCES} are read")
     claimed = [_explained(sentence) for sentence in claim]
     premises, skipped = _usable(told)
     written = (*(read for _, read in premises), *claimed)
@@ -115,16 +117,24 @@ def _explained(sentence: str) -> Parts:
     return read
 
 
-def _usable(told: Sequence[str]) -> tuple[list[tuple[str, Parts]], tuple[str, ...]]:
+def _usable(told: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, Parts]], tuple[str, ...]]:
     usable: list[tuple[str, Parts]] = []
     skipped: list[str] = []
-    for sentence in told:
-        read = _read(sentence, premise=True)
-        if isinstance(read, str):
-            skipped.append(sentence)
+    for text in told:
+        read = [(sentence, _read(sentence, premise=True)) for sentence in text]
+        refused = [sentence for sentence, formula in read if isinstance(formula, str)]
+        if any(map(_takes_back, refused)):
+            skipped.extend(text)
         else:
-            usable.append((sentence, read))
+            skipped.extend(refused)
+            usable.extend((sentence, formula) for sentence, formula in read if not isinstance(formula, str))
     return usable, tuple(skipped)
+
+
+def _takes_back(sentence: str) -> bool:
+    """Say whether a sentence may be about its neighbours: "That is a myth." leaves nothing of what was said."""
+    said = [word.strip(".,:;!?\"'“”()").lower() for word in sentence.split()]
+    return not DISCOURSE.isdisjoint(said) or not POINTERS.isdisjoint(said[:2])
 
 
 def _read(sentence: str, *, premise: bool = False) -> Parts | str:

@@ -22,10 +22,15 @@ class NotFormalisableError(ValueError):
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number in the base unit of a dimension; ``dimension`` is part of the attribute's symbol."""
+    """A number in the base unit of a dimension; ``dimension`` is part of the attribute's symbol.
+
+    ``rounded``: how far the number meant may be from ``value``, half of the last digit of "5.2 million"; 0 for a number
+    that is written out.
+    """
 
     value: Fraction
     dimension: str
+    rounded: Fraction = Fraction(0)
 
     @property
     def is_money(self) -> bool:
@@ -48,13 +53,15 @@ def quantity(written: tuple[str, ...]) -> Quantity:
     value = _number(written[0]) if written else None
     if value is None:
         raise NotFormalisableError(f'"{" ".join(written)}" is not a number')
-    unit = written[1:]
+    unit, rounded = written[1:], Fraction(0)
     if unit and unit[0].lower() in _POWERS:
-        value, unit = value * _POWERS[unit[0].lower()], unit[1:]
+        power = _POWERS[unit[0].lower()]
+        rounded = Fraction(power, 2 * 10 ** len(written[0].partition(".")[2]))
+        value, unit = value * power, unit[1:]
     if not unit:
-        return Quantity(value, "number")
+        return Quantity(value, "number", rounded)
     dimension, factor = _unit(" ".join(unit))
-    return Quantity(value * factor, dimension)
+    return Quantity(value * factor, dimension, rounded * factor)
 
 
 def _unit(unit: str) -> tuple[str, Fraction]:

@@ -36,10 +36,46 @@ HEDGES: Final = frozenset(
         *("what", "why", "how", "where", "this", "these", "those", "there", "here", "i", "we", "you", "them", "him"),
         *("her", "his", "its", "their", "my", "our", "your", "be", "been", "being", "had", "did", "other", "another"),
         *("same", "own", "itself", "himself", "herself", "themselves", "least", "exactly", "more", "less", "over"),
+        *("true", "false", "untrue", "incorrect", "wrong", "following", "aforementioned", "former", "alleged", "fake"),
         *("under", "up", "down", "out", "off", "again", "enough", "half", "twice", "per"),
     }
 )
 """Words that change what a sentence says in ways this language does not model: it abstains rather than drop them."""
+
+DISCOURSE: Final = frozenset(
+    {
+        *(
+            "true",
+            "false",
+            "untrue",
+            "incorrect",
+            "wrong",
+            "following",
+            "aforementioned",
+            "above",
+            "below",
+            "myth",
+            "myths",
+        ),
+        *("rumour", "rumours", "rumor", "rumors", "fiction", "fictional", "joke", "story", "novel", "claim", "claims"),
+        *(
+            "kidding",
+            "suppose",
+            "supposedly",
+            "assume",
+            "imagine",
+            "hypothetical",
+            "hypothetically",
+            "contrary",
+            "hoax",
+        ),
+        *("opposite", "mistake", "mistaken", "error", "legend", "legends", "lie", "lies", "allegedly", "reportedly"),
+    }
+)
+"""Words by which a sentence that is not understood may take back its neighbours: its whole text is left out."""
+
+POINTERS: Final = frozenset({"this", "that", "these", "those", "so", "such", "not", "except", "unless", "until", "at"})
+"""The same, where such a sentence begins with them: "At least, that is what Anne says."."""
 
 VERBS_TOO: Final = frozenset({"like", "need"})
 """Reserved words that are plain verbs where a verb stands."""
@@ -126,6 +162,7 @@ _LY_BUT_NO_ADVERB: Final = frozenset(
         *("friendly", "lonely", "lovely", "ugly", "silly", "holy", "elderly", "deadly", "costly", "lively", "orderly"),
         *("family", "assembly", "supply", "reply", "ally", "rally", "belly", "jelly", "lily", "bully", "butterfly"),
         *("anomaly", "monopoly", "italy", "july", "sicily", "emily", "sally", "molly", "kelly", "billy", "woolly"),
+        *("polly", "holly", "beverly", "kimberly", "carly", "shelly", "lilly", "dolly", "willy", "wally", "bradly"),
         *("curly", "hilly", "chilly", "smelly", "ghostly", "comply", "apply", "imply", "multiply", "rely", "dragonfly"),
     }
 )
