@@ -41,7 +41,6 @@ async def answered(ledger: Ledger, count: int) -> None:
     await wait_until(enough, SECONDS, f"{count} answers")
 
 
-@pytest.mark.shows("S1-ORCH-01")
 async def test_a_full_disk_costs_the_cache_and_no_verdict(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:
@@ -68,7 +67,7 @@ async def test_a_full_disk_costs_the_cache_and_no_verdict(
     assert ledger.contradictions == 0
 
 
-@pytest.mark.shows("S1-ORCH-01")
+@pytest.mark.shows("S1-COST-03")
 async def test_a_full_disk_stops_what_would_have_to_be_paid_until_there_is_room(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:
@@ -90,7 +89,7 @@ async def test_a_full_disk_stops_what_would_have_to_be_paid_until_there_is_room(
     database.close()
 
 
-@pytest.mark.shows("S1-ORCH-01")
+@pytest.mark.shows("S1-COST-03")
 async def test_a_redis_that_is_killed_and_started_again(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:

@@ -59,7 +59,7 @@ async def paused(worker: Program, reason: str, value: float = 1) -> None:
     await wait_until(is_so, SECONDS, f"veriramp_bus_paused of {reason} to be {value:g}; see {worker.log}")
 
 
-@pytest.mark.shows("S1-FAIL-01", "S1-ORCH-01")
+@pytest.mark.shows("S1-ORCH-03", "S1-VER-07")
 async def test_verifier_down_and_up_again(tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics) -> None:
     port, wanted = free_port(), numbered(60)
     async with a_ledger(brokers) as ledger:
@@ -80,7 +80,7 @@ async def test_verifier_down_and_up_again(tmp_path: Path, env: dict[str, str], b
         assert ledger.dead == set()
 
 
-@pytest.mark.shows("S1-FAIL-01", "S1-ORCH-01")
+@pytest.mark.shows("S1-VER-04", "S1-VER-05")
 async def test_verifier_that_fails_in_every_way_and_then_works(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:
@@ -100,7 +100,7 @@ async def test_verifier_that_fails_in_every_way_and_then_works(
         assert ledger.dead == set()
 
 
-@pytest.mark.shows("S1-FAIL-01")
+@pytest.mark.shows("S1-FAIL-05", "S1-VER-04")
 async def test_refused_texts_are_answers_and_no_failures(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:
