@@ -24,12 +24,16 @@ class Endpoint(_Strict):
 
 
 class Profile(_Strict):
-    """What a worker of this name runs. ``port`` serves /livez, /readyz and /metrics."""
+    """What a worker of this name runs. ``port`` serves /livez, /readyz and /metrics.
+
+    Each key of the Secrets in ``env_from_secrets``, in the rollout's namespace, is a variable of the worker.
+    """
 
     image: Annotated[str, Field(min_length=1)]
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
+    env_from_secrets: tuple[str, ...] = ()
     resources: dict[str, Any] = Field(default_factory=dict)
     service_account_name: str = ""
     port: Annotated[int, Field(ge=1, le=65535)] = 8080

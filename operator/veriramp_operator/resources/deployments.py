@@ -83,6 +83,8 @@ def _template(
             "capabilities": {"drop": ["ALL"]},
         },
     }
+    if profile.env_from_secrets:
+        container["envFrom"] = [{"secretRef": {"name": name}} for name in profile.env_from_secrets]
     if profile.command:
         container["command"] = list(profile.command)
     if profile.args:

@@ -19,6 +19,7 @@ PROFILE = Profile(
     command=("veriramp-worker", "orchestrator"),
     args=("--quiet",),
     env={"VERIRAMP_BROKERS": "kafka:9092", "VERIRAMP_PROFILE": "ours wins"},
+    env_from_secrets=("store",),
     resources={"requests": {"cpu": "100m"}},
     service_account_name="workers",
 )
@@ -68,6 +69,7 @@ def test_names_of_two_objects_never_meet() -> None:
 def test_a_bare_profile_runs_what_the_image_says() -> None:
     container = rendered(profile=Profile(image="a"))["spec"]["template"]["spec"]["containers"][0]
     assert "command" not in container
+    assert "envFrom" not in container
     assert "args" not in container
 
 
