@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support.bus_program import ANSWERS
 from tests.support.flags import LIVE, Operator, a_document
 from tests.support.pipeline import a_program, a_request, free_port, topics_of
 from tests.support.waiting import wait_until
@@ -76,3 +77,29 @@ async def test_without_a_broker_it_is_alive_not_ready_and_leaves_when_told(tmp_p
         await wait_until(program.alive, 20, "the worker to be alive")
         assert not await program.ready()
         assert await program.stop() == 0
+
+
+@pytest.mark.shows("S1-ORCH-05")
+async def test_told_to_stop_while_the_broker_is_gone_it_leaves_and_the_work_is_done_by_the_next(
+    tmp_path: Path, port: int
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    env = {"BUS_BROKERS": f"127.0.0.1:{port}", "BUS_COMMIT_SECONDS": "3600", "BUS_WORK_SECONDS": "0.5"}
+    requests = [json.dumps({"id": number, "script": []}).encode() for number in range(40)]
+    async with AsyncExitStack() as stack:
+        with a_broker_at(port, folder) as brokers:
+            async with topics_of(brokers) as topics:
+                await topics.send_all((Topic.INTERACTIVE, value, value) for value in requests)
+                program = a_program("tests.support.bus_program", folder=tmp_path, env=env, wait=False)
+                worker = await stack.enter_async_context(program)
+                await topics.read(ANSWERS, lambda records: len(records) >= 5, "some answers")
+        assert await worker.stop() == 0
+    with a_broker_at(port, folder) as brokers:
+        async with (
+            topics_of(brokers) as topics,
+            a_program("tests.support.bus_program", folder=tmp_path, env=env, wait=False),
+        ):
+            await topics.read(
+                ANSWERS, lambda records: {record.value for record in records} == set(requests), "an answer to each"
+            )

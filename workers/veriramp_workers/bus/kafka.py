@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from veriramp_workers.bus.dispatcher import Dispatcher, Place
 from veriramp_workers.bus.publisher import Publisher
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
+from veriramp_workers.bus.waits import bounded, signalled, unless
 from veriramp_workers.bus.window import OffsetWindow
 from veriramp_workers.ports import Handler, Record
 
@@ -60,7 +61,7 @@ class KafkaWorker:
 
         Trouble with the broker is waited out, if need be with a new consumer.
         """
-        if not await _unless(stop, self._publisher.start()):
+        if not await unless(stop, self._publisher.start()):
             return
         delay = _FIRST_RETRY
         try:
@@ -71,7 +72,7 @@ class KafkaWorker:
                 except KafkaError as error:
                     self._metrics.broker_failures.labels("read").inc()
                     _log.warning("reading failed, joining the group anew in %.1f s: %r", delay, error)
-                    await _unless(stop, asyncio.sleep(delay))
+                    await unless(stop, asyncio.sleep(delay))
                     lasted = asyncio.get_running_loop().time() - started
                     delay = _FIRST_RETRY if lasted > _STEADY_SECONDS else min(2 * delay, _LAST_RETRY)
         finally:
@@ -84,7 +85,7 @@ class KafkaWorker:
         consumer = _consumer(self._settings)
         consumer.subscribe(list(self._settings.lanes), listener=_HandOver(self, consumer))
         try:
-            if not await _unless(stop, consumer.start()):
+            if not await unless(stop, consumer.start()):
                 return
             keeping = asyncio.create_task(self._keep(consumer))
             self._joined = True
@@ -95,7 +96,7 @@ class KafkaWorker:
                 keeping.cancel()
                 await self.hand_over(consumer, tuple(self._dispatcher.windows))
         finally:
-            await _bounded(consumer.stop(), _STOP_SECONDS, "leaving the group")
+            await bounded(consumer.stop(), _STOP_SECONDS, "leaving the group")
 
     async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event, keeping: asyncio.Task[None]) -> None:
         work = self._dispatcher
@@ -104,7 +105,7 @@ class KafkaWorker:
                 keeping.result()
             crowded = work.congested
             if crowded:
-                await _signalled(work.changed, _CROWDED_SECONDS)
+                await signalled(work.changed, _CROWDED_SECONDS)
             wanted = work.wanted()
             # By lanes: of all at once the client gives what came first, and a long backlog would hide the rest.
             found = 0
@@ -118,7 +119,7 @@ class KafkaWorker:
             else:
                 # Asked for all the same: a member of the group that never asks is thought to be dead.
                 await self._poll(consumer, [_NOWHERE], 0)
-                await _signalled(work.changed, _POLL_MS / 1000)
+                await signalled(work.changed, _POLL_MS / 1000)
 
     async def _poll(self, consumer: AIOKafkaConsumer, places: list[Place], timeout_ms: int) -> int:
         """Take over what there is of some places; returns how many records were found."""
@@ -234,39 +235,6 @@ def _consumer(settings: BusSettings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=_FETCH_WAIT_MS,
         metadata_max_age_ms=_METADATA_MS,
     )
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[object, object, object]) -> bool:
-    """Do the work, but give it up when ``stop`` is set; returns whether it was done."""
-    doing, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            doing.result()
-            return True
-        return False
-    finally:
-        for task in (doing, stopping):
-            task.cancel()
-        await asyncio.gather(doing, stopping, return_exceptions=True)
-
-
-async def _signalled(event: asyncio.Event, seconds: float) -> None:
-    """Wait for an event, at most for so long, and clear it."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
-    event.clear()
-
-
-async def _bounded(work: Coroutine[object, object, object], seconds: float, what: str) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await work
-    except (TimeoutError, KafkaError) as error:
-        _log.warning("%s did not work: %r", what, error)
 
 
 def _record_of(record: ConsumerRecord) -> Record:

@@ -24,6 +24,7 @@ from aiokafka.errors import (
 
 from veriramp_workers.bus.dispatcher import RefusedError
 from veriramp_workers.bus.settings import BusMetrics
+from veriramp_workers.bus.waits import bounded
 from veriramp_workers.ports import Message
 
 _log = logging.getLogger(__name__)
@@ -45,10 +46,9 @@ class Publisher:
 
     async def stop(self, seconds: float) -> None:
         """Send what is left, at most for so long."""
-        stopping = [asyncio.create_task(self._producer.stop()), *self._ending]
-        _, late = await asyncio.wait(stopping, timeout=seconds)
-        for task in late:
-            task.cancel()
+        await bounded(self._producer.stop(), seconds, "closing the producer")
+        for ending in self._ending:
+            ending.cancel()
 
     async def __call__(self, message: Message, *, insist: bool = False) -> None:
         """Implement ``Publish``."""
@@ -77,9 +77,13 @@ class Publisher:
                 return
             _log.warning("the producer cannot go on and is replaced")
             self._producer = await self._started()
-            ending = asyncio.create_task(broken.stop())
+            ending = asyncio.create_task(self._end(broken))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
+
+    async def _end(self, former: AIOKafkaProducer) -> None:
+        # What it still has is sent, or fails and is sent again by the new one, as long as that takes.
+        await bounded(former.stop(), _FORMER_SECONDS, "closing a former producer")
 
     async def _started(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
@@ -104,6 +108,7 @@ class Publisher:
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 _FORBIDDEN: Final = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
 _MOST_FAILURES: Final = 8  # with the waits between them half a minute
+_FORMER_SECONDS: Final = 3_600.0
 _FIRST_RETRY: Final = 0.1
 _LAST_RETRY: Final = 5.0
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
