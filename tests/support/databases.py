@@ -20,7 +20,8 @@ from tests.support.pipeline import free_port
 from tests.support.waiting import wait_for
 
 PASSWORD = "s3cret-of-the-store"
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Server:
 
     def _wait(self) -> None:
         assert self.process is not None
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=STOP_SECONDS)
         self.process = None
 
 
@@ -154,7 +155,11 @@ def _running(server: Server) -> Iterator[Server]:
     finally:
         if server.process is not None:
             server.go_on()
-            server.stop()
+            try:
+                server.stop()
+            except subprocess.TimeoutExpired:
+                server.kill()
+                raise
 
 
 def _program(name: str, places: Sequence[Path], package: str) -> str:
