@@ -88,6 +88,19 @@ MEANINGS = {
         "(<= (+ (|age in months| |the dam|) (* (- 1.0) (|age in months| |the tower|))) 24.0)"
     ),
     "The tower is slower than 36 km/h.": "(< (|speed in metres per second| |the tower|) 10.0)",
+    "The mill costs at least 5 euros.": "(>= (|price in euros| |the mill|) 5.0)",
+    "The tower does not weigh 2 tonnes.": "(not (= (|weight in kilograms| |the tower|) 2000.0))",
+    "The lease ends before 1971-01-01.": "(< (|day end| |the lease|) 365.0)",
+    "The lease starts on 2 January 1970.": (
+        "(and (>= (|day start| |the lease|) 1.0) (< (|day start| |the lease|) 2.0))"
+    ),
+    "The lease ends in Avelin.": "(|does end in| |the lease| |Avelin|)",
+    "The meeting is after 1 January 1970.": "(>= (|day| |the meeting|) 1.0)",
+    "The deadline of the bid is 2 January 1970.": (
+        "(and (>= (|day of the deadline| |the bid|) 1.0) (< (|day of the deadline| |the bid|) 2.0))"
+    ),
+    "Someone likes Anne.": "(exists ((|?x| Thing)) (|does like| |?x| |Anne|))",
+    "Anne owns the mill.": "(|does own| |Anne| |the mill|)",
     "The fee is 5 euros.": "(= (|value in euros| |the fee|) 5.0)",
     "The price of the mill is 2.5 million euros.": (
         "(and (>= (|price in euros| |the mill|) 2450000.0) (< (|price in euros| |the mill|) 2550000.0))"
@@ -160,7 +173,11 @@ REFUSALS = {
     "The mill barely feeds the dam.": '"barely"',
     "The mill is red...": "trails off",
     "The following is false.": '"following"',
-    "The mill costs 5 euros.": "no verb was found",
+    "Anne is on 4 May 2025.": "what happened",
+    "The lease ends the war.": "is not understood",
+    "The mill costs Anne 5 euros.": "neither a name",
+    "Something may be old.": '"may"',
+    "Anything is old.": "is not understood",
     "The dog chases cats.": "whether",
     "The dog chases the cat in the garden.": '"in"',
     "The mill is red whenever the dam is old.": '"the"',

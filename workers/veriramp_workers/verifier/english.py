@@ -59,6 +59,8 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
         return _no(tokens[1:])
     if first == "some":
         return _some(tokens[1:])
+    if first in _SOMETHING:
+        return Exists((_X,), _predicates(tokens[1:], _X))
     if first in words.EVERYTHING or first in words.NOTHING:
         return _everything(tokens, negative=first in words.NOTHING)
     if is_total(tokens):
@@ -82,6 +84,7 @@ def _is_cut_short(said: str) -> bool:
 
 _INTRODUCING: Final = "*"
 """No word: bound where "a heron" means any heron."""
+_SOMETHING: Final = frozenset({"something", "someone", "somebody"})
 _STARTING: Final = words.ARTICLES | words.UNIVERSAL | {"the", "some", "no"}
 _X: Final = Variable("x")
 _IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS))

@@ -1,6 +1,6 @@
 """What happened to things, and when: built in 1932, before the dam, within 30 days of 4 May 1932.
 
-Public names: :func:`happened`.
+Public names: :func:`happened`, :func:`is_timed`, :func:`dated`, :func:`is_dated`.
 
 A moment is a number of days since 1970-01-01; a day is the half-open range from its number to the next.
 """
@@ -8,16 +8,19 @@ A moment is a number of days since 1970-01-01; a day is the half-open range from
 from __future__ import annotations
 
 import datetime as dt
+import re
 from fractions import Fraction
 from typing import Final
 
 from veriramp_workers.verifier import words
-from veriramp_workers.verifier.formula import And, Atom, Compare, Formula, Linear, Term
+from veriramp_workers.verifier.formula import And, Atom, Attribute, Compare, Formula, Linear, Term, The
 from veriramp_workers.verifier.measures import comparator
 from veriramp_workers.verifier.things import Scope, Token, plain, refuse_reserved, term
 from veriramp_workers.verifier.values import NotFormalisableError, Period, is_number, period
 
-ONCE: Final = frozenset({"built", "born", "founded", "invented", "discovered", "completed", "established", "launched"})
+ONCE: Final = words.ENDING | frozenset(
+    {"built", "born", "founded", "invented", "discovered", "completed", "established", "launched"}
+)
 """What happens to a thing at most once, so that two dates conflict."""
 
 
@@ -52,6 +55,26 @@ def happened(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -
     return _within(f"day {word}", subject, when, _period(tail[1:]))
 
 
+def is_dated(rest: tuple[Token, ...]) -> bool:
+    """Say whether the complement of "is" is a date, or a preposition and a date: "4 May 2025", "before 4 May 2025"."""
+    return bool(rest) and bool(_DATED.fullmatch(plain(rest)))
+
+
+def dated(rest: tuple[Token, ...], subject: Term) -> Formula:
+    """Read "the deadline is 4 May 2025", "the start of the lease is before 2025-05-04"."""
+    if isinstance(subject, Attribute):
+        day, subject = f"day of the {subject.name}", subject.of
+    elif isinstance(subject, The):
+        day = "day"
+    else:
+        raise NotFormalisableError(f'what happened on "{plain(rest)}" is missing; write "was built on ..."')
+    when = rest[0].low
+    if when in _TIMES:
+        return _within(day, subject, when, _period(rest[1:]))
+    return _within(day, subject, "on", _period(rest))
+
+
+_DATED: Final = re.compile(r"(?:(?:on|in|before|after) )?(?:\d{4}-\d\d-\d\d|(?:\d{1,2} )?[A-Z][a-z]{2,8} \d{4})")
 _TIMES: Final = frozenset({"in", "on", "before", "after", "within"})
 _PER_UNIT: Final = {"day": 1, "days": 1, "week": 7, "weeks": 7}
 _MONTHS_PER_UNIT: Final = {"month": 1, "months": 1, "year": 12, "years": 12}

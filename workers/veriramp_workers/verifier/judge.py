@@ -71,7 +71,8 @@ class _Case:
             return self._conflicting(self._prover.core)
         if not self._premises:
             if answer == z3.sat:
-                return self._result(Verdict.UNDETERMINED, "consistent by itself; nothing to compare it with", "sat")
+                alone = "none of the premises is understood" if self._problem.skipped else "nothing to compare it with"
+                return self._result(Verdict.UNDETERMINED, f"consistent by itself; {alone}", "sat")
             return self._too_hard()
         denied = self._prover.check(self._premises | {self._denial})
         if denied == z3.unsat:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from veriramp_workers.verifier import words
-from veriramp_workers.verifier.events import happened, is_timed
+from veriramp_workers.verifier.events import dated, happened, is_dated, is_timed
 from veriramp_workers.verifier.formula import And, Atom, Attribute, Compare, Equal, Formula, Name, Not, Term, Variable
 from veriramp_workers.verifier.measures import (
     comparator,
@@ -62,8 +62,10 @@ def _being(  # noqa: PLR0911 - one line for each complement
         raise NotFormalisableError(f'nothing follows "{copula}"')
     if rest[0].low in words.ARTICLES:
         return Atom(kind(rest[1:], tense), (subject,))
-    if tense == "is" and (is_measured(rest) or compares(rest)):
+    if tense == "is" and (is_measured(rest) or compares(rest)) and not is_dated(rest):
         return measured(rest, subject, scope)
+    if tense == "is" and is_dated(rest):
+        return dated(rest, subject)
     if rest[0].low == "the" or rest[0].capital:
         return _identical(rest, subject, scope, tense)
     if rest[0].low in words.PREPOSITIONS and len(rest) > 1:
@@ -115,6 +117,11 @@ def _having_none(noun: tuple[Token, ...], subject: Term) -> Formula:
 
 
 def _doing(verb: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
+    if verb in words.MEASURING and rest and rest[0].low != "the" and not rest[0].capital:
+        operator, tail = comparator(rest)
+        return sized(words.MEASURING[verb], subject, operator, tail)
+    if verb in words.ENDING and len(rest) > 1:
+        return happened("does", (Token(verb), *rest), subject, scope)
     if verb in words.HEDGES - words.VERBS_TOO:
         raise NotFormalisableError(f'"{verb}" is outside the controlled language')
     if not rest:

@@ -78,6 +78,9 @@ def split_verb(tokens: tuple[Token, ...]) -> int:
     heads = [at for at, token in enumerate(tokens) if at and token.low in words.PREDICATE_HEADS]
     if heads:
         return heads[0]
+    timed = [at for at, token in enumerate(tokens) if at and words.base_verb(token.low) in _WITHOUT_OBJECT]
+    if len(timed) == 1:
+        return timed[0]
     hedge = next((token for token in tokens if token.low in words.HEDGES - words.VERBS_TOO), None)
     if hedge is not None:
         raise NotFormalisableError(f'"{hedge.text}" is not understood here')
@@ -133,6 +136,7 @@ def plain(tokens: tuple[Token, ...]) -> str:
 
 
 _LONGEST_NOUN: Final = 3
+_WITHOUT_OBJECT: Final = words.ENDING | words.MEASURING.keys()
 _RESERVED: Final = (
     words.HEDGES
     | words.PREDICATE_HEADS

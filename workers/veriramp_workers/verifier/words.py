@@ -77,8 +77,14 @@ DISCOURSE: Final = frozenset(
 POINTERS: Final = frozenset({"this", "that", "these", "those", "so", "such", "not", "except", "unless", "until", "at"})
 """The same, where such a sentence begins with them: "At least, that is what Anne says."."""
 
-VERBS_TOO: Final = frozenset({"like", "need"})
+VERBS_TOO: Final = frozenset({"like", "need", "own"})
 """Reserved words that are plain verbs where a verb stands."""
+
+MEASURING: Final = {"cost": "price", "weigh": "weight", "last": "duration"}
+"""Verbs that say a measure: "the mill costs 5 euros"."""
+
+ENDING: Final = frozenset({"begin", "end", "expire", "start"})
+"""Verbs of what a thing does once, at a time: "the lease ends on 4 May 2025"."""
 
 MEASURES: Final = frozenset(
     {
