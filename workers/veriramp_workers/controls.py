@@ -42,6 +42,9 @@ class Controls:
         self._revision = 0
         self._tuning = Tuning()
         self._complaints: tuple[str, ...] = ()
+        # Until a flag says otherwise.
+        limiter.closed = True
+        orchestrator.tune(self._tuning, off=True)
 
     def follow(self, settings: WorkerSettings) -> None:
         """Obey the flags: mode and settings of this worker. Wrong settings are named once, their defaults hold."""

@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 from tests.support.databases import a_redis
 from tests.support.faulty_verifier import SAT, Act, FaultyVerifier, a_faulty_verifier, answer
 from tests.support.flags import LIVE, OFF, Operator, a_document
-from tests.support.pipeline import Program, Topics, a_program, a_request
+from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, a_request
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, VerificationComplete, VerificationFailed, VerifyChunk, parse_event
 
@@ -135,6 +135,7 @@ def numbered(count: int) -> list[VerifyChunk]:
     return [a_request(f"The tower {number} is tall.", document=str(number)) for number in range(count)]
 
 
+@BOTH_BROKERS
 @pytest.mark.shows("S1-FLAG-04", "S1-FLAG-05", "S1-ORCH-02")
 async def test_off_under_load_no_call_begins_and_the_backlog_is_whole(
     tmp_path: Path, env: dict[str, str], topics: Topics, operator: Operator
@@ -201,6 +202,7 @@ async def test_our_own_limit_sets_the_pace_and_follows_the_flag(
         await stand.all_answered(requests)
 
 
+@BOTH_BROKERS
 @pytest.mark.shows("S1-ORCH-03", "S1-FAIL-05", "S1-VER-07")
 async def test_an_outage_pauses_and_the_end_of_it_resumes(
     tmp_path: Path, env: dict[str, str], topics: Topics, operator: Operator

@@ -14,13 +14,13 @@ from veriramp_workers.orchestrator import Backlog, Ladder, Tuning, tuning_from
 from veriramp_workers.orchestrator.backlog import Level
 from veriramp_workers.orchestrator.flow import (
     BACKFILL,
-    TryLater,
     Wait,
     after_backlog,
     after_budget,
     after_failure,
     effect_of,
     share_of,
+    trouble_of,
 )
 from veriramp_workers.orchestrator.limiter import ClosedError, TooManyRequestsError
 from veriramp_workers.ports import Bound, BreakerOpenError, Judgement, Taken, VerifierUnavailableError
@@ -49,13 +49,20 @@ def taken(seconds: float, *, granted: bool = False) -> Taken:
         (BreakerOpenError("x", 0.0), Wait(0.5, "breaker")),
         (TooManyRequestsError(20.0), Wait(20.0, "rate")),
         (ClosedError(), Wait(60.0, "off")),
-        (VerifierUnavailableError("it answers 503", status=503, retry_after=900.0), TryLater("it answers 503")),
+        (VerifierUnavailableError("it answers 503", status=503, retry_after=900.0), None),
     ],
 )
 def test_who_is_not_asked_waits_and_who_does_not_answer_is_tried_later(
-    error: VerifierUnavailableError, decision: Wait | TryLater
+    error: VerifierUnavailableError, decision: Wait | None
 ) -> None:
     assert after_failure(error) == decision
+
+
+def test_the_trouble_does_not_quote_the_text() -> None:
+    quoting = VerifierUnavailableError("the verifier answers 500: cannot read 'A secret.'", status=500)
+    assert trouble_of(quoting) == "the verifier answers 500"
+    assert trouble_of(VerifierUnavailableError("no answer within 300 s")) == "no answer within 300 s"
+    assert trouble_of(ValueError("A secret.")) == "unexpected ValueError"
 
 
 @pytest.mark.shows("S1-COST-03")

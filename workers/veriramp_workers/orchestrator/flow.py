@@ -1,7 +1,7 @@
 """What happens to a request, decided from what is known about it; pure.
 
-Public names: :class:`Wait`, :class:`TryLater`, :func:`after_backlog`, :func:`after_budget`, :func:`after_failure`,
-:func:`share_of`, :func:`effect_of`.
+Public names: :class:`Wait`, :func:`after_backlog`, :func:`after_budget`, :func:`after_failure`,
+:func:`share_of`, :func:`trouble_of`, :func:`effect_of`.
 
     request -> known verdict?            yes: answer, under the identity of this chunk
             -> backfill, and search is waiting for its answers?      wait, this lane only
@@ -44,13 +44,6 @@ class Wait:
     topics: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class TryLater:
-    """Take the request out of the way and ask again in a minute, then in ten, then give up."""
-
-    reason: str
-
-
 def after_backlog(topic: str, level: Level) -> Wait | None:
     """Let a request of the backfill lane wait while searches do; one in a retry topic would keep theirs waiting."""
     if topic == Topic.BACKFILL and level >= Level.SEARCHES_ONLY:
@@ -75,15 +68,22 @@ def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> W
     return Wait(seconds, "budget")
 
 
-def after_failure(error: VerifierUnavailableError) -> Wait | TryLater:
-    """Decide on a verifier that gave no verdict."""
+def after_failure(error: VerifierUnavailableError) -> Wait | None:
+    """Decide on a verifier that gave no verdict; None: it was asked, so the request is tried again later."""
     if isinstance(error, BreakerOpenError):
         return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), BREAKER)
     if isinstance(error, TooManyRequestsError):
         return Wait(max(error.retry_after, _SHORTEST_WAIT_SECONDS), RATE)
     if isinstance(error, ClosedError):
         return Wait(_OFF_SECONDS, OFF)
-    return TryLater(str(error))
+    return None
+
+
+def trouble_of(error: Exception) -> str:
+    """Return why a request is tried again, for headers and logs: without what may quote the text."""
+    if not isinstance(error, VerifierUnavailableError):
+        return f"unexpected {type(error).__name__}"
+    return f"the verifier answers {error.status}" if error.status is not None else str(error)
 
 
 def effect_of(judgement: Judgement, effects: Effects) -> tuple[Effect, str]:

@@ -27,13 +27,13 @@ from veriramp_workers.caching import cache_key, lifetime_seconds
 from veriramp_workers.orchestrator.backlog import Backlog, Ladder, Level
 from veriramp_workers.orchestrator.flow import (
     BACKFILL,
-    TryLater,
     Wait,
     after_backlog,
     after_budget,
     after_failure,
     effect_of,
     share_of,
+    trouble_of,
 )
 from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
 from veriramp_workers.orchestrator.tuning import Tuning
@@ -148,10 +148,7 @@ class Orchestrator:
         try:
             judgement = await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
-            decision = after_failure(error)
-            if isinstance(decision, TryLater):
-                raise
-            self._obey(decision)
+            self._obey(after_failure(error))
             raise
         if self._cache is not None and (seconds := lifetime_seconds(judgement.verdict)):
             await self._cache.put(key, judgement, seconds)
@@ -186,7 +183,7 @@ class Orchestrator:
             _log.error("unexpected error at a chunk", extra={**fields, "at": _place(error)})
         failed = self._failed(request, record, error)
         last = Message(Topic.FAILED, failed.key(), failed.to_bytes(), _trace(record))
-        raise RetryLaterError(f"{type(error).__name__}: {error}", last=(last,)) from error
+        raise RetryLaterError(trouble_of(error), last=(last,)) from error
 
     def _key(self, request: VerifyChunk) -> str:
         return cache_key(
