@@ -51,7 +51,7 @@ class Controls:
         tuning, complaints = tuning_from(settings.values)
         for complaint in complaints:
             if complaint not in self._complaints:
-                _log.error("revision %d: %s", settings.revision, complaint)
+                _log.warning("revision %d: %s", settings.revision, complaint)
         new_pace = tuning.requests_per_minute != self._tuning.requests_per_minute
         if (settings.mode, tuning) != (self._mode, self._tuning) or not self._revision:
             _log.info(
