@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -192,6 +193,35 @@ async def test_what_differs_in_what_leads_to_a_verdict_is_judged_anew(change: di
     key = chunk_key(other.org_id, other.document_id, other.block_id, other.content)
     await orchestrator(a_record(request.to_bytes()))
     await orchestrator(a_record(other.model_copy(update={"chunk_key": key}).to_bytes()))
+    assert len(verifier.asked) == 2
+
+
+@pytest.mark.shows("S1-COST-01")
+async def test_the_same_text_at_once_is_paid_and_judged_once() -> None:
+    cache, purse = Cache(), Purse(10)
+    orchestrator, verifier, registry = an_outfit(cache, purse)
+    requests = [a_request("Anne is tall.", document=str(number)) for number in range(8)]
+    await asyncio.gather(*(orchestrator(a_record(request.to_bytes())) for request in requests))
+    assert (len(verifier.asked), len(purse.asked)) == (1, 1)
+    assert registry.get_sample_value("verification_requests_total", {"status": "cache_hit"}) == 7
+    assert len(orchestrator._turns) == 0
+
+
+async def test_where_the_first_of_the_same_texts_fails_the_next_one_asks() -> None:
+    class OnceAway(Counting):
+        async def judge(self, question: Question) -> Judgement:
+            await asyncio.sleep(0)
+            if not self.asked:
+                self.asked.append(question)
+                raise VerifierUnavailableError("the verifier answers 503", status=503)
+            return await super().judge(question)
+
+    verifier = OnceAway()
+    metrics = OrchestratorMetrics(CollectorRegistry())
+    orchestrator = Orchestrator(verifier, metrics, formaliser_version="1", cache=Cache())
+    records = [a_record(a_request("Anne is tall.", document=str(number)).to_bytes()) for number in range(3)]
+    ends = await asyncio.gather(*map(orchestrator, records), return_exceptions=True)
+    assert [isinstance(end, RetryLaterError) for end in ends] == [True, False, False]
     assert len(verifier.asked) == 2
 
 

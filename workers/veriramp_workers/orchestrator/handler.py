@@ -37,6 +37,7 @@ from veriramp_workers.orchestrator.flow import (
 )
 from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
 from veriramp_workers.orchestrator.tuning import Tuning
+from veriramp_workers.orchestrator.turns import Turns
 from veriramp_workers.ports import (
     Budget,
     BudgetUnavailableError,
@@ -83,6 +84,7 @@ class Orchestrator:
         self._backlog = backlog or Backlog(clock=clock)
         self._ladder = ladder or Ladder()
         self._clock = clock
+        self._turns = Turns()
         self._tuning = Tuning()
         self._off = False
         self._blocked_until = 0.0
@@ -136,9 +138,19 @@ class Orchestrator:
 
     async def _judged(self, request: VerifyChunk, record: Record) -> tuple[Judgement, bool]:
         """Return the verdict, and whether it was known before."""
+        if self._cache is None:
+            return await self._asked(request, record), False
         key = self._key(request)
-        if self._cache is not None and (known := await self._cache.get(key)) is not None:
-            return known, True
+        # The same text is often in many chunks: whoever comes second finds what the first has paid for.
+        async with self._turns.of(key):
+            if (known := await self._cache.get(key)) is not None:
+                return known, True
+            judgement = await self._asked(request, record)
+            if seconds := lifetime_seconds(judgement.verdict):
+                await self._cache.put(key, judgement, seconds)
+            return judgement, False
+
+    async def _asked(self, request: VerifyChunk, record: Record) -> Judgement:
         if request.lane == BACKFILL:
             self._obey(after_backlog(record.topic, self.level))
         if self._budget is not None:
@@ -146,13 +158,10 @@ class Orchestrator:
             taken = await self._paid(self._budget, request, now)
             self._obey(after_budget(taken, request.lane, record.topic, now))
         try:
-            judgement = await self._verifier.judge(Question(request.content, request.premises))
+            return await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
             self._obey(after_failure(error))
             raise
-        if self._cache is not None and (seconds := lifetime_seconds(judgement.verdict)):
-            await self._cache.put(key, judgement, seconds)
-        return judgement, False
 
     async def _paid(self, budget: Budget, request: VerifyChunk, now: datetime) -> Taken | None:
         key = f"{self._event_id(request)}/{request.enqueued_at_ms}"
