@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +97,22 @@ def test_without_the_solver_a_sentence_says_what_to_install_and_the_other_comman
     assert done.returncode == 2
     assert b"pip install 'veriramp[workers]'" in done.stderr
     assert subprocess.run([*VERIRAMP, "version"], env=away, capture_output=True, check=True, timeout=100).stdout
+
+
+def test_a_terminal_is_told_how_many_were_judged() -> None:
+    ours, theirs = pty.openpty()
+    lines = f"{json.dumps(MORTAL)}\nnonsense\n".encode()
+    subprocess.run(
+        [*VERIRAMP, "verify", "-"], input=lines, stdout=subprocess.DEVNULL, stderr=theirs, check=False, timeout=100
+    )
+    os.close(theirs)
+    told = b""
+    with contextlib.suppress(OSError):  # the end of a terminal is an error
+        while part := os.read(ours, 4096):
+            told += part
+    os.close(ours)
+    assert b"error: line 2: this is no JSON" in told
+    assert b"1 judged: 1 contradicted; 1 line could not be read" in told
 
 
 def test_output_that_nobody_reads_ends_the_command() -> None:

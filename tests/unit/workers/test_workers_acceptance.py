@@ -48,6 +48,14 @@ def test_free_english_is_never_decided_by_a_careless_reading(row: Labelled) -> N
     assert judgement.reason
 
 
+@pytest.mark.shows("S1-VER-10")
+def test_a_second_solver_agrees_on_600_theories() -> None:
+    cases = [rules_and_facts(Random(seed), negation=True) for seed in range(600)]
+    verdicts = [judge(Question(case.claim, (case.premises,))).verdict for case in cases]
+    assert verdicts == [case.expected for case in cases]
+    assert set(verdicts) == {Verdict.ENTAILED, Verdict.CONTRADICTED, Verdict.UNDETERMINED, Verdict.INCONSISTENT}
+
+
 @often
 @given(seeds)
 def test_theories_without_negation_are_decided_as_by_forward_chaining(dice: Random) -> None:

@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -144,7 +145,7 @@ class _Screen:
         total = self.verdicts.total()
         if sys.stderr.isatty() and total + self.bad > 1:
             counts = ", ".join(f"{count} {name}" for name, count in sorted(self.verdicts.items()))
-            bad = f"; {self.bad} lines could not be read" if self.bad else ""
+            bad = f"; {self.bad} line{'s' * (self.bad != 1)} could not be read" if self.bad else ""
             sys.stderr.write(f"{total} judged: {counts}{bad}\n")
 
     def _progress(self, text: str) -> None:
@@ -182,7 +183,7 @@ Answer = asyncio.Task[tuple[NamedQuestion, Judgement]]
 
 async def _answers(lines: Iterator[bytes], verifier: Verifier, window: int) -> AsyncIterator[tuple[int, Answer]]:
     """Judge ``window`` lines at once; the answers come in the order of the lines, each as soon as it can."""
-    queue: asyncio.Queue[tuple[int, Answer] | None] = asyncio.Queue(window)
+    queue: asyncio.Queue[tuple[int, Answer] | OSError | None] = asyncio.Queue(window)
     loop = asyncio.get_running_loop()
 
     async def put(number: int, line: bytes) -> None:
@@ -191,17 +192,28 @@ async def _answers(lines: Iterator[bytes], verifier: Verifier, window: int) -> A
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
         await queue.put((number, answer))
 
+    def run(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(work, loop).result()
+        except RuntimeError:
+            work.close()  # the command has ended
+            raise
+
     def read() -> None:
         # A thread of its own: standard input may be silent for long, and the verdicts so far must not wait for it.
-        try:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    asyncio.run_coroutine_threadsafe(put(number, line), loop).result()
-        finally:
-            asyncio.run_coroutine_threadsafe(queue.put(None), loop)
+        with suppress(RuntimeError, CancelledError):
+            try:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        run(put(number, line))
+                run(queue.put(None))
+            except OSError as error:
+                run(queue.put(error))
 
     threading.Thread(target=read, daemon=True).start()
     while (item := await queue.get()) is not None:
+        if isinstance(item, OSError):
+            raise _Stopped(2, f"the input cannot be read any further: {item.strerror}")
         yield item
 
 
