@@ -59,6 +59,8 @@ def instant(text: str) -> datetime:
         ("Australia/Lord_Howe", "2026-04-05T12:00:00+10:30", "2026-04-05", 24.5),
         # On the wall it is Saturday again for an hour; the day that began goes on.
         ("America/St_Johns", "2006-10-28T23:30:00-03:30", "2006-10-29", 25),
+        # The clock went from 23:30 to 00:30: the day that had no midnight begins when it should have been.
+        ("America/Toronto", "1919-03-31T00:45:00-04:00", "1919-03-30", 24),
         # Samoa went without the 30th.
         ("Pacific/Apia", "2011-12-29T23:00:00-10:00", "2011-12-29", 24),
         ("Pacific/Apia", "2011-12-31T00:00:00+14:00", "2011-12-31", 24),

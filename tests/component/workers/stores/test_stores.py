@@ -206,6 +206,9 @@ async def test_a_month_has_a_limit_for_all_and_the_cost_is_visible(place: Place)
         assert it.metric("veriramp_budget_month_used") == 1
         place.now = refused.next_at.timestamp() + 86_400
         assert it.metric("veriramp_budget_used", tenant="acme") is None
+        assert it.metric("veriramp_budget_month_used") == 1
+        place.now = refused.next_at.timestamp() + 31 * 86_400
+        assert it.metric("veriramp_budget_month_used") == 0
 
 
 async def test_tenants_share_a_bounded_number_of_series(sqlite: Place) -> None:

@@ -135,11 +135,14 @@ async def test_a_server_that_is_gone_is_a_miss_and_closes_the_budget(frail: Plac
         try:
             assert await it.stores.cache.get("key 1") is None
             await it.stores.cache.put("key 2", a_judgement(), 60)
+            for _ in range(2):
+                assert await it.stores.cache.get("key 1") is None
             with pytest.raises(BudgetUnavailableError, match=r"^the budget cannot be asked, nothing is verified: "):
                 await it.stores.budget.take("acme", "event", NOON)
         finally:
             await asyncio.to_thread(server.start)
-        assert it.metric("veriramp_cache_reads_total", outcome="error") == 1
+        assert it.metric("veriramp_cache_reads_total", outcome="error") == 2
+        assert it.metric("veriramp_cache_reads_total", outcome="skipped") == 1
         assert it.metric("veriramp_cache_writes_total", outcome="error") == 1
         assert it.metric("veriramp_budget_takes_total", outcome="unavailable") == 1
         assert (await it.stores.budget.take("acme", "event", NOON)).used == 6
