@@ -51,6 +51,8 @@ _KEPT: Final = 0.25
 def _judged(question: Question, limits: Limits) -> Judgement:
     try:
         return judge(question, limits)
+    except UnicodeError:
+        return Judgement(Verdict.NOT_FORMALISABLE, "the text holds something that is no character")
     except (MemoryError, RecursionError) as error:
         return Judgement(Verdict.TOO_HARD, f"the problem is too large: {type(error).__name__}", check_sat="error")
 
