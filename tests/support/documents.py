@@ -58,7 +58,7 @@ def shell_lines(path: Path) -> list[str]:
     return [
         line.split("   #", 1)[0].strip()
         for block in blocks("sh", of=path)
-        for line in block.text.splitlines()
+        for line in block.text.replace("\\\n", " ").splitlines()
         if line.strip() and not line.lstrip().startswith("#")
     ]
 

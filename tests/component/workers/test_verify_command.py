@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.documents import shell_lines
 from tests.support.rollouts import ROOT
 
 EXAMPLES = ROOT / "examples" / "verify"
@@ -42,6 +44,14 @@ def test_the_walk_through_shows_what_is_printed() -> None:
     assert len(judged) == 10
     for one in judged:
         assert f"| {one['id']} | `{one['verdict']}` |" in readme
+
+
+def test_the_first_page_shows_what_its_command_prints() -> None:
+    (command,) = [line for line in shell_lines(ROOT / "README.md") if "veriramp verify" in line]
+    done = veriramp(*shlex.split(command)[1:])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = [block for block in readme.split("```") if block.startswith("\ntext: ")]
+    assert done.stdout.decode().startswith(shown.lstrip("\n"))
 
 
 def test_verdicts_come_in_the_order_of_the_lines_and_extra_fields_do_no_harm() -> None:
