@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -309,9 +310,12 @@ async def test_a_record_that_is_not_due_stops_only_its_partition() -> None:
 
 async def test_a_wrong_time_holds_a_retry_topic_no_longer_than_its_delay() -> None:
     hand = Hand(retries=(RetryTopic(SOON, 60.0),))
-    assert hand.take((SOON, 0), record(SOON, 0, due=1e9)) == 0
+    wrong = record(SOON, 0, due=1e9)
+    assert hand.take((SOON, 0), wrong) == 0
     hand.now = 60
     assert (SOON, 0) in hand.dispatcher.wanted()
+    assert hand.take((SOON, 0), wrong) is None
+    assert await hand.go_on() == [b"soon0"]
 
 
 async def test_the_time_of_a_record_outside_the_retry_topics_means_nothing() -> None:
@@ -417,6 +421,35 @@ async def test_work_that_takes_too_long_at_a_hand_over_is_given_up() -> None:
     assert windows[HOT, 0].committable == 0
     assert await hand.go_on() == [b"cold0"]
     assert hand.dispatcher.take((HOT, 0), [record(HOT, 0)]) is None, "it is not ours any more"
+    assert await hand.go_on() == []
+
+
+async def test_a_handler_that_cannot_be_given_up_does_not_hold_up_the_hand_over() -> None:
+    gate = asyncio.Event()
+
+    async def stubborn(record: Record) -> tuple[Message, ...]:
+        while not gate.is_set():
+            with suppress(asyncio.CancelledError):
+                await gate.wait()
+        return ()
+
+    dispatcher = Dispatcher(bus_settings(), stubborn, Peer(Log()).publish, BusMetrics(CollectorRegistry()))
+    dispatcher.open(PLACES)
+    dispatcher.take((HOT, 0), [record(HOT, 0)])
+    await settle()
+    windows = await dispatcher.close([(HOT, 0)], 0.01)
+    assert windows[HOT, 0].committable == 0
+    gate.set()
+
+
+async def test_a_record_that_pauses_while_it_is_handed_over_is_not_ours_any_more() -> None:
+    hand = Hand()
+    hand.take((HOT, 0), record(HOT, 0, "pause"))
+    await settle()
+    closing = asyncio.create_task(hand.dispatcher.close([(HOT, 0)], 10))
+    await hand.go_on()
+    assert (await closing)[HOT, 0].committable == 0
+    hand.dispatcher.resume("pause")
     assert await hand.go_on() == []
 
 

@@ -50,6 +50,12 @@ class _Item:
     window: OffsetWindow
 
 
+@dataclass(frozen=True)
+class _Held:
+    offset: int
+    until: float
+
+
 class Dispatcher:
     """Feeds one handler with the records of the places (partitions) that are open.
 
@@ -77,7 +83,7 @@ class Dispatcher:
         self._pauses = Pauses()
         self._told: set[str] = set()
         self._windows: dict[Place, OffsetWindow] = {}
-        self._not_before: dict[Place, float] = {}
+        self._held: dict[Place, _Held] = {}
         self._tasks: dict[asyncio.Task[None], _Item] = {}
         self._enough = 0
         self._handled: set[int] = set()
@@ -120,14 +126,17 @@ class Dispatcher:
             place
             for place, window in self._windows.items()
             if self._has_room(place[0], window)
-            and self._not_before.get(place, now) <= now
+            and (place not in self._held or self._held[place].until <= now)
             and not self._pauses.holds(place[0])
         ]
 
     @property
     def congested(self) -> bool:
         """Whether so much of some place is read and not done that no more is wanted of it."""
-        return any(not self._has_room(place[0], window) for place, window in self._windows.items())
+        return any(
+            not self._has_room(place[0], window) and not self._pauses.holds(place[0])
+            for place, window in self._windows.items()
+        )
 
     def take(self, place: Place, records: Sequence[Record]) -> int | None:
         """Take what was read of a place, in its order.
@@ -139,11 +148,8 @@ class Dispatcher:
             return None  # handed over while it was being fetched: its new owner reads it
         if self._pauses.holds(place[0]):
             return records[0].offset
-        delay = self._settings.delays.get(place[0])
         for record in records:
-            if delay is not None and (seconds := not_before_ms(record) / 1000 - self._wall()) > 0:
-                # Never longer than the topic's own delay: a header that is wrong must not stop the partition.
-                self._not_before[place] = self._clock() + min(seconds, delay)
+            if self._is_early(place, record):
                 self._fill()
                 return record.offset
             window.started(record.offset)
@@ -159,7 +165,7 @@ class Dispatcher:
         """
         windows = {place: self._windows.pop(place) for place in places if place in self._windows}
         for place in windows:
-            self._not_before.pop(place, None)
+            self._held.pop(place, None)
         self._lanes.drop(lambda item: item.place in windows)
         tasks = [task for task, item in self._tasks.items() if item.place in windows]
         if tasks:
@@ -168,7 +174,7 @@ class Dispatcher:
                 task.cancel()
             if late:
                 _log.warning("%d records were not done in time; they will be read again", len(late))
-                await asyncio.wait(late)
+                await asyncio.wait(late, timeout=_CANCEL_SECONDS)
         self._fill()
         return windows
 
@@ -176,6 +182,18 @@ class Dispatcher:
     def windows(self) -> dict[Place, OffsetWindow]:
         """The windows of the open places."""
         return dict(self._windows)
+
+    def _is_early(self, place: Place, record: Record) -> bool:
+        """Whether a record of a retry topic is not due yet; then its place is held until it is."""
+        delay = self._settings.delays.get(place[0])
+        seconds = 0.0 if delay is None else not_before_ms(record) / 1000 - self._wall()
+        if delay is None or seconds <= 0:
+            return False
+        # Once, and no longer than the topic's own delay: a header that is wrong must not stop the partition.
+        if place in self._held and self._held[place].offset == record.offset:
+            return self._held[place].until > self._clock()
+        self._held[place] = _Held(record.offset, self._clock() + min(seconds, delay))
+        return True
 
     def _fill(self) -> None:
         closed = [lane for lane in self._settings.lanes if self._pauses.holds(lane)]
@@ -290,6 +308,7 @@ def _where(record: Record) -> str:
 
 
 _AGAIN: Final = "again"
+_CANCEL_SECONDS: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.01
 _TOLD_SECONDS: Final = 1.0  # a limit on the rate pauses many times a second
 _LONGEST_PAUSE: Final = 24 * 3600.0
