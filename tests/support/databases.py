@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,19 +48,16 @@ class Server:
 
     def kill(self) -> None:
         """kill -9, with all its processes."""
-        for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
+        self._tell(signal.SIGKILL)
         self._wait()
 
     def hang(self) -> None:
         """Make it neither work nor go away; nothing else notices."""
-        for pid in self.pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._tell(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """End :meth:`hang`."""
-        for pid in self.pids():
-            os.kill(pid, signal.SIGCONT)
+        self._tell(signal.SIGCONT)
 
     def pids(self) -> list[int]:
         """The server and its children: PostgreSQL has one for each connection."""
@@ -75,6 +72,12 @@ class Server:
                     self.command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd="/"
                 )
         return self.answers()
+
+    def _tell(self, number: signal.Signals) -> None:
+        for pid in self.pids():
+            # A connection that has ended takes its process with it.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _wait(self) -> None:
         assert self.process is not None
