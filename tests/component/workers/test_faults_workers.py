@@ -57,7 +57,7 @@ async def test_a_storm_of_rebalances_under_load(
 ) -> None:
     wanted: list[VerifyChunk] = []
     async with a_ledger(brokers) as ledger, an_orchestrator(tmp_path, env) as worker:
-        for _ in range(8):
+        for _ in range(5):
             more = numbered(60, first=len(wanted))
             wanted += more
             await topics.send(Topic.INTERACTIVE, *more)
