@@ -16,7 +16,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     KafkaError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
+    ProducerClosed,
     RecordListTooLargeError,
     RecordTooLargeError,
     TopicAuthorizationFailedError,
@@ -59,10 +61,11 @@ class Publisher:
                 await (await producer.send(message.topic, message.value, message.key, headers=list(message.headers)))
             except KafkaError as error:
                 self._metrics.failures.labels(message.topic, type(error).__name__).inc()
-                if not error.retriable:
+                # A timeout: the queue stays full, because the broker takes nothing at the moment.
+                if not error.retriable and not isinstance(error, KafkaTimeoutError):
                     # After a batch that failed for good the broker takes no later sequence number of this producer.
                     await self._renew(producer)
-                    failures += not isinstance(error, _FORBIDDEN)
+                    failures += not isinstance(error, _NO_REFUSAL)
                 if not insist and (isinstance(error, _TOO_LARGE) or failures > _MOST_FAILURES):
                     raise RefusedError(f"{message.topic} does not take what follows: {error}") from error
                 _log.warning("publishing to %s failed, trying again: %r", message.topic, error)
@@ -106,7 +109,8 @@ class Publisher:
 
 
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
-_FORBIDDEN: Final = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError)
+# Permissions may be given, and a producer that was replaced says nothing about the message.
+_NO_REFUSAL: Final = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError, ProducerClosed)
 _MOST_FAILURES: Final = 8  # with the waits between them half a minute
 _FORMER_SECONDS: Final = 3_600.0
 _FIRST_RETRY: Final = 0.1
