@@ -182,6 +182,10 @@ def _said(dice: Random, rule: Rule) -> str:
     plural = again == "they"
     first = _clause(rule.conditions[0], anything)
     rest = [f" and {_clause(one, again, plural=plural)}" for one in rule.conditions[1:]]
+    if len(qualities) < len(rule.conditions) == 2 and all(len(terms) == 1 for _, terms, _ in rule.conditions):
+        name, _, holds = rule.conditions[1]
+        if not holds and not subject and dice.random() < 0.7:
+            rest = [f" and not {name}"]
     return f"If {first}{''.join(rest)} then {_clause(rule.conclusion, again, plural=plural)}."
 
 

@@ -28,6 +28,13 @@ MEANINGS = {
     "Every heron that is old is red.": f"{X} (=> (and (|is a heron| |?x|) (|is old| |?x|)) (|is red| |?x|)))",
     "No heron is a mammal.": f"{X} (=> (|is a heron| |?x|) (not (|is a mammal| |?x|))))",
     "Some herons are old.": "(exists ((|?x| Thing)) (and (|is a heron| |?x|) (|is old| |?x|)))",
+    "Every heron that likes Anne is old.": (
+        f"{X} (=> (and (|is a heron| |?x|) (|does like| |?x| |Anne|)) (|is old| |?x|)))"
+    ),
+    "Everything that is old and small is red.": (f"{X} (=> (and (|is old| |?x|) (|is small| |?x|)) (|is red| |?x|)))"),
+    "If someone is not red and not old then they are small.": (
+        f"{X} (=> (and (not (|is red| |?x|)) (not (|is old| |?x|))) (|is small| |?x|)))"
+    ),
     "Everything is red.": f"{X} (|is red| |?x|))",
     "Nobody is red.": f"{X} (not (|is red| |?x|)))",
     "If something is red then it is old.": f"{X} (=> (|is red| |?x|) (|is old| |?x|)))",
@@ -171,6 +178,10 @@ REFUSALS = {
     "If a heron is old then a mill is red.": '"a"',
     "Sadly the mill is red.": '"Sadly"',
     "The mill barely feeds the dam.": '"barely"',
+    "The mill is red, not old and big.": 'whether "not" belongs to "big"',
+    "Everything that glitters is not gold.": "two readings",
+    "Every heron that likes Anne likes Carl.": "a relative clause",
+    "Every heron that Anne likes is grey.": "as a verb",
     "The mill is red...": "trails off",
     "The following is false.": '"following"',
     "Anne is on 4 May 2025.": "what happened",

@@ -10,6 +10,7 @@ left over, a hedge ("may", "about"), a pronoun without a referent. See ``docs/pi
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from veriramp_workers.verifier import words
@@ -41,7 +42,7 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0911 - one line for each kind
+def formalise(sentence: str, *, premise: bool = False) -> Formula:
     """Return the formula of one sentence; raises :class:`NotFormalisableError` when any part is not understood.
 
     "Every N is not A" has two readings. A premise in controlled English means the plain one, no N is A; in a text to
@@ -53,6 +54,13 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
         raise NotFormalisableError(f'"{tokens[0].text}" is outside the controlled language')
     if first == "if":
         return _conditional(tokens[1:])
+    if is_total(tokens):
+        return total(tokens)
+    return _quantified(tokens, premise=premise) or _clauses(tokens, NO_SCOPE)
+
+
+def _quantified(tokens: tuple[Token, ...], *, premise: bool) -> Formula | None:  # noqa: PLR0911 - one line for each kind
+    first = tokens[0].low
     if first in words.UNIVERSAL:
         return _every(tokens, negatable=premise)
     if first == "no":
@@ -61,13 +69,11 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:  # noqa: PLR0
         return _some(tokens[1:])
     if first in _SOMETHING:
         return Exists((_X,), _predicates(tokens[1:], _X))
+    if first in words.EVERYTHING and len(tokens) > 1 and tokens[1].low in _RELATIVE:
+        return _every((Token("every"), Token("thing"), *tokens[1:]), negatable=False)
     if first in words.EVERYTHING or first in words.NOTHING:
         return _everything(tokens, negative=first in words.NOTHING)
-    if is_total(tokens):
-        return total(tokens)
-    if _is_bare_plural(tokens):
-        return _every((Token("all"), *tokens), negatable=True)
-    return _clauses(tokens, NO_SCOPE)
+    return _every((Token("all"), *tokens), negatable=True) if _is_bare_plural(tokens) else None
 
 
 _ENDS: Final = re.compile(r"(?<=[.;!?])\s+|\n\s*\n")
@@ -84,6 +90,7 @@ def _is_cut_short(said: str) -> bool:
 
 _INTRODUCING: Final = "*"
 """No word: bound where "a heron" means any heron."""
+_RELATIVE: Final = frozenset({"that", "who", "which"})
 _SOMETHING: Final = frozenset({"something", "someone", "somebody"})
 _STARTING: Final = words.ARTICLES | words.UNIVERSAL | {"the", "some", "no"}
 _X: Final = Variable("x")
@@ -216,15 +223,17 @@ def _implies(restriction: tuple[Formula, ...], conclusion: Formula) -> Formula:
 def _restricted(tokens: tuple[Token, ...]) -> tuple[tuple[Formula, ...], tuple[Token, ...]]:
     """Read "red bird (that is small)" and return its formulas and the tokens of the predicate."""
     lows = [token.low for token in tokens]
-    relative = next((at for at, low in enumerate(lows) if low in {"that", "who", "which"}), None)
+    relative = next((at for at, low in enumerate(lows) if low in _RELATIVE), None)
     if relative is None:
         cut = split_verb(tokens)
         return noun_phrase(tokens[:cut], _X), tokens[cut:]
     heads = [at for at, low in enumerate(lows) if low in words.PREDICATE_HEADS and at > relative]
-    if len(heads) != 2:  # noqa: PLR2004 - one predicate in the relative clause, one after it
+    # "that is old is red" has two heads, "that likes Anne is red" one.
+    cut = heads[-1] if heads and len(heads) == 1 + (heads[0] == relative + 1) else 0
+    if cut <= relative + 1:
         raise NotFormalisableError('a relative clause needs the form "every N that is A is B"')
-    inner = _predicates(tokens[relative + 1 : heads[1]], _X)
-    return (*noun_phrase(tokens[:relative], _X), inner), tokens[heads[1] :]
+    inner = _predicates(tokens[relative + 1 : cut], _X)
+    return (*noun_phrase(tokens[:relative], _X), inner), tokens[cut:]
 
 
 _PLURAL_HEADS: Final = frozenset({"are", "have", "do"})
@@ -286,6 +295,9 @@ def _split(tokens: tuple[Token, ...]) -> tuple[list[tuple[Token, ...]], str]:
         previous = token.low
     if not all(parts):
         raise NotFormalisableError("something is missing beside a comma or a connective")
+    for before, after in pairwise(parts):
+        if before[0].low == "not" and after[0].low != "not" and after[0].low not in words.PREDICATE_HEADS:
+            raise NotFormalisableError(f'whether "not" belongs to "{after[0].text}" too is not clear')
     return parts, next(iter(joins), "and")
 
 
@@ -297,6 +309,8 @@ def _continuation(part: tuple[Token, ...], head: tuple[Token, ...], subject: Ter
         return predicate(part[cut:], term(part[:cut], scope), scope)
     if head[0].low not in words.PREDICATE_HEADS and words.base_verb(part[0].low) is not None:
         return predicate(part, subject, scope)
+    if head[0].low in words.COPULAS and part[0].low == "not":
+        return predicate((head[0], *part), subject, scope)
     if head[0].low not in words.COPULAS or "not" in {token.low for token in head}:
         raise NotFormalisableError(f'what "{" ".join(token.text for token in part)}" belongs to is not clear')
     return predicate((head[0], *part), subject, scope)
