@@ -278,6 +278,10 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, float], tex
         ("postgresql:///veriramp", '"postgresql:///veriramp"'),
         ("postgresql://me:hid@den@db:5432/veriramp", '"postgresql://***@db:5432/veriramp"'),
         ("postgresql://me:hidden@db:x/veriramp", '"postgresql://***@db:x/veriramp"'),
+        ("postgresql://me:hid/den@db:5432/veriramp", '"postgresql://***"'),
+        ("redis://:hid#den@cache", '"redis://***"'),
+        ("redis://:hid?den@cache", '"redis://***"'),
+        ("mysql://me@db/veriramp?password=hid@den", '"mysql://***"'),
         ("redis://[::1", '"redis://[::1"'),
     ],
 )

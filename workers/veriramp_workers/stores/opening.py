@@ -112,10 +112,17 @@ def _file(url: str) -> Path:
 
 def _shown(url: str) -> str:
     """Return the URL without what may be secret: password, query, and whatever stands where no URL is."""
-    hidden = re.sub(r"(?<=://)[^/?#]*@", "***@", url.partition("?")[0].partition("#")[0])
-    return f'"{hidden}"' if "://" in hidden else "no URL"
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return "no URL"
+    user, at, place = rest.rpartition("@")
+    if _NO_USER.search(user):
+        # Nobody knows where that password begins and ends.
+        return f'"{scheme}://***"'
+    return f'"{scheme}://{at and "***@"}{re.split("[?#]", place)[0]}"'
 
 
+_NO_USER: Final = re.compile("[/?#]")
 _FORMS: Final = (
     "write sqlite:///folder/file.db, redis://host:6379/0, rediss://host:6379/0 or postgresql://user@host:5432/database "
     "(in a password, %40 for @)"
