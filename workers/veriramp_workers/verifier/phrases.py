@@ -61,7 +61,7 @@ def _being(  # noqa: PLR0911 - one line for each complement
     if not rest:
         raise NotFormalisableError(f'nothing follows "{copula}"')
     if rest[0].low in words.ARTICLES:
-        return Atom(kind(rest[1:], tense), (subject,))
+        return _of_a_kind(tense, rest[1:], subject, scope)
     if tense == "is" and (is_measured(rest) or compares(rest)) and not is_dated(rest):
         return measured(rest, subject, scope)
     if tense == "is" and is_dated(rest):
@@ -78,6 +78,13 @@ def _being(  # noqa: PLR0911 - one line for each complement
     if copula == "are" and words.is_plural(rest[0].low):
         return Atom(kind(rest, tense), (subject,))
     return Atom(f"{tense} {rest[0].low}", (subject,))
+
+
+def _of_a_kind(tense: str, noun: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
+    cut = next((at for at, token in enumerate(noun) if token.low == "of"), len(noun))
+    if cut == len(noun):
+        return Atom(kind(noun, tense), (subject,))
+    return Atom(f"{kind(noun[:cut], tense)} of", (subject, term(noun[cut + 1 :], scope)))
 
 
 def _identical(rest: tuple[Token, ...], subject: Term, scope: Scope, tense: str) -> Formula:

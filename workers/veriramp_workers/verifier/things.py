@@ -102,6 +102,9 @@ def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
     if "of" in lows:
         cut = lows.index("of")
         if not any(token.capital for token in tokens[:cut]):
+            if tokens[cut - 1].low in words.SEVERAL:
+                said = plain(tokens[:cut])
+                raise NotFormalisableError(f'a thing may have more than one {said}; write "... is a {said} of ..."')
             return Attribute(nouns(tokens[:cut]), term(tokens[cut + 1 :], scope))
     refuse_reserved(tuple(token for token in tokens if token.low != "of"))
     return The(plain(tokens).lower())

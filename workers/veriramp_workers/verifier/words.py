@@ -94,6 +94,52 @@ MEASURES: Final = frozenset(
 )
 """What a thing has exactly one of: "has a height of 12 metres" twice may conflict, "has a bell of 2 tonnes" may not."""
 
+SEVERAL: Final = frozenset(
+    {
+        *(
+            "sister",
+            "brother",
+            "sibling",
+            "son",
+            "daughter",
+            "child",
+            "grandchild",
+            "friend",
+            "cousin",
+            "aunt",
+            "uncle",
+        ),
+        *(
+            "niece",
+            "nephew",
+            "relative",
+            "neighbour",
+            "neighbor",
+            "colleague",
+            "member",
+            "employee",
+            "student",
+            "pupil",
+        ),
+        *("supporter", "enemy", "rival", "ally", "partner", "author", "editor", "founder", "co-founder", "inventor"),
+        *("part", "piece", "example", "kind", "type", "resident", "citizen", "customer", "client", "player", "name"),
+        *(
+            "nickname",
+            "alias",
+            "synonym",
+            "language",
+            "religion",
+            "branch",
+            "subsidiary",
+            "product",
+            "tributary",
+            "side",
+        ),
+        *("cause", "reason", "effect", "result", "use", "feature", "symptom", "ingredient", "city", "town", "region"),
+    }
+)
+"""What a thing may have several of: "the sister of Anne" is not one person, so two of them do not conflict."""
+
 _ORIGINS: Final = frozenset(
     {
         *("french", "dutch", "greek", "swiss", "thai", "czech", "welsh", "german", "roman", "norman", "american"),
