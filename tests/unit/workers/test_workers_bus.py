@@ -26,6 +26,18 @@ def test_the_lowest_offset_that_is_not_done_is_committed() -> None:
     assert len(window) == 0
 
 
+def test_the_span_is_what_a_crash_would_have_read_again() -> None:
+    window = OffsetWindow()
+    assert window.span == 0
+    for offset in (5, 6, 9):
+        window.started(offset)
+    window.finished(6)
+    window.finished(9)
+    assert (window.span, len(window)) == (5, 1)
+    window.finished(5)
+    assert window.span == 0
+
+
 def test_an_offset_is_committed_once() -> None:
     window = OffsetWindow()
     assert window.uncommitted is None
