@@ -125,6 +125,29 @@ def test_a_terminal_is_told_how_many_were_judged() -> None:
     assert b"1 judged: 1 contradicted; 1 line could not be read" in told
 
 
+def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_does() -> None:
+    done = veriramp(
+        "verify", "-", stdin=b'\xef\xbb\xbf{"text": "The moon is old."}\r\n{"text": "The moon is old."}\r\n'
+    )
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+
+
+def test_a_full_disk_is_one_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*VERIRAMP, "verify", "-"],
+            input=json.dumps(MORTAL).encode(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=100,
+        )
+    assert (done.returncode, done.stderr.decode()) == (
+        1,
+        "error: the verdicts cannot be written any further: No space left on device\n",
+    )
+
+
 def test_output_that_nobody_reads_ends_the_command() -> None:
     rows = "\n".join(json.dumps(MORTAL) for _ in range(200)).encode()
     with subprocess.Popen(

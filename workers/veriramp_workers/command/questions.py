@@ -39,8 +39,8 @@ def read_question(line: bytes, number: int) -> NamedQuestion:
         if field not in _FIELDS and meant:
             raise BadLineError(f'the field "{field}" is not known; write "{meant[0]}"')
     if ("text" in fields) == ("claim" in fields):
-        said = "both fields" if "text" in fields else "neither field"
-        raise BadLineError(f'{said} "text" and "claim" {"are" if "text" in fields else "is"} there; write {FORMS}')
+        said = 'both "text" and "claim" are there' if "text" in fields else 'neither "text" nor "claim" is there'
+        raise BadLineError(f"{said}; write {FORMS}")
     if "text" in fields and "premises" in fields:
         raise BadLineError(
             'the field "premises" belongs to a "claim", not to a "text"; write "claim" instead of "text"'
@@ -54,7 +54,8 @@ _FIELDS: Final = ("id", "text", "premises", "claim")
 
 def _object(line: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(line.decode())
+        # Some editors begin a file with a byte order mark.
+        fields = json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BadLineError(f"byte {error.start + 1} is no UTF-8; save the file as UTF-8") from error
     except json.JSONDecodeError as error:

@@ -127,8 +127,13 @@ class _Screen:
         self.verdicts[judgement.verdict.value] += 1
         shown = _as_text if self.output == "text" else _as_json
         self._clear()
-        sys.stdout.write(shown(question, judgement) + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(shown(question, judgement) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise  # whoever read it has seen enough
+        except OSError as error:
+            raise _Stopped(1, f"the verdicts cannot be written any further: {error.strerror}") from error
         now = time.monotonic()
         if now - self._told >= _PROGRESS_SECONDS and now - self._started >= _PROGRESS_SECONDS:
             self._told = now
