@@ -90,7 +90,7 @@ def period(words: tuple[str, ...]) -> Period:
                 return _span(first, (first + dt.timedelta(days=32)).replace(day=1))
             case (day, month, year):
                 return _day(dt.date(_year(year), _month(month), int(day)))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise NotFormalisableError(f'"{text}" is not a date; write 1932, May 1932, 4 May 1932 or 1932-05-04') from error
     raise NotFormalisableError(f'"{text}" is not a date; write 1932, May 1932, 4 May 1932 or 1932-05-04')
 
