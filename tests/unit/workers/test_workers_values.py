@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import contextlib
 import datetime as dt
 import json
 from fractions import Fraction
@@ -206,6 +207,24 @@ def test_what_is_no_fact_is_refused_with_the_field(text: str) -> None:
     with pytest.raises(NotFormalisableError) as refused:
         sentences_of_facts(text)
     assert NO_FACTS[text] in str(refused.value)
+
+
+field_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.sampled_from(["the mill", "Anne", "red", "feeds", "metres", "40", ">=", "before", "1932", "9999-12-31", ""]),
+    st.lists(st.sampled_from(["the fee", "the tax", 3]), max_size=3),
+    st.dictionaries(st.sampled_from(["subject", "attribute"]), st.just("the mill")),
+)
+field_names = st.sampled_from(sorted({name for fact in FACTS.values() for name in fact}))
+
+
+@given(st.sampled_from(list(FACTS.values())), st.dictionaries(field_names, field_values, max_size=3))
+def test_any_facts_are_sentences_or_refused(fact: dict[str, Any], changed: dict[str, Any]) -> None:
+    with contextlib.suppress(NotFormalisableError):
+        for sentence in sentences_of_facts(json.dumps({**fact, **changed})):
+            formalise(sentence)
 
 
 def test_premises_that_are_no_facts_are_left_out_whole() -> None:

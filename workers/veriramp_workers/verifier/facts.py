@@ -125,7 +125,7 @@ def _value(fact: Fact) -> str:
             raise NotFormalisableError('the field "value" is no number; write for example 40 or 12.5')
         return _words(fact, "value")
     operator = fact.get("operator", "=")
-    if operator not in _OPERATORS:
+    if not isinstance(operator, str) or operator not in _OPERATORS:
         raise NotFormalisableError(f'the field "operator" is none of {", ".join(_OPERATORS)}')
     unit = f" {_matching(fact, 'unit', _UNIT, 'a unit like metres or euros')}" if "unit" in fact else ""
     return f"{_OPERATORS[operator]} {value}{unit}"
