@@ -174,6 +174,20 @@ async def test_after_an_outage_no_question_in_work_is_a_probe() -> None:
     assert (breaker.state, breaker.not_closed_seconds) == (BreakerState.CLOSED, 0.0)
 
 
+@pytest.mark.shows("S1-VER-09")
+async def test_what_an_open_breaker_refuses_costs_nothing_of_the_limit() -> None:
+    clock, verifier = Time(), Verifier()
+    breaker = CircuitBreaker("named", BreakerSettings(failures=1), clock=clock, chance=lambda: 0.0)
+    limiter = RateLimiter(6.0, clock=clock)
+    guard = GuardedVerifier(verifier, breaker, limiter)
+    breaker.admit().done(Outcome.FAILURE)
+    for _ in range(100):
+        with pytest.raises(BreakerOpenError):
+            await guard.judge(RED)
+    assert verifier.asked == []
+    assert limiter.take() == 0.0
+
+
 async def test_a_text_that_breaks_the_verifier_does_not_keep_the_breaker_open() -> None:
     clock, verifier = Time(), Verifier(poison="poison")
     breaker = CircuitBreaker("named", BreakerSettings(failures=1), clock=clock)

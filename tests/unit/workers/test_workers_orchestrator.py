@@ -249,6 +249,14 @@ async def test_a_spent_budget_pauses_and_is_paid_once_for_a_request() -> None:
     assert registry.get_sample_value("veriramp_degradation_level") == 2
     orchestrator.tune(Tuning(), off=True)
     assert registry.get_sample_value("veriramp_degradation_level") == 3
+    orchestrator.tune(Tuning(), off=False)
+    assert registry.get_sample_value("veriramp_degradation_level") == 2
+    purse.left = 1
+    await orchestrator(a_record(a_request("Anne is tall.").to_bytes()))
+    orchestrator.tune(Tuning(), off=True)
+    assert registry.get_sample_value("veriramp_degradation_level") == 3
+    orchestrator.tune(Tuning(), off=False)
+    assert registry.get_sample_value("veriramp_degradation_level") == 0, "what was waited for is over"
 
 
 @pytest.mark.shows("S1-COST-04")

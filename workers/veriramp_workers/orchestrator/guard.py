@@ -60,10 +60,9 @@ class GuardedVerifier:
         return await self._ask(question)
 
     async def _probe(self) -> None:
-        self._limiter.overdraw()
         try:
-            await self._ask(_PROBE)
-        except BreakerOpenError:
+            await self._ask(_PROBE, beforehand=self._limiter.overdraw)
+        except (BreakerOpenError, ClosedError):
             raise
         except VerifierUnavailableError as error:
             raise BreakerOpenError(self._breaker.name, self._breaker.retry_after) from error
@@ -76,11 +75,13 @@ class GuardedVerifier:
             left -= wait
             await self._sleep(wait)
 
-    async def _ask(self, question: Question) -> Judgement:
+    async def _ask(self, question: Question, beforehand: Callable[[], None] = lambda: None) -> Judgement:
+        async def ask() -> Judgement:
+            beforehand()
+            return await self._in_time(question)
+
         return await self._breaker.call(
-            lambda: self._in_time(question),
-            neutral=lambda one: one.verdict is Verdict.NOT_FORMALISABLE,
-            given_up=(ClosedError,),
+            ask, neutral=lambda one: one.verdict is Verdict.NOT_FORMALISABLE, given_up=(ClosedError,)
         )
 
     async def _in_time(self, question: Question) -> Judgement:

@@ -158,10 +158,12 @@ class Orchestrator:
             taken = await self._paid(self._budget, request, now)
             self._obey(after_budget(taken, request.lane, record.topic, now))
         try:
-            return await self._verifier.judge(Question(request.content, request.premises))
+            judgement = await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
             self._obey(after_failure(error))
             raise
+        self.unblock()
+        return judgement
 
     async def _paid(self, budget: Budget, request: VerifyChunk, now: datetime) -> Taken | None:
         key = f"{self._event_id(request)}/{request.enqueued_at_ms}"
