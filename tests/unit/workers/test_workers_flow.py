@@ -87,7 +87,7 @@ def test_a_budget_that_is_spent_or_unknown_lets_nothing_through(
 
 @pytest.mark.shows("S1-COST-04")
 def test_backfill_gives_way() -> None:
-    wait = Wait(5.0, "backlog", (Topic.BACKFILL,))
+    wait = Wait(30.0, "backlog", (Topic.BACKFILL,))
     assert [after_backlog(Topic.BACKFILL, level) for level in Level] == [None, wait, wait, wait]
     assert after_backlog(Topic.RETRY_SOON, Level.SEARCHES_ONLY) is None
     assert (share_of(BACKFILL, 0.3), share_of("interactive", 0.3)) == (0.3, 1.0)

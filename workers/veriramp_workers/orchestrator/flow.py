@@ -28,7 +28,6 @@ from veriramp_workers.ports import BreakerOpenError, Judgement, Taken, VerifierU
 BACKFILL: Final = "backfill"
 """The lane that gives way; every other one is asked by a search."""
 
-
 BREAKER: Final = "breaker"
 RATE: Final = "rate"
 OFF: Final = "off"
@@ -103,4 +102,4 @@ _SHORTEST_WAIT_SECONDS: Final = 0.5
 _LONGEST_WAIT_SECONDS: Final = 300.0
 _UNKNOWN_BUDGET_SECONDS: Final = 10.0
 _OFF_SECONDS: Final = 60.0
-_BACKLOG_SECONDS: Final = 5.0
+_BACKLOG_SECONDS: Final = 30.0
