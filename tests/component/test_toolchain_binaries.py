@@ -7,6 +7,7 @@ import json
 import select
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tools.gobuild import cache_folder
+from tools.kafka.cluster import brokers_of
 from tools.programs import GROUPS, PROGRAMS, version_fits, version_of
 from tools.toolchain import binary, printed
 
@@ -102,6 +104,19 @@ def test_broker_says_which_port_is_taken() -> None:
         )
     assert ended.returncode == 1
     assert f"cannot serve on {address}" in ended.stderr
+
+
+def test_kafka_serves_until_sigterm() -> None:
+    with subprocess.Popen([sys.executable, "-m", "tools.kafka", "run"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert asyncio.run(_round_trip(address, "verdicts", b"proved")) == b"proved"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=DEADLINE) == 143
+        finally:
+            process.kill()
+    assert brokers_of(address) == set()
 
 
 @contextmanager

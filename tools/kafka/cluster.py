@@ -9,7 +9,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import ctypes
 import secrets
 import signal
 import socket
@@ -60,16 +59,11 @@ class Node:
 
     def start(self) -> None:
         """Start the process; it is ready when `brokers_of` its address names it. It ends with the calling thread."""
-        command = _java("kafka.Kafka", self.folder / "server.properties")
+        # Nobody else would stop it after a kill -9 of this process.
+        with_parent = ("setpriv", "--pdeathsig", "KILL")
+        command = [*with_parent, *_java("kafka.Kafka", self.folder / "server.properties")]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls one function of the C library
-            )
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder)
 
     def kill(self) -> None:
         """Send SIGKILL, and wait until it is gone."""
@@ -207,11 +201,6 @@ def _java(program: str, *arguments: object) -> list[str]:
     return [jars.java(), *flags, "-cp", f"{folder}/*", program, *map(str, arguments)]
 
 
-def _end_with_parent() -> None:
-    """Have this process killed when the thread that started it ends, also by kill -9: nobody else would stop it."""
-    _C_LIBRARY.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _free_ports(host: str, count: int) -> list[int]:
     with ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -220,8 +209,6 @@ def _free_ports(host: str, count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-_C_LIBRARY: Final = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG: Final = 1
 _CLUSTER_ID: Final = "dmVyaXJhbXAta2Fma2EtMQ"  # 16 bytes in base64url, as Kafka wants them
 _POLL_SECONDS: Final = 0.1
 _ASK_SECONDS: Final = 2.0
