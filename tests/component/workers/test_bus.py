@@ -10,7 +10,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.producer import message_accumulator, producer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from prometheus_client import CollectorRegistry
 
 from tests.support.bus_program import ANSWERS, GROUP, bus_settings, scripted
@@ -224,6 +226,36 @@ async def test_an_answer_that_no_broker_takes_stops_nobody(brokers: str, topics:
         assert bus.metric("veriramp_bus_publish_failures_total", topic=ANSWERS) >= 1
     assert dict(dead[-1].headers)["veriramp-error-class"] == b"RefusedError"
     assert b"verification_complete does not take" in dict(dead[-1].headers)["veriramp-reason"]
+
+
+class NoText(str):
+    """A name of a header as other clients may write it."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff\xfe"
+
+
+async def test_what_no_client_of_ours_would_write_stops_nobody(
+    brokers: str, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (message_accumulator, producer):
+        monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    await send(topics, Topic.INTERACTIVE, *(message(number) for number in range(9)))
+    async with AIOKafkaProducer(bootstrap_servers=brokers, max_request_size=2 << 20) as raw:
+        for headers in ([(NoText("name"), b"1")], [("traceparent", None)], [("é" * 100, b"\xff" * 100_000)]):
+            await raw.send_and_wait(Topic.INTERACTIVE, b"no JSON", b"k", partition=0, headers=headers)
+        await raw.send_and_wait(Topic.INTERACTIVE, b"no JSON", b"k" * 1_048_400, partition=0)
+    await send(topics, Topic.INTERACTIVE, *(message(number) for number in range(9, 18)))
+    monkeypatch.undo()
+    async with a_bus(brokers, scripted()):
+        assert sorted(ids(await answers(topics, 18))) == list(range(18)), "each once"
+        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 4, "the dead letters")
+        await all_committed(topics, Topic.INTERACTIVE, 22)
+    assert [letter.value for letter in dead].count(b"no JSON") == 2
+    sources = {dict(letter.headers)["veriramp-source"].partition(b"@")[0] for letter in dead}
+    assert sources == {b"verify_chunks.interactive/0"}
 
 
 @pytest.mark.shows("S1-KAFKA-06", "S1-ORCH-05")

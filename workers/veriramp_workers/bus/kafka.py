@@ -15,7 +15,7 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from veriramp_workers.bus.dispatcher import Dispatcher, Place
 from veriramp_workers.bus.publisher import Publisher
@@ -36,6 +36,7 @@ class KafkaWorker:
         self._publisher = Publisher(settings.brokers, metrics)
         self._dispatcher = Dispatcher(settings, handler, self._publisher, metrics)
         self._joined = False
+        self._careful_until = 0.0
         if paused:
             self.pause()
 
@@ -99,45 +100,63 @@ class KafkaWorker:
             await bounded(consumer.stop(), _STOP_SECONDS, "leaving the group")
 
     async def _read(self, consumer: AIOKafkaConsumer, stop: asyncio.Event, keeping: asyncio.Task[None]) -> None:
-        work = self._dispatcher
+        work, clock = self._dispatcher, asyncio.get_running_loop().time
         while not stop.is_set() and work.failure is None:
             if keeping.done():
                 keeping.result()
+            careful = clock() < self._careful_until
             crowded = work.congested
             if crowded:
                 await signalled(work.changed, _CROWDED_SECONDS)
             wanted = work.wanted()
             # By lanes: of all at once the client gives what came first, and a long backlog would hide the rest.
+            lanes = [[place for place in wanted if place[0] == lane] for lane in self._settings.lanes]
             found = 0
-            for lane in self._settings.lanes:
-                if places := [place for place in wanted if place[0] == lane]:
-                    found += await self._poll(consumer, places, 0)
+            for places in [[place] for place in wanted] if careful else filter(None, lanes):
+                found += await self._poll(consumer, places, 0, careful=careful)
             if found or (crowded and wanted):
                 continue
-            if wanted:
+            if wanted and not careful:
                 await self._poll(consumer, wanted, _POLL_MS)
             else:
                 # Asked for all the same: a member of the group that never asks is thought to be dead.
                 await self._poll(consumer, [_NOWHERE], 0)
                 await signalled(work.changed, _POLL_MS / 1000)
 
-    async def _poll(self, consumer: AIOKafkaConsumer, places: list[Place], timeout_ms: int) -> int:
-        """Take over what there is of some places; returns how many records were found."""
+    async def _poll(
+        self, consumer: AIOKafkaConsumer, places: list[Place], timeout_ms: int, *, careful: bool = False
+    ) -> int:
+        """Take over what there is of some places (careful: one record of one place); returns how many were found."""
         self._metrics.polls.inc()
         try:
             async with asyncio.timeout(_POLL_PATIENCE):  # a rebalance without a broker would last for ever
                 batches: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
                     *(TopicPartition(*place) for place in places),
                     timeout_ms=timeout_ms,
-                    max_records=self._settings.max_poll_records,
+                    max_records=1 if careful else self._settings.max_poll_records,
                 )
         except TimeoutError:
             return 0
+        except UnicodeDecodeError as error:
+            if not careful:
+                # What else it had found is lost to us, so reading starts anew, and slowly until the culprit is met.
+                self._careful_until = asyncio.get_running_loop().time() + _CAREFUL_SECONDS
+                raise CorruptRecordException(f"the name of a header is no UTF-8: {error}") from error
+            await self._step_over(consumer, TopicPartition(*places[0]))
+            return 1
         for partition, records in batches.items():
             again_from = self._dispatcher.take(partition, [_record_of(record) for record in records])
             if again_from is not None and partition in consumer.assignment():
                 consumer.seek(partition, again_from)
         return sum(map(len, batches.values()))
+
+    async def _step_over(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        """Hand over a record that the client cannot read as an empty one, which nobody can read either."""
+        offset = await consumer.position(partition)
+        _log.error("%s/%d@%d cannot be read: the name of a header is no UTF-8", *partition, offset)
+        again_from = self._dispatcher.take(partition, [Record(partition.topic, partition.partition, offset, None, b"")])
+        consumer.seek(partition, offset + 1 if again_from is None else again_from)
+        self._careful_until = 0.0
 
     async def _keep(self, consumer: AIOKafkaConsumer) -> None:
         """Commit what is done and measure the lag, again and again."""
@@ -238,12 +257,14 @@ def _consumer(settings: BusSettings) -> AIOKafkaConsumer:
 
 
 def _record_of(record: ConsumerRecord) -> Record:
-    return Record(record.topic, record.partition, record.offset, record.key, record.value or b"", tuple(record.headers))
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    return Record(record.topic, record.partition, record.offset, record.key, record.value or b"", headers)
 
 
 _NOWHERE: Final = ("", 0)
 _POLL_MS: Final = 200
 _POLL_PATIENCE: Final = 1.0
+_CAREFUL_SECONDS: Final = 60.0
 _CROWDED_SECONDS: Final = 0.02
 _FETCH_WAIT_MS: Final = 100
 _METADATA_MS: Final = 30_000

@@ -77,7 +77,8 @@ class Route:
 
     def without_value(self, record: Record, failure: Failure) -> Message:
         """Return a dead letter that tells where the record is, for one that the broker refuses as a whole."""
-        bare = Record(record.topic, record.partition, record.offset, record.key, b"")
+        key = record.key if record.key is not None and len(record.key) <= _LONGEST_KEY else None
+        bare = Record(record.topic, record.partition, record.offset, key, b"")
         size = (LEFT_OUT, str(len(record.value)).encode())
         return self._moved(bare, self.dead_letters, failure, self._attempts(record) + 1, size)
 
@@ -94,7 +95,7 @@ class Route:
             (ORIGIN, self.origin(record).encode()),
             (SOURCE, f"{record.topic}/{record.partition}@{record.offset}".encode()),
             (ERROR_CLASS, failure.error_class.encode()),
-            (REASON, failure.reason[:_LONGEST_REASON].encode()),
+            (REASON, failure.reason[:_LONGEST_REASON].encode(errors="replace")),
         )
         return Message(topic, record.key, record.value, (*kept, *ours, *more))
 
@@ -115,4 +116,5 @@ def _number(text: str) -> int | None:
 
 _OURS: Final = frozenset({ATTEMPT, NOT_BEFORE, ORIGIN, SOURCE, ERROR_CLASS, REASON, LEFT_OUT})
 _LONGEST_REASON: Final = 1_000
+_LONGEST_KEY: Final = 1_000
 _MOST_DIGITS: Final = 15
