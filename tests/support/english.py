@@ -54,6 +54,15 @@ def labelled(path: Path) -> list[Labelled]:
     return rows
 
 
+def hedged(sentence: str, dice: random.Random) -> str:
+    """Put words around a sentence that take it back, or leave open whether it holds."""
+    plain = sentence.rstrip(".")
+    first, _, rest = plain.partition(" ")
+    low = f"{first.lower() if first in _LOWERED else first} {rest}."
+    return dice.choice(_AROUND).format(low=low, plain=plain)
+
+
+_LOWERED: Final = frozenset({"The", "If", "All", "Every", "Each"})
 _AROUND: Final = (
     *("Perhaps {low}", "Maybe {low}", "It is said that {low}", "Nobody knows whether {low}", "Dave hopes that {low}"),
     *("It is false that {low}", "It is not the case that {low}", "Unless it rains, {low}", "In a dream, {low}"),
@@ -82,15 +91,14 @@ _COPULA: Final = (
 )
 
 
+_SHARE_WITHIN: Final = 0.5
+
+
 def mutated(rows: Sequence[Labelled], seed: int) -> Iterator[Labelled]:
     """Make of each row one claim that its premises do not decide, however well they decide the row's own claim."""
     dice = random.Random(seed)
     for row in rows:
-        plain = row.question.text.rstrip(".")
-        first, _, rest = plain.partition(" ")
-        low = f"{first.lower() if first == 'The' else first} {rest}."
-        ways = [one.format(low=low, plain=plain) for one in _AROUND]
-        if " is " in plain:
-            ways += [plain.replace(" is ", f" {one} ", 1) + "." for one in _COPULA]
-        text = dice.choice(ways)
+        plain, text = row.question.text.rstrip("."), hedged(row.question.text, dice)
+        if " is " in plain and dice.random() < _SHARE_WITHIN:
+            text = plain.replace(" is ", f" {dice.choice(_COPULA)} ", 1) + "."
         yield Labelled(f"{row.id}: {text}", Question(text, row.question.premises), NOT_DECISIVE)

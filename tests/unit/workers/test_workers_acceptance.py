@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.english import DECISIVE, FREE, LABELLED, Labelled, labelled, mutated
+from tests.support.english import DECISIVE, FREE, LABELLED, Labelled, hedged, labelled, mutated
 from tests.support.theories import Case, chain_of_kinds, rules_and_facts
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Question
 from veriramp_workers.verifier import Limits, judge
+from veriramp_workers.verifier.english import sentences
 
 FEW_STEPS = Limits(steps=100_000, seconds=2.0)
 TEXTS = labelled(LABELLED)
@@ -82,6 +83,15 @@ def test_a_hedge_around_or_within_a_claim_is_never_decided(dice: Random) -> None
     for one in mutated([row], seed=dice.randrange(10**6)):
         judgement = judge(one.question)
         assert judgement.verdict not in DECISIVE, f"{one.id}: {judgement.smt_lib}"
+
+
+@often
+@given(seeds)
+def test_premises_that_are_all_hedged_decide_nothing(dice: Random) -> None:
+    case = chain_of_kinds(dice) if dice.random() < 0.5 else rules_and_facts(dice, negation=True)
+    told = [hedged(sentence, dice) for sentence in sentences(case.premises)]
+    for premises in ((" ".join(told),), tuple(told)):
+        assert judge(Question(case.claim, premises)).verdict not in DECISIVE, told
 
 
 @often
