@@ -62,7 +62,8 @@ def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> W
     if taken.granted:
         return None
     seconds = min(max((taken.next_at - now).total_seconds(), _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
-    if lane == BACKFILL and topic == Topic.BACKFILL:
+    if lane == BACKFILL and topic != Topic.INTERACTIVE:
+        # One in a retry topic goes back to its own, so that searches, which may have some budget left, do not wait.
         return Wait(seconds, "budget_backfill", (Topic.BACKFILL,))
     return Wait(seconds, "budget")
 
