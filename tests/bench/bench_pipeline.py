@@ -276,6 +276,8 @@ class Exchange:
         await self._producer.start()
         await self._consumer.start()
         await self._consumer.seek_to_end()
+        for partition in self._consumer.assignment():
+            await self._consumer.position(partition)  # the end is looked up now and not after the first answer
         self._reading = asyncio.create_task(self._read())
         return self
 
