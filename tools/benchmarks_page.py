@@ -37,6 +37,7 @@ TITLES: Final = {
     "demo": "Demo",
     "trigger": "Trigger",
     "verifier": "Verifier",
+    "pipeline": "Throughput of the pipeline",
     "scale": "Many rollouts",
 }
 
