@@ -34,7 +34,7 @@ class BusSettings:
     window: int = 200
     max_poll_records: int = 10
     patience: int = 9
-    drain_seconds: float = 18.0
+    drain_seconds: float = 15.0
     commit_seconds: float = 0.5
     session_seconds: float = 10.0
     route: Route = field(init=False)
