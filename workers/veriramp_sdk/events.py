@@ -225,7 +225,8 @@ def parse_event(model: type[_EventT], value: bytes) -> _EventT:
         raise UnreadableEventError(f"{model.__name__}: {where}: {first['msg']}") from error
     if event.schema_version.split(".")[0] != _MAJOR:
         raise UnreadableEventError(
-            f"{model.__name__}: schema_version {event.schema_version!r} is not supported; this reader knows {_MAJOR}.x"
+            f"{model.__name__}: schema_version {event.schema_version[:20]!r} is not supported; "
+            f"this reader knows {_MAJOR}.x"
         )
     _check_identity(event)
     return event

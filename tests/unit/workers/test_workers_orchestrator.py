@@ -95,6 +95,20 @@ async def test_an_absent_verifier_is_tried_later_and_reported_when_that_has_not_
     assert failed.content == request.content
 
 
+@pytest.mark.parametrize("said", [b"", b"-1", b"9" * 5_000, b"\xff"])
+async def test_attempts_that_nobody_can_count_do_not_hide_the_failure(said: bytes) -> None:
+    with pytest.raises(RetryLaterError) as later:
+        await an_orchestrator(Away())(a_record(a_request("Anne is old.").to_bytes(), ("veriramp-attempt", said)))
+    assert parse_event(VerificationFailed, later.value.last[0].value).attempts == 1
+
+
+async def test_a_version_as_long_as_a_book_gets_a_short_reason() -> None:
+    request = a_request("Anne is old.").model_copy(update={"schema_version": "9" * 100_000})
+    with pytest.raises(PoisonError) as poison:
+        await an_orchestrator(InProcess())(a_record(request.to_bytes()))
+    assert len(str(poison.value)) < 200
+
+
 @pytest.mark.shows("S1-ORCH-04")
 async def test_an_unexpected_error_is_counted_and_its_log_has_no_content(caplog: pytest.LogCaptureFixture) -> None:
     registry = CollectorRegistry()

@@ -87,6 +87,7 @@ class Orchestrator:
         self._turns = Turns()
         self._tuning = Tuning()
         self._off = False
+        self._budget_away = False
         self._blocked_until = 0.0
         metrics.degradation.set_function(lambda: float(self.level))
         metrics.oldest.set_function(lambda: self.oldest_seconds)
@@ -168,12 +169,18 @@ class Orchestrator:
     async def _paid(self, budget: Budget, request: VerifyChunk, now: datetime) -> Taken | None:
         key = f"{self._event_id(request)}/{request.enqueued_at_ms}"
         try:
-            return await budget.take(
+            taken = await budget.take(
                 request.org_id, key, now, share=share_of(request.lane, self._tuning.backfill_share)
             )
         except BudgetUnavailableError as error:
-            _log.warning("nobody knows what is left of the budget: %s", error)
+            if not self._budget_away:
+                _log.warning("%s", error)
+            self._budget_away = True
             return None
+        if self._budget_away:
+            _log.info("the budget can be asked again")
+        self._budget_away = False
+        return taken
 
     def _obey(self, wait: Wait | None) -> None:
         if wait is None:
@@ -267,7 +274,7 @@ def _fields(request: VerifyChunk, record: Record, **more: str) -> dict[str, obje
 
 def _deliveries(record: Record) -> int:
     said = dict(record.headers).get(_ATTEMPT, b"0")
-    return (int(said) if said.isdigit() else 0) + 1
+    return (int(said) if said.isdigit() and len(said) < _MOST_DIGITS else 0) + 1
 
 
 def _place(error: BaseException) -> str:
@@ -279,3 +286,4 @@ def _place(error: BaseException) -> str:
 
 _TRACEPARENT: Final = "traceparent"
 _ATTEMPT: Final = "veriramp-attempt"
+_MOST_DIGITS: Final = 9
