@@ -10,7 +10,6 @@ Standard library only.
 from __future__ import annotations
 
 import secrets
-import signal
 import socket
 import struct
 import subprocess
@@ -31,7 +30,7 @@ STOP_SECONDS: Final = 20.0
 
 
 class KafkaFailed(RuntimeError):  # noqa: N818 - reads as the sentence it carries
-    """A node did not start or did not stop; the message ends with the tail of its log."""
+    """A node did not start; the message ends with the tail of its log."""
 
 
 @dataclass
@@ -70,16 +69,6 @@ class Node:
         if self.process is not None:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
-
-    def stop(self) -> None:
-        """SIGTERM, and wait until it is gone; kill -9 when that takes too long."""
-        if self.process is None or not self.running:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.kill()
 
 
 @dataclass(frozen=True)
