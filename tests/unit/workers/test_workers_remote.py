@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 
 import pytest
@@ -79,6 +80,15 @@ async def test_the_answer_is_read_into_a_judgement_and_metrics() -> None:
         assert sample("hupyy_api_step_seconds_sum", {"step": "extraction"}) == 9.25
         assert sample("hupyy_api_step_seconds_sum", {"step": "solver"}) == 0.125
         assert sample("hupyy_api_latency_seconds_count") == 1
+
+
+@pytest.mark.parametrize("figure", ['"formalization_attempts": ' + "9" * 400, '"formalization_time_seconds": 1e999'])
+async def test_figures_beyond_all_measure_cost_no_verdict(figure: str) -> None:
+    body = json.dumps({**SAT, "metrics": None}).replace('"metrics": null', f'"metrics": {{{figure}}}').encode()
+    async with a_client(answer(body)) as client:
+        assert (await client.verifier.judge(RED)).verdict is Verdict.UNDETERMINED
+        sample = client.registry.get_sample_value
+        assert not sample("hupyy_api_step_seconds_sum", {"step": "formalization"})
 
 
 @pytest.mark.shows("S1-VER-04", "S1-FAIL-05")

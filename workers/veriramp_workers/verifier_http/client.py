@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -85,9 +86,9 @@ class RemoteMetrics:
             ("validation", None, figures.validation_attempts),
             ("solver", figures.solver_execution_time_seconds, None),
         ):
-            if seconds is not None and seconds >= 0:
+            if seconds is not None and 0 <= seconds < math.inf:
                 self.steps.labels(step).observe(seconds)
-            if attempts is not None and attempts >= 0:
+            if attempts is not None and 0 <= attempts <= _MOST_ATTEMPTS:
                 self.step_attempts.labels(step).inc(attempts)
 
 
@@ -310,4 +311,5 @@ def _give_up(error: VerifierUnavailableError, attempts: int) -> NoReturn:
     ) from error
 
 
+_MOST_ATTEMPTS: Final = 1_000
 _LATENCY_BUCKETS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0, 150.0, 300.0)
