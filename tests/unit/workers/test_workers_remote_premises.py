@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.support.faulty_verifier import CUT, SAT, UNSAT, Act, answer
 from tests.support.remote_client import RED, a_client
 from veriramp_sdk.events import MAX_CONTENT, Verdict
+from veriramp_workers.orchestrator.limiter import ClosedError
 from veriramp_workers.ports import Question, VerifierUnavailableError
 
 PREMISED = Question("The mill is red.", ("The mill is blue.", "Nothing is red and blue."))
@@ -97,3 +100,15 @@ async def test_without_a_connection_nothing_is_assumed() -> None:
         with pytest.raises(VerifierUnavailableError):
             await client.verifier.judge(PREMISED)
         assert {path for path, _ in client.service.asked} == {"/health"}
+
+
+@pytest.mark.parametrize("health", [PLAIN_HEALTH, answer(b"", 404)])
+async def test_what_is_switched_off_while_the_health_page_is_asked_for_gets_no_text(health: Act) -> None:
+    async def and_off(writer: asyncio.StreamWriter) -> None:
+        client.limiter.closed = True
+        await health(writer)
+
+    async with a_client(and_off) as client:
+        with pytest.raises(ClosedError):
+            await client.verifier.judge(PREMISED)
+        assert [path for path, _ in client.service.asked] == ["/health"]

@@ -175,7 +175,9 @@ class RemoteVerifier:
                 raise
             if error.status not in RETRIED:
                 self._takes_premises = False
+            self._again()
             return False
+        self._again()
         extensions = health.get("extensions") if isinstance(health, dict) else None
         self._takes_premises = isinstance(extensions, list) and PREMISES in extensions
         return self._takes_premises
