@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -290,6 +291,21 @@ async def test_a_budget_that_cannot_be_asked_lets_nothing_through() -> None:
     with pytest.raises(PauseError, match="budget_unknown"):
         await orchestrator(a_record(a_request("Anne is old.").to_bytes()))
     assert verifier.asked == []
+
+
+async def test_a_budget_that_is_away_is_told_once_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    purse = Purse(None)
+    orchestrator, _, _ = an_outfit(purse=purse)
+    for left in (None, None, 5, 5, None):
+        purse.left = left
+        with suppress(PauseError):
+            await orchestrator(a_record(a_request("Anne is old.").to_bytes()))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the store is away",
+        "the budget can be asked again",
+        "the store is away",
+    ]
 
 
 @pytest.mark.shows("S1-ORCH-03")

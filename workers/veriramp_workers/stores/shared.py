@@ -66,6 +66,7 @@ class SharedCache:
         self._metrics = metrics
         self._clock = clock
         self._breaker = CircuitBreaker("the verdict cache", _CACHE_BREAKER)
+        self._away = False
 
     async def get(self, key: str) -> Judgement | None:
         """Return the judgement, or None."""
@@ -126,10 +127,15 @@ class SharedCache:
             outcome = Outcome.SUCCESS
         except StoreTroubleError as error:
             outcome = Outcome.FAILURE
-            _log.warning("the verdict cache is of no use for now: %s", error)
+            if not self._away:
+                _log.warning("the verdict cache is of no use for now: %s", error)
+            self._away = True
             raise
         finally:
             permit.done(outcome)
+        if self._away:
+            _log.info("the verdict cache answers again")
+        self._away = False
         return result
 
 

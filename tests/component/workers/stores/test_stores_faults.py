@@ -129,7 +129,9 @@ async def in_use(place: Place, deadlines: Deadlines = PATIENT) -> AsyncIterator[
         yield it
 
 
-async def test_a_server_that_is_gone_is_a_miss_and_closes_the_budget(frail: Place, server: Server) -> None:
+async def test_a_server_that_is_gone_is_a_miss_and_closes_the_budget(
+    frail: Place, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
     async with in_use(frail) as it:
         await asyncio.to_thread(server.kill)
         try:
@@ -144,6 +146,7 @@ async def test_a_server_that_is_gone_is_a_miss_and_closes_the_budget(frail: Plac
         assert it.metric("veriramp_cache_reads_total", outcome="error") == 2
         assert it.metric("veriramp_cache_reads_total", outcome="skipped") == 1
         assert it.metric("veriramp_cache_writes_total", outcome="error") == 1
+        assert caplog.text.count("the verdict cache is of no use for now") == 1
         assert it.metric("veriramp_budget_takes_total", outcome="unavailable") == 1
         assert (await it.stores.budget.take("acme", "event", NOON)).used == 6
 
