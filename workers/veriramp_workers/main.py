@@ -83,7 +83,7 @@ async def _serve(settings: ServiceSettings, registry: CollectorRegistry, stop: a
 _ORCHESTRATOR: Final = "orchestrator"
 _SERVICE: Final = "verifier"
 _TOPICS: Final = "topics"
-_DRAIN_SECONDS: Final = 25
+_DRAIN_SECONDS: Final = 22  # of the 25 that a worker has, the rest is for the solver processes
 # Questions in work or waiting for each solver process: with some milliseconds each, nobody waits for long.
 _QUEUE: Final = 8
 
