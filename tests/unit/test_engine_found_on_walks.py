@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tests.support.builders import World, a_rollout
+from dataclasses import replace
+
+from tests.support.builders import World, a_ladder, a_rollout, a_running, regresses
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import RampSpec, WindowSpec
+from veriramp_operator.api.rollout import OnRegression, RampSpec, WindowSpec
+from veriramp_operator.api.status import EvidenceAnchor
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import Direction
 from veriramp_sdk.contract import Mode
@@ -94,3 +97,17 @@ def test_a_step_that_an_edit_kept_waiting_is_taken_before_the_next_one() -> None
     world.tick(10)
 
     assert world.vector().canary_percent == 2
+
+
+def test_evidence_from_before_a_retry_does_not_begin_to_count_when_another_gate_falls() -> None:
+    ladder = replace(a_ladder(), gates=()).with_gate("errors", OnRegression.KILL_SWITCH, window=300.0)
+    world = a_running(ladder.with_gate("latency", OnRegression.SHADOW, window=10.0))
+    world.run_to("half")
+    world.status = world.status.model_copy(update={"anchor": EvidenceAnchor(gate="errors", at=world.now)})
+    world.says |= {"errors": regresses, "latency": regresses}
+
+    world.run(100)
+
+    assert world.vector().mode is Mode.SHADOW
+    world.run(300)
+    assert world.vector() == OFF, "now it counts"

@@ -154,11 +154,11 @@ def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
 def _since(gate: GateSpec, status: RolloutStatus, confirmed_at: float) -> float | None:
     """Evidence about the time before this instant may neither pass nor trip the gate.
 
-    While a rollback holds, only gates that would walk on down the ladder need that: one bad window must not walk it
-    whole. Afterwards it is the gate that caused the fall.
+    While a rollback holds, these are the gates that would walk on down the ladder: one bad window must not walk it
+    whole. After a retry it is the gate that had caused the fall, also when meanwhile another one causes the next.
     """
-    if status.rollback is not None:
-        return confirmed_at if gate.on_regression is OnRegression.PREVIOUS_STAGE else None
+    if status.rollback is not None and gate.on_regression is OnRegression.PREVIOUS_STAGE:
+        return confirmed_at
     if status.anchor is not None and status.anchor.gate == gate.name:
         return status.anchor.at
     return None
