@@ -102,9 +102,7 @@ def _not_passing(polls: _Polls, grade: Grade, now: float) -> Verdict:
     terms, newest = polls.terms, polls.readings[-1]
     breach = None if grade.mark in _ENDS_A_BREACH else _breach(polls, now)
     if breach is not None and breach.lasted >= terms.lasting - JITTER_POLLS * terms.every:
-        outlives = now - breach.last.at <= terms.gap
-        if grade.mark is Mark.BAD or outlives:
-            return _regression(breach)
+        return _regression(breach)
     if grade.mark is Mark.UNKNOWN:
         return _no_data(grade.reason or NoDataReason.NEVER_ASKED, grade.message, newest.at)
     if newest.at < polls.passes_from:
