@@ -1,6 +1,6 @@
 """How a worker logs: one line for each record on standard error, as JSON or as text.
 
-Public names: :func:`configure_logging`, :class:`JsonFormatter`, :class:`TextFormatter`, :class:`ExpectedTrouble`.
+Public names: :func:`configure_logging`, :class:`JsonFormatter`, :class:`TextFormatter`.
 
 What a record is about stands in fields (``extra``): chunk key, traceparent, verdict. Contents, premises and secrets are
 never logged.
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from veriramp_sdk.logs import ExpectedTrouble
 
 
 def configure_logging(level: str, form: str = "text") -> None:
@@ -54,43 +53,6 @@ class TextFormatter(logging.Formatter):
         """The message on one line, its fields behind it."""
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         return super().formatMessage(record).replace("\n", " ") + fields
-
-
-class ExpectedTrouble(logging.Filter):
-    """The Kafka client calls every lost connection an error, and tells of it dozens of times a second.
-
-    It tries again, and so do we: a warning, the same one once in half a minute, with the number of those left out.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._clock = clock
-        self._told: dict[tuple[str, str], _Told] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything else through."""
-        if not record.name.startswith("aiokafka"):
-            return True
-        if record.levelno == logging.ERROR:
-            record.levelno, record.levelname = logging.WARNING, "WARNING"
-        now = self._clock()
-        told = self._told.setdefault((record.name, str(record.msg)), _Told(-_SAME_SECONDS))
-        if now - told.at < _SAME_SECONDS:
-            told.left_out += 1
-            return False
-        if told.left_out:
-            record.left_out = told.left_out
-        told.at, told.left_out = now, 0
-        return True
-
-
-@dataclass
-class _Told:
-    at: float
-    left_out: int = 0
-
-
-_SAME_SECONDS: Final = 30.0
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

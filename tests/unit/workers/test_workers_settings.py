@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from veriramp_workers.health import admin_routes, health_app, serving
-from veriramp_workers.logs import ExpectedTrouble, JsonFormatter, TextFormatter
+from veriramp_workers.logs import JsonFormatter, TextFormatter
 from veriramp_workers.main import main
 from veriramp_workers.settings import ConfigurationError, service_settings_from, settings_from
 
@@ -136,25 +136,6 @@ def test_a_log_line_is_one_json_object_with_the_fields_of_its_record() -> None:
 def test_a_log_line_for_people_has_the_fields_behind_it() -> None:
     line = TextFormatter().format(a_log_record("two\nlines", chunk="ab12", code=503))
     assert line.endswith("WARNING veriramp_workers: two lines chunk=ab12 code=503")
-
-
-def test_what_the_kafka_client_repeats_is_told_twice_a_minute() -> None:
-    now = 0.0
-    trouble = ExpectedTrouble(lambda: now)
-    told = []
-    for now in (0.0, 0.1, 29.9, 30.0, 31.0, 61.0):
-        for name in ("aiokafka", "aiokafka.conn", "veriramp_workers"):
-            record = logging.makeLogRecord({"name": name, "msg": "no node %d", "levelname": "ERROR", "levelno": 40})
-            if trouble.filter(record) and name == "aiokafka":
-                told.append((now, record.levelname, getattr(record, "left_out", None)))
-    assert told == [(0.0, "WARNING", None), (30.0, "WARNING", 2), (61.0, "WARNING", 1)]
-
-
-def test_what_others_repeat_is_told_each_time() -> None:
-    trouble = ExpectedTrouble(lambda: 0.0)
-    record = logging.makeLogRecord({"name": "veriramp_workers", "msg": "again", "levelname": "ERROR", "levelno": 40})
-    assert [trouble.filter(record) for _ in range(3)] == [True] * 3
-    assert record.levelname == "ERROR"
 
 
 class Admin:
