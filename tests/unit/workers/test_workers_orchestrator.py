@@ -266,8 +266,14 @@ async def test_a_spent_budget_pauses_and_is_paid_once_for_a_request() -> None:
     assert registry.get_sample_value("veriramp_degradation_level") == 3
     orchestrator.tune(Tuning(), off=False)
     assert registry.get_sample_value("veriramp_degradation_level") == 2
+    orchestrator.unblock()
+    await orchestrator(a_record(request.to_bytes()))
+    orchestrator.tune(Tuning(), off=True)
+    assert registry.get_sample_value("veriramp_degradation_level") == 3
+    orchestrator.tune(Tuning(), off=False)
+    assert registry.get_sample_value("veriramp_degradation_level") == 2, "a verdict that was paid before frees nothing"
     purse.left = 1
-    await orchestrator(a_record(a_request("Anne is tall.").to_bytes()))
+    await orchestrator(a_record(a_request("Anne is small.").to_bytes()))
     orchestrator.tune(Tuning(), off=True)
     assert registry.get_sample_value("veriramp_degradation_level") == 3
     orchestrator.tune(Tuning(), off=False)

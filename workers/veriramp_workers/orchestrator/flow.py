@@ -31,6 +31,8 @@ BACKFILL: Final = "backfill"
 BREAKER: Final = "breaker"
 RATE: Final = "rate"
 OFF: Final = "off"
+BUDGET: Final = "budget"
+BUDGET_UNKNOWN: Final = "budget_unknown"
 """Reasons to wait; ``off`` is that of a request that was in work when the flags went off: their pause has its own."""
 
 
@@ -58,14 +60,14 @@ def share_of(lane: str, backfill_share: float) -> float:
 def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> Wait | None:
     """Decide on the answer of the budget, None if it could not be asked."""
     if taken is None:
-        return Wait(_UNKNOWN_BUDGET_SECONDS, "budget_unknown")
+        return Wait(_UNKNOWN_BUDGET_SECONDS, BUDGET_UNKNOWN)
     if taken.granted:
         return None
     seconds = min(max((taken.next_at - now).total_seconds(), _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
     if lane == BACKFILL and topic != Topic.INTERACTIVE:
         # One in a retry topic goes back to its own, so that searches, which may have some budget left, do not wait.
         return Wait(seconds, "budget_backfill", (Topic.BACKFILL,))
-    return Wait(seconds, "budget")
+    return Wait(seconds, BUDGET)
 
 
 def after_failure(error: VerifierUnavailableError) -> Wait | None:

@@ -27,6 +27,11 @@ from veriramp_workers.caching import cache_key, lifetime_seconds
 from veriramp_workers.orchestrator.backlog import Backlog, Ladder, Level
 from veriramp_workers.orchestrator.flow import (
     BACKFILL,
+    BREAKER,
+    BUDGET,
+    BUDGET_UNKNOWN,
+    OFF,
+    RATE,
     Wait,
     after_backlog,
     after_budget,
@@ -88,7 +93,7 @@ class Orchestrator:
         self._tuning = Tuning()
         self._off = False
         self._budget_away = False
-        self._blocked_until = 0.0
+        self._blocked: dict[str, float] = {}
         metrics.degradation.set_function(lambda: float(self.level))
         metrics.oldest.set_function(lambda: self.oldest_seconds)
 
@@ -99,8 +104,12 @@ class Orchestrator:
         self._off = off
 
     def unblock(self) -> None:
-        """Note that what the requests were waiting for is over."""
-        self._blocked_until = 0.0
+        """Note that the verifier may be asked again; what waits for budget goes on waiting."""
+        self._over(BREAKER, RATE, OFF)
+
+    def _over(self, *reasons: str) -> None:
+        for reason in reasons:
+            self._blocked.pop(reason, None)
 
     @property
     def oldest_seconds(self) -> float:
@@ -110,7 +119,8 @@ class Orchestrator:
     @property
     def level(self) -> Level:
         """How far the worker is degraded now."""
-        blocked = self._clock() < self._blocked_until
+        now = self._clock()
+        blocked = any(now < until for until in self._blocked.values())
         return self._ladder.level(oldest_seconds=self._backlog.oldest_seconds, blocked=blocked, off=self._off)
 
     async def __call__(self, record: Record) -> tuple[Message, ...]:
@@ -158,6 +168,8 @@ class Orchestrator:
             now = datetime.fromtimestamp(self._clock(), UTC)
             taken = await self._paid(self._budget, request, now)
             self._obey(after_budget(taken, request.lane, record.topic, now))
+            if taken is not None and not taken.repeated:
+                self._over(BUDGET, BUDGET_UNKNOWN)
         try:
             judgement = await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
@@ -186,7 +198,7 @@ class Orchestrator:
         if wait is None:
             return
         if not wait.topics:
-            self._blocked_until = self._clock() + wait.seconds
+            self._blocked[wait.reason] = self._clock() + wait.seconds
         self._metrics.waits.labels(wait.reason).inc()
         raise PauseError(wait.seconds, wait.reason, topics=wait.topics)
 
