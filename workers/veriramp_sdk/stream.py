@@ -155,13 +155,19 @@ class FlagStream:
             response_deserializer=sync_pb2.SyncFlagsResponse.FromString,
         )
         request = sync_pb2.SyncFlagsRequest(provider_id=self._endpoint.process, selector=self._endpoint.selector)
+        refused = 0
         while not self._closed.is_set():
             try:
                 self._call = sync(request, metadata=self._endpoint.metadata())
                 for response in cast("Iterator[sync_pb2.SyncFlagsResponse]", self._call):
+                    if refused >= _TOLD_AT:
+                        _log.info("the flag server at %s answers again", self._endpoint.address)
+                    refused = 0
                     self._on_document(response.flag_configuration)
             except grpc.RpcError as error:
-                _log.debug("flag stream ended: %s", _reason(error))
+                refused += 1
+                if refused == _TOLD_AT and not self._closed.is_set():
+                    _log.warning(_GONE, self._endpoint.address, _reason(error))
             except ValueError:
                 # The channel was closed by close() between two attempts.
                 if not self._closed.is_set():
@@ -196,6 +202,11 @@ class FlagStream:
         except (ValueError, KeyError, TypeError) as error:
             if not self._closed.is_set():
                 _log.warning("the flag server's answer to a report is malformed: %r", error)
+
+
+_TOLD_AT: Final = 3
+"""Attempts in a row without a document: a server that starts anew is no news."""
+_GONE: Final = "no flags from the flag server at %s, verification is off when the lease of the last ones ends: %s"
 
 
 def _reason(error: grpc.RpcError) -> str:

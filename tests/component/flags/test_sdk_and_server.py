@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc.aio
@@ -63,6 +65,24 @@ async def test_a_published_document_reaches_the_process(operator: Operator, flag
 async def test_everything_is_off_before_the_first_document(flags: Flags) -> None:
     decision = flags.decide("user-1", "q", {"group": "staff"})
     assert (decision.mode, decision.arm, decision.verify, decision.weight) == (Mode.OFF, Arm.OFF, False, 0.0)
+
+
+async def test_a_server_that_cannot_be_followed_is_told_once_and_so_is_its_return(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="veriramp.flags")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        settings = replace(free_ports(), grpc_port=probe.getsockname()[1])
+    with Flags(f"127.0.0.1:{settings.grpc_port}", ROLLOUT, key="verification", registry=CollectorRegistry()) as flags:
+        await until(lambda: "UNAVAILABLE" in caplog.text, 60)
+        async with FlagServer(settings) as server:
+            operator = Operator(server)
+            operator.publish(a_document(revision=7))
+            operator.renew()
+            await until(lambda: flags.state().revision == 7, 60)
+    told = [record.getMessage() for record in caplog.records if "flag server" in record.getMessage()]
+    assert [line.partition(" at 127")[0] for line in told] == ["no flags from the flag server", "the flag server"]
 
 
 @pytest.mark.shows("S1-FLAG-04")
