@@ -39,7 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
     if words[:1] == [_TOPICS]:
         return topics_command(words[1:], os.environ)
     parser = argparse.ArgumentParser(prog="veriramp-worker", description="Run one worker of the verification pipeline.")
-    parser.add_argument("worker", choices=sorted([_ORCHESTRATOR, _SERVICE, _TOPICS]))
+    parser.add_argument(
+        "worker",
+        choices=sorted([_ORCHESTRATOR, _SERVICE, _TOPICS]),
+        help="orchestrator: answer requests for verification; topics: list and create the topics; "
+        "verifier: serve the embedded verifier over HTTP",
+    )
+    parser.epilog = "Configured by the variables VERIRAMP_*; a wrong one is named, and what to write."
     name = parser.parse_args(words).worker
     try:
         if name == _SERVICE:

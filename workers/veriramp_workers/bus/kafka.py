@@ -72,7 +72,7 @@ class KafkaWorker:
                     await self._session(stop)
                 except KafkaError as error:
                     self._metrics.broker_failures.labels("read").inc()
-                    _log.warning("reading failed, joining the group anew in %.1f s: %r", delay, error)
+                    _log.warning("reading failed, joining the group anew in %.1f s: %s", delay, _said(error))
                     await unless(stop, asyncio.sleep(delay))
                     lasted = asyncio.get_running_loop().time() - started
                     delay = _FIRST_RETRY if lasted > _STEADY_SECONDS else min(2 * delay, _LAST_RETRY)
@@ -205,7 +205,7 @@ class KafkaWorker:
         except (KafkaError, TimeoutError) as error:
             # Not fatal: whoever owns the partition reads the records again, and their identity is the same.
             self._metrics.broker_failures.labels("commit").inc()
-            _log.warning("commit failed, it will be tried again: %r", error)
+            _log.warning("commit failed, it will be tried again: %s", _said(error))
             return
         for place, offset in offsets.items():
             windows[place].committed(offset)
@@ -224,7 +224,7 @@ class KafkaWorker:
                         self._metrics.lag.labels(*place).set(max(0, ends[place] - done))
         except (KafkaError, TimeoutError) as error:
             self._metrics.broker_failures.labels("lag").inc()
-            _log.warning("the lag is not known: %r", error)
+            _log.warning("the lag is not known: %s", _said(error))
 
 
 class _HandOver(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -259,6 +259,10 @@ def _consumer(settings: BusSettings) -> AIOKafkaConsumer:
 def _record_of(record: ConsumerRecord) -> Record:
     headers = tuple((name, value or b"") for name, value in record.headers)
     return Record(record.topic, record.partition, record.offset, record.key, record.value or b"", headers)
+
+
+def _said(error: BaseException) -> str:
+    return "Kafka gave no answer in time" if isinstance(error, TimeoutError) else repr(error)
 
 
 _NOWHERE: Final = ("", 0)
