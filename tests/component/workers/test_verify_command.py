@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.documents import shell_lines
 from tests.support.rollouts import ROOT
+from veriramp_workers.command.questions import LONGEST_LINE
 
 EXAMPLES = ROOT / "examples" / "verify"
 VERIRAMP = (sys.executable, "-m", "veriramp_operator.cli.main")
@@ -130,6 +131,15 @@ def test_a_file_may_begin_with_a_byte_order_mark_and_end_its_lines_as_windows_do
         "verify", "-", stdin=b'\xef\xbb\xbf{"text": "The moon is old."}\r\n{"text": "The moon is old."}\r\n'
     )
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+
+
+@pytest.mark.parametrize("extra", [2, LONGEST_LINE, 3 * LONGEST_LINE + 7])
+def test_a_line_that_is_too_long_is_one_line(extra: int) -> None:
+    done = veriramp("verify", "-", stdin=b"x" * (LONGEST_LINE + extra) + b'\n{"text": "The moon is old."}')
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ["2"]
+    assert [line.partition(b"; ")[0] for line in done.stderr.splitlines()] == [
+        b"error: line 1: the line is longer than 1048576 bytes"
+    ]
 
 
 def test_a_full_disk_is_one_sentence() -> None:

@@ -107,7 +107,7 @@ def _cut(file: BinaryIO) -> Iterator[bytes]:
     """Return the lines; of one that is too long only so much that this can be seen."""
     while line := file.readline(LONGEST_LINE + 2):
         yield line
-        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+        while len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
             line = file.readline(LONGEST_LINE)
             if not line:
                 return
