@@ -1,6 +1,6 @@
 """Judge one question with z3, in this process and in one thread (solver and context are kept for the next one).
 
-Public names: :func:`judge`, :class:`Limits`, ``NAME``, ``VERSION``, ``FORMALISER_VERSION``.
+Public names: :func:`judge`, ``NAME``, ``VERSION``, ``FORMALISER_VERSION``.
 
 With P the premises and C the claim: P and C unsatisfiable means *contradicted* (*inconsistent* if P or C alone already
 is), P and not C unsatisfiable means *entailed*, both satisfiable *undetermined*, no answer within the limits *too
