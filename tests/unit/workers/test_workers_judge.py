@@ -10,8 +10,8 @@ from veriramp_sdk.events import Verdict
 from veriramp_search.make_corpus import corpus
 from veriramp_workers.ports import Question
 from veriramp_workers.verifier.judge import judge
-from veriramp_workers.verifier.prover import Limits
 from veriramp_workers.verifier.problem import MAX_SENTENCES, MAX_TEXT
+from veriramp_workers.verifier.prover import Limits
 
 AGE = ("Anne is old.", "Anne is not old.")
 MORTAL = ("Every man is mortal.", "Socrates is a man.")
