@@ -1,6 +1,6 @@
 """The decision journal: one JSON line per decision, from which the same engine decides the same again.
 
-Public: :class:`JournalEntry`, :class:`Scribe`, :func:`read_entry`, :func:`compared`, :func:`spec_hash`, :data:`LOGGER`.
+Public: :class:`JournalEntry`, :class:`Scribe`, :func:`read_entry`, :func:`compared`, :data:`LOGGER`.
 A line stands alone: it holds the spec, the status before, everything observed, and the decision, of whose status only
 what it changed. So any line of any file, of a log or of ``grep`` can be replayed.
 """
@@ -106,11 +106,6 @@ def compared(decision: Decision) -> Json:
     """A decision as plain JSON with its whole status: two that are equal here are equal in every field."""
     encoded: Json = encode(Decision, decision)
     return encoded
-
-
-def spec_hash(spec: RolloutSpec) -> str:
-    """What tells two specs apart: 16 hexadecimal digits."""
-    return _digest(encode(RolloutSpec, spec))
 
 
 def _spec_of(raw: Any, specs: dict[str, RolloutSpec]) -> RolloutSpec:
