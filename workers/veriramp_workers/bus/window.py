@@ -18,9 +18,6 @@ class OffsetWindow:
         self._next: int | None = None
         self._committed: int | None = None
 
-    def __len__(self) -> int:
-        return len(self._in_work)
-
     @property
     def span(self) -> int:
         """How many offsets a crash would have read again: from the first that is not done to the last that began."""
