@@ -243,10 +243,13 @@ async def test_a_message_that_the_broker_never_takes_leaves_a_dead_letter_withou
     async def handle(record: Record) -> tuple[Message, ...]:
         return (Message(OUT, record.key, b"large"),)
 
-    dispatcher = Dispatcher(small_settings(), handle, publish, BusMetrics(CollectorRegistry()))
+    registry = CollectorRegistry()
+    dispatcher = Dispatcher(small_settings(), handle, publish, BusMetrics(registry))
     dispatcher.open(PLACES)
     dispatcher.take((HOT, 0), [record(HOT, 0)])
     await until(lambda: dispatcher.windows[HOT, 0].committable == 1)
+    assert registry.get_sample_value("veriramp_bus_records_total", {"topic": HOT, "outcome": "dead"}) == 1
+    assert registry.get_sample_value("veriramp_bus_records_total", {"topic": HOT, "outcome": "done"}) is None
     (letter,) = log.partitions[DEAD, 0]
     assert letter.value == b""
     assert dict(letter.headers)["veriramp-source"] == b"hot/0@0"

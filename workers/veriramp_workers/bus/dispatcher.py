@@ -229,7 +229,8 @@ class Dispatcher:
             self._handled.discard(item.order)
         self._fill()  # what follows is on its way to the broker while the next record is worked on
         if outcome != _AGAIN:
-            await self._send(record, messages)
+            if not await self._send(record, messages):
+                outcome = "dead"
             item.window.finished(record.offset)
         self._metrics.records.labels(record.topic, outcome).inc()
 
@@ -265,7 +266,8 @@ class Dispatcher:
             self._lanes.put(record.topic, item.order, item)
         return _AGAIN, ()
 
-    async def _send(self, record: Record, messages: Sequence[Message]) -> None:
+    async def _send(self, record: Record, messages: Sequence[Message]) -> bool:
+        """Publish what follows from a record; returns whether that was taken, or else a dead letter in its place."""
         try:
             for message in messages:
                 await self._publish(message)
@@ -277,6 +279,8 @@ class Dispatcher:
                 await self._publish(letter)
             except RefusedError:
                 await self._publish(self._settings.route.without_value(record, failure), insist=True)
+            return False
+        return True
 
     def _wake(self) -> None:
         """See to it that the next pause to end ends in time."""
