@@ -219,25 +219,47 @@ async def test_the_same_text_at_once_is_paid_and_judged_once() -> None:
     await asyncio.gather(*(orchestrator(a_record(request.to_bytes())) for request in requests))
     assert (len(verifier.asked), len(purse.asked)) == (1, 1)
     assert registry.get_sample_value("verification_requests_total", {"status": "cache_hit"}) == 7
-    assert len(orchestrator._turns) == 0
 
 
-async def test_where_the_first_of_the_same_texts_fails_the_next_one_asks() -> None:
-    class OnceAway(Counting):
-        async def judge(self, question: Question) -> Judgement:
-            await asyncio.sleep(0)
-            if not self.asked:
-                self.asked.append(question)
-                raise VerifierUnavailableError("the verifier answers 503", status=503)
-            return await super().judge(question)
+class OnceAway(Counting):
+    """Fails the first time it is asked."""
 
-    verifier = OnceAway()
+    def __init__(self, error: VerifierUnavailableError) -> None:
+        super().__init__()
+        self.error = error
+
+    async def judge(self, question: Question) -> Judgement:
+        await asyncio.sleep(0)
+        if not self.asked:
+            self.asked.append(question)
+            raise self.error
+        return await super().judge(question)
+
+
+@pytest.mark.parametrize(
+    ("error", "ends", "asked"),
+    [
+        (VerifierUnavailableError("the verifier answers 503", status=503), [RetryLaterError] * 3, 1),
+        (BreakerOpenError("x", 1.0), [PauseError, tuple, tuple], 2),
+    ],
+)
+async def test_who_waits_for_the_same_text_shares_its_failure_but_no_pause(
+    error: VerifierUnavailableError, ends: list[type], asked: int
+) -> None:
+    verifier = OnceAway(error)
     metrics = OrchestratorMetrics(CollectorRegistry())
     orchestrator = Orchestrator(verifier, metrics, formaliser_version="1", cache=Cache())
-    records = [a_record(a_request("Anne is tall.", document=str(number)).to_bytes()) for number in range(3)]
-    ends = await asyncio.gather(*map(orchestrator, records), return_exceptions=True)
-    assert [isinstance(end, RetryLaterError) for end in ends] == [True, False, False]
-    assert len(verifier.asked) == 2
+    requests = [a_request("Anne is tall.", document=str(number)) for number in range(3)]
+    records = [a_record(request.to_bytes()) for request in requests]
+    found = await asyncio.gather(*map(orchestrator, records), return_exceptions=True)
+    assert [type(end) for end in found] == ends
+    assert len(verifier.asked) == asked
+    for request, end in zip(requests, found, strict=True):
+        if isinstance(end, RetryLaterError):
+            failed = parse_event(VerificationFailed, end.last[0].value)
+            assert (failed.chunk_key, failed.http_status) == (request.chunk_key, 503)
+    await orchestrator(records[0])
+    assert len(verifier.asked) == 2, "who comes later asks"
 
 
 async def test_undecided_verdicts_are_kept_for_an_hour_and_errors_not() -> None:
