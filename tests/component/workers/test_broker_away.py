@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bus_program import ANSWERS
+from tests.support.bus_program import ANSWERS, GROUP
 from tests.support.flags import LIVE, Operator, a_document
-from tests.support.pipeline import a_program, a_request, free_port, topics_of
+from tests.support.pipeline import Topics, a_program, a_request, admin_of, free_port, topics_of
 from tests.support.waiting import wait_until
 from tools.toolchain import binary
 from veriramp_sdk.events import Topic
@@ -103,3 +103,25 @@ async def test_told_to_stop_while_the_broker_is_gone_it_leaves_and_the_work_is_d
             await topics.read(
                 ANSWERS, lambda records: {record.value for record in records} == set(requests), "an answer to each"
             )
+
+
+async def test_a_topic_that_is_created_anew_under_a_worker_is_read_from_its_start(
+    tmp_path: Path, brokers: str, topics: Topics
+) -> None:
+    env = {"BUS_BROKERS": brokers, "BUS_COMMIT_SECONDS": "0.1", "BUS_WORK_SECONDS": "0"}
+    requests = [json.dumps({"id": number, "script": []}).encode() for number in range(9)]
+    async with a_program("tests.support.bus_program", folder=tmp_path, env=env, wait=False) as worker:
+        await topics.send_all((Topic.INTERACTIVE, value, b"one partition") for value in requests[:6])
+        await topics.read(ANSWERS, lambda records: len(records) == 6, "the first answers")
+        async with admin_of(brokers) as admin:
+            await admin.delete_topics([Topic.INTERACTIVE])  # the broker creates it when it is asked for next
+        await topics.send_all((Topic.INTERACTIVE, value, b"one partition") for value in requests[6:])
+        await topics.read(ANSWERS, lambda records: {record.value for record in records} == set(requests), "the others")
+
+        async def committed() -> bool:
+            return sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == 3
+
+        await wait_until(committed, 20, "the new records to be committed")
+        assert await worker.stop() == 0
+    assert "verify_chunks.interactive/" in (log := worker.log.read_text())
+    assert "was cut or created anew, offset 0 comes after 5" in log

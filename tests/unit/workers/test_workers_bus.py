@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veriramp_workers.bus.window import OffsetWindow
+from veriramp_workers.bus.window import OffsetWindow, StartsAgainError
 
 
 def test_the_lowest_offset_that_is_not_done_is_committed() -> None:
@@ -49,11 +49,20 @@ def test_an_offset_is_committed_once() -> None:
     assert window.uncommitted == 4
 
 
-def test_an_offset_that_came_before_is_refused() -> None:
+def test_a_partition_that_starts_again_is_refused_and_committed_where_it_starts() -> None:
     window = OffsetWindow()
-    window.started(3)
-    with pytest.raises(ValueError, match="offset 3 comes after 3"):
-        window.started(3)
+    for offset in (3, 4, 5):
+        window.started(offset)
+    window.finished(3)
+    window.committed(4)
+    with pytest.raises(StartsAgainError, match="offset 2 comes after 5"):
+        window.started(2)
+    assert window.uncommitted == 2
+    window.finished(4)
+    window.finished(5)
+    assert window.uncommitted == 2, "what is done of the former records says nothing about the new ones"
+    window.committed(2)
+    assert window.uncommitted is None
 
 
 @pytest.mark.shows("S1-ORCH-01", "S1-KAFKA-06")

@@ -14,6 +14,7 @@ from tests.support.flags import until
 from veriramp_workers.bus.dispatcher import Dispatcher, Place, RefusedError
 from veriramp_workers.bus.retry import RetryTopic
 from veriramp_workers.bus.settings import BusMetrics
+from veriramp_workers.bus.window import StartsAgainError
 from veriramp_workers.ports import Message, Record
 
 
@@ -254,6 +255,18 @@ async def test_a_message_that_the_broker_never_takes_leaves_a_dead_letter_withou
     assert letter.value == b""
     assert dict(letter.headers)["veriramp-source"] == b"hot/0@0"
     assert dispatcher.failure is None
+
+
+async def test_a_partition_that_starts_again_ends_the_session_and_commits_none_of_its_new_records() -> None:
+    hand = Hand()
+    hand.take((HOT, 0), *(record(HOT, offset) for offset in (3, 4)))
+    with pytest.raises(StartsAgainError, match=r"^hot/0 was cut or created anew, offset 0 comes after 4$"):
+        hand.take((HOT, 0), record(HOT, 0))
+    closing = asyncio.create_task(hand.dispatcher.close([(HOT, 0)], 10))
+    assert await hand.go_on() == [b"hot3", b"hot4"]
+    await hand.go_on()
+    assert (await closing)[HOT, 0].uncommitted == 0
+    assert hand.published == [OUT, OUT], "what was in work is finished"
 
 
 async def test_nobody_works_with_a_concurrency_of_nothing() -> None:

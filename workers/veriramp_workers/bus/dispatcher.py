@@ -20,7 +20,7 @@ from veriramp_workers.bus.lanes import Lanes
 from veriramp_workers.bus.pauses import FOREVER, Pauses
 from veriramp_workers.bus.retry import Failure, not_before_ms
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
-from veriramp_workers.bus.window import OffsetWindow
+from veriramp_workers.bus.window import OffsetWindow, StartsAgainError
 from veriramp_workers.ports import Handler, Message, PauseError, PoisonError, Record, RetryLaterError
 
 Place = tuple[str, int]
@@ -141,7 +141,8 @@ class Dispatcher:
     def take(self, place: Place, records: Sequence[Record]) -> int | None:
         """Take what was read of a place, in its order.
 
-        Returns the offset to read again from, for a place that is paused or whose next record is not due yet.
+        Returns the offset to read again from, for a place that is paused or whose next record is not due yet. Raises
+        :class:`StartsAgainError` when the offsets go back: all places must be closed, and opened anew.
         """
         window = self._windows.get(place)
         if window is None:
@@ -152,7 +153,11 @@ class Dispatcher:
             if self._is_early(place, record):
                 self._fill()
                 return record.offset
-            window.started(record.offset)
+            try:
+                window.started(record.offset)
+            except StartsAgainError as error:
+                where = f"{record.topic}/{record.partition}"
+                raise StartsAgainError(f"{where} was cut or created anew, {error}") from None
             self._taken += 1
             self._lanes.put(place[0], self._taken, _Item(self._taken, place, record, window))
         self._fill()

@@ -21,7 +21,7 @@ from veriramp_workers.bus.dispatcher import Dispatcher, Place
 from veriramp_workers.bus.publisher import Publisher
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
 from veriramp_workers.bus.waits import bounded, signalled, unless
-from veriramp_workers.bus.window import OffsetWindow
+from veriramp_workers.bus.window import OffsetWindow, StartsAgainError
 from veriramp_workers.ports import Handler, Record
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class KafkaWorker:
                 started = asyncio.get_running_loop().time()
                 try:
                     await self._session(stop)
-                except KafkaError as error:
+                except (KafkaError, StartsAgainError) as error:
                     self._metrics.broker_failures.labels("read").inc()
                     _log.warning("reading failed, joining the group anew in %.1f s: %s", delay, _said(error))
                     await unless(stop, asyncio.sleep(delay))
@@ -262,7 +262,9 @@ def _record_of(record: ConsumerRecord) -> Record:
 
 
 def _said(error: BaseException) -> str:
-    return "Kafka gave no answer in time" if isinstance(error, TimeoutError) else repr(error)
+    if isinstance(error, TimeoutError):
+        return "Kafka gave no answer in time"
+    return str(error) if isinstance(error, StartsAgainError) else repr(error)
 
 
 _NOWHERE: Final = ("", 0)

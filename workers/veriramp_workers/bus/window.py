@@ -1,9 +1,13 @@
 """Which offset of a partition may be committed while records are worked on out of order.
 
-Public names: :class:`OffsetWindow`.
+Public names: :class:`OffsetWindow`, :class:`StartsAgainError`.
 """
 
 from __future__ import annotations
+
+
+class StartsAgainError(Exception):
+    """The partition has other records than before: it was cut or created anew."""
 
 
 class OffsetWindow:
@@ -17,6 +21,7 @@ class OffsetWindow:
         self._in_work: dict[int, None] = {}
         self._next: int | None = None
         self._committed: int | None = None
+        self._starts_again: int | None = None
 
     @property
     def span(self) -> int:
@@ -24,9 +29,14 @@ class OffsetWindow:
         return 0 if self._next is None else self._next - next(iter(self._in_work), self._next)
 
     def started(self, offset: int) -> None:
-        """Note that work on a record begins; raises ``ValueError`` for an offset that came before."""
+        """Note that work on a record begins.
+
+        Raises :class:`StartsAgainError` for an offset that came before; from then on only that one may be committed.
+        """
         if self._next is not None and offset < self._next:
-            raise ValueError(f"offset {offset} comes after {self._next - 1}")
+            # What is done of the former records would be committed past the new ones.
+            self._starts_again = offset
+            raise StartsAgainError(f"offset {offset} comes after {self._next - 1}")
         self._in_work[offset] = None
         self._next = offset + 1
 
@@ -37,6 +47,8 @@ class OffsetWindow:
     @property
     def committable(self) -> int | None:
         """The offset to commit, or ``None`` when nothing was read yet."""
+        if self._starts_again is not None:
+            return self._starts_again
         return next(iter(self._in_work), self._next)
 
     @property
