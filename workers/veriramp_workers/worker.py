@@ -106,7 +106,7 @@ async def _verifier(
     settings: WorkerSettings, registry: CollectorRegistry, limiter: RateLimiter
 ) -> AsyncIterator[Verifier]:
     if not settings.verifier_url:
-        async with VerifierPool(settings.solvers) as pool:
+        async with VerifierPool(settings.solvers, beforehand=limiter.check_open) as pool:
             yield pool
         return
     remote = RemoteSettings(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -28,6 +30,10 @@ def live(operator: Operator) -> Operator:
 def verdicts(records: list[ConsumerRecord]) -> dict[str, Verdict]:
     events = [parse_event(VerificationComplete, record.value) for record in records]
     return {event.document_id: event.verdict for event in events}
+
+
+def children(pid: int) -> list[int]:
+    return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def numbered(count: int) -> list[str]:
@@ -159,6 +165,35 @@ async def test_mode_off_pauses_and_loses_nothing(
         await wait_until(backlog, 15, "the backlog in the lag")
         live.publish(a_document(revision=3, vector=LIVE))
         found = await topics.read(Topic.COMPLETE, lambda records: len(records) == 21, "the rest")
+        assert {record.key for record in found} >= {request.key() for request in later}
+
+
+@pytest.mark.shows("S1-FLAG-05")
+async def test_off_no_question_begins_that_waits_for_a_solver(
+    tmp_path: Path, env: dict[str, str], topics: Topics, live: Operator
+) -> None:
+    async with an_orchestrator(tmp_path, {**env, "VERIRAMP_SOLVERS": "1"}) as program:
+
+        async def reaches(name: str, value: float, **labels: str) -> None:
+            async def reached() -> bool:
+                return await program.metric(name, **labels) == value
+
+            await wait_until(reached, 30, f"{name} {labels} to be {value}")
+
+        await topics.send(Topic.INTERACTIVE, a_request("The tower is red."))
+        await reaches("verification_requests_total", 1, status="success")
+        (solver,) = children(program.process.pid)
+        os.kill(solver, signal.SIGSTOP)
+        later = [a_request(text, document=str(number)) for number, text in enumerate(numbered(6))]
+        await topics.send(Topic.INTERACTIVE, *later)
+        await reaches("veriramp_bus_in_work", 6)
+        live.publish(a_document(revision=2, vector=OFF))
+        await reaches("veriramp_bus_paused", 1, reason="mode")
+        os.kill(solver, signal.SIGCONT)
+        await reaches("verification_waits_total", 5, reason="off")
+        await reaches("verification_requests_total", 2, status="success")
+        live.publish(a_document(revision=3, vector=LIVE))
+        found = await topics.read(Topic.COMPLETE, lambda records: len(records) == 7, "the rest")
         assert {record.key for record in found} >= {request.key() for request in later}
 
 

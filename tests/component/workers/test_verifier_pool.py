@@ -13,7 +13,10 @@ import pytest
 from tests.bench.proc import cpu_seconds
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Verdict
-from veriramp_workers.ports import Question
+from veriramp_workers.breaker import BreakerSettings, BreakerState, CircuitBreaker
+from veriramp_workers.orchestrator import GuardedVerifier, RateLimiter
+from veriramp_workers.orchestrator.limiter import ClosedError
+from veriramp_workers.ports import Judgement, Question
 from veriramp_workers.verifier import Limits, VerifierPool
 
 EASY = Question("Anne is not old.", ("Anne is old.",))
@@ -102,6 +105,40 @@ async def test_a_cancelled_question_leaves_no_answer_behind_for_the_next() -> No
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
         assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+
+
+@pytest.mark.shows("S1-FLAG-05")
+async def test_off_no_question_begins_that_waits_for_a_process() -> None:
+    limiter, breaker = RateLimiter(), CircuitBreaker("embedded", BreakerSettings(failures=1))
+    async with VerifierPool(1, limits=ENDLESS, beforehand=limiter.check_open) as pool:
+        guard = GuardedVerifier(pool, breaker, limiter)
+        starting = asyncio.create_task(guard.judge(EASY))
+        await asyncio.sleep(0)
+        limiter.closed = True
+        with pytest.raises(ClosedError):
+            await starting
+        limiter.closed = False
+        assert (await guard.judge(EASY)).verdict is Verdict.CONTRADICTED
+        begun = asyncio.create_task(guard.judge(HARD))
+        waiting = [asyncio.create_task(guard.judge(EASY)) for _ in range(1_000)]
+        await asyncio.sleep(0)
+        limiter.closed = True
+        begun.cancel()
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(end) for end in ends} == {ClosedError}
+        assert breaker.state is BreakerState.CLOSED
+        limiter.closed = False
+        assert (await guard.judge(EASY)).verdict is Verdict.CONTRADICTED
+
+
+async def test_an_answer_and_the_end_of_its_question_at_once_leave_the_next_one_alone() -> None:
+    async with VerifierPool(1) as pool:
+        await pool.judge(EASY)
+        given_up, following = (asyncio.create_task(pool.judge(EASY)) for _ in range(2))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        pool._solvers[0]._settle(Judgement(Verdict.UNDETERMINED, "an answer in the same turn of the loop"))
+        assert (await following).verdict is Verdict.CONTRADICTED
 
 
 async def test_a_process_is_replaced_after_its_share_of_judgements() -> None:

@@ -60,7 +60,7 @@ class RateLimiter:
 
         Raises :class:`ClosedError`.
         """
-        self._check_open()
+        self.check_open()
         if not self._per_second:
             return 0.0
         self._refill()
@@ -71,12 +71,13 @@ class RateLimiter:
 
     def overdraw(self) -> None:
         """Note a further attempt, which goes in any case but when it is closed: raises :class:`ClosedError`."""
-        self._check_open()
+        self.check_open()
         if self._per_second:
             self._refill()
             self._tokens -= 1.0
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise :class:`ClosedError` while it is closed."""
         if self.closed:
             raise ClosedError
 

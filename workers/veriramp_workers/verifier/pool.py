@@ -31,7 +31,8 @@ class VerifierPool:
     One question has ``limits`` for each call of z3 and ``cpu`` seconds altogether; both are the same on a machine that
     is busy. ``deadline`` (seconds by the clock) is the net behind them. A process that exceeds a bound, or dies, is
     replaced, and the verdict is *too hard*. ``memory`` is in MiB for each process. After ``recycle`` judgements a
-    process is replaced, so that what a solver leaks stays bounded.
+    process is replaced, so that what a solver leaks stays bounded. ``beforehand`` is called right before a question is
+    given to a process; the :class:`VerifierUnavailableError` that it may raise keeps the question from beginning.
     """
 
     name: Final = NAME
@@ -46,12 +47,13 @@ class VerifierPool:
         deadline: float = 30.0,
         memory: int = 512,
         recycle: int = 20_000,
+        beforehand: Callable[[], None] = lambda: None,
     ) -> None:
         if processes < 1:
             raise ValueError(f"{processes} solver processes judge nothing; give at least 1")
         limits = limits or Limits()
         bounds = Bounds(memory, cpu, recycle, limits.steps, limits.seconds)
-        self._solvers = [_Solver(bounds, deadline, self._free) for _ in range(processes)]
+        self._solvers = [_Solver(bounds, deadline, self._free, beforehand) for _ in range(processes)]
         self._idle: deque[_Solver] = deque()
         self._waiting: deque[_Asked] = deque()
 
@@ -72,7 +74,10 @@ class VerifierPool:
             await solver.stop()
 
     async def judge(self, question: Question) -> Judgement:
-        """Judge in a free process; raises :class:`VerifierUnavailableError` when no process can be started."""
+        """Judge in a free process.
+
+        Raises :class:`VerifierUnavailableError` when no process can be started, and what ``beforehand`` raises.
+        """
         asked = _Asked(encode_question(question), asyncio.get_running_loop().create_future())
         if self._idle:
             self._idle.popleft().take(asked)
@@ -108,11 +113,14 @@ class _Asked:
 class _Solver:
     """A place for one solver process, which is started, asked one question at a time, and replaced."""
 
-    def __init__(self, bounds: Bounds, deadline: float, free: Callable[[_Solver], None]) -> None:
+    def __init__(
+        self, bounds: Bounds, deadline: float, free: Callable[[_Solver], None], beforehand: Callable[[], None]
+    ) -> None:
         self._command = (sys.executable, "-m", "veriramp_workers.verifier.solve", str(os.getpid()), *bounds.arguments())
         self._cpu = bounds.cpu
         self._deadline = deadline
         self._free = free
+        self._beforehand = beforehand
         self._process: _Process | None = None
         self._asked: _Asked | None = None
         self._clock: asyncio.TimerHandle | None = None
@@ -158,6 +166,12 @@ class _Solver:
             self._ask(process, self._asked)
 
     def _ask(self, process: _Process, asked: _Asked) -> None:
+        try:
+            self._beforehand()
+        except VerifierUnavailableError as error:
+            # What follows is in _given_up, in a turn of the loop for each: all that wait may end like this.
+            asked.settle(error)
+            return
         self._clock = asyncio.get_running_loop().call_later(self._deadline, self._too_late)
         process.ask(asked.line)
 
@@ -201,8 +215,10 @@ class _Solver:
         reason = f"no verdict within {self._deadline:g} s"
         self._settle(Judgement(Verdict.TOO_HARD, reason, total_seconds=self._deadline))
 
-    def _given_up(self, _: asyncio.Future[Judgement]) -> None:
+    def _given_up(self, answer: asyncio.Future[Judgement]) -> None:
         """Nobody waits any more; if the question was sent, only a new process can be trusted with the next one."""
+        if self._asked is None or self._asked.answer is not answer:
+            return  # it was settled meanwhile, and the next one is in work
         if self._clock is not None:
             self._drop()
             self.start()
