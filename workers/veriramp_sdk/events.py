@@ -27,6 +27,8 @@ MAX_CONTENT: Final = 100_000
 """Longest text, in characters, that a verifier accepts."""
 
 _SHA256: Final = r"^[0-9a-f]{64}$"
+# Every reader of JSON keeps whole numbers up to here exactly.
+_Milliseconds = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
 
 class Topic(StrEnum):
@@ -96,7 +98,7 @@ class VerifyChunk(_ChunkEvent):
     """Texts that are taken for true."""
     lane: str = "interactive"
     """interactive or backfill; the topic decides, this is for reports."""
-    enqueued_at_ms: Annotated[int, Field(ge=0)]
+    enqueued_at_ms: _Milliseconds
     """When it was asked for, in milliseconds since the epoch."""
     rollout: str | None = None
     """namespace/name of the rollout under which the request was sampled."""
@@ -133,7 +135,7 @@ class VerificationComplete(_ChunkEvent):
     formaliser_version: str
     cache_hit: bool = False
     """Whether the judgement was made before, for the same text."""
-    verified_at_ms: Annotated[int, Field(ge=0)]
+    verified_at_ms: _Milliseconds
     """Milliseconds since the epoch."""
 
 
@@ -152,7 +154,7 @@ class VerificationFailed(VerifyChunk):
     threshold: float | None = None
     retryable: bool
     """Whether asking again may help."""
-    failed_at_ms: Annotated[int, Field(ge=0)]
+    failed_at_ms: _Milliseconds
     """Milliseconds since the epoch."""
 
 
@@ -166,7 +168,7 @@ class PagerankRecalc(_Event):
     new_multiplier: Annotated[float, Field(ge=0)]
     """The document's quality now."""
     reason: str = "verification_update"
-    emitted_at_ms: Annotated[int, Field(ge=0)]
+    emitted_at_ms: _Milliseconds
     """Milliseconds since the epoch."""
 
     def key(self) -> bytes:

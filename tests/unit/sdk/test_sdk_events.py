@@ -94,6 +94,8 @@ def test_unknown_fields_and_newer_minor_versions_are_ignored() -> None:
         ({"content": "other"}, "content_hash is not the sha256"),
         ({"document_id": "other"}, "chunk_key is not"),
         ({"enqueued_at_ms": -1}, "enqueued_at_ms"),
+        ({"enqueued_at_ms": 2**53}, "enqueued_at_ms: Input should be less than or equal to 9007199254740991"),
+        ({"enqueued_at_ms": 10**400}, "enqueued_at_ms: Input should be less than or equal to 9007199254740991"),
         ({"chunk_key": "short"}, "chunk_key"),
     ],
 )
