@@ -6,6 +6,7 @@ Public names: :class:`Controls`.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -96,7 +97,10 @@ class Controls:
             "paused": sorted(sample.labels["reason"] for sample in _samples(self._metrics.paused) if sample.value),
             "degradation_level": int(self._orchestrator.level),
             "oldest_seconds": round(self._orchestrator.oldest_seconds, 3),
-            "lag": {"/".join(sample.labels.values()): int(sample.value) for sample in _samples(self._metrics.lag)},
+            "lag": {
+                "/".join(sample.labels.values()): None if math.isnan(sample.value) else int(sample.value)
+                for sample in _samples(self._metrics.lag)
+            },
             "breaker": {
                 "name": self._breaker.name,
                 "state": self._breaker.state.name.lower(),

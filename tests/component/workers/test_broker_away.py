@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.bus_program import ANSWERS, GROUP
@@ -16,6 +17,8 @@ from tests.support.pipeline import Topics, a_program, a_request, admin_of, free_
 from tests.support.waiting import wait_until
 from tools.toolchain import binary
 from veriramp_sdk.events import Topic
+
+TOKEN = "a-token-of-twenty-signs"
 
 
 @contextmanager
@@ -51,10 +54,26 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
 ) -> None:
     folder = tmp_path / "broker"
     folder.mkdir()
-    async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program:
+    env["VERIRAMP_ADMIN_TOKEN"] = TOKEN
+    async with (
+        a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program,
+        httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client,
+    ):
 
         async def missed_it() -> bool:
             return "no broker yet" in program.log.read_text()
+
+        async def lags() -> list[object]:
+            answer = await client.get(f"{program.url}/admin/stats")
+            lag: dict[str, object] = answer.json()["lag"]
+            exported = await program.metric("kafka_consumer_lag", topic=Topic.INTERACTIVE, partition="0")
+            return [lag.get(f"{Topic.INTERACTIVE}/0"), str(exported)]
+
+        async def lag_known() -> bool:
+            return await lags() == [0, "0.0"]
+
+        async def lag_unknown() -> bool:
+            return await lags() == [None, "nan"]
 
         await wait_until(missed_it, 20, "the worker to miss the broker")
         with a_broker_at(port, folder) as brokers:
@@ -62,12 +81,15 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
             async with topics_of(brokers) as topics:
                 await topics.send(Topic.INTERACTIVE, a_request("The mill is red."))
                 await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first answer")
+            await wait_until(lag_known, 20, "the lag")
+        await wait_until(lag_unknown, 20, "the lag to be not known")
         with a_broker_at(port, folder) as brokers:
             async with topics_of(brokers) as topics:
                 await topics.send(Topic.INTERACTIVE, a_request("The mill is old."))
                 await topics.read(
                     Topic.COMPLETE, lambda records: len({record.key for record in records}) == 2, "the second answer"
                 )
+            await wait_until(lag_known, 20, "the lag again")
             assert await program.stop() == 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from math import nan
 
 import pytest
 from hypothesis import given
@@ -118,8 +119,12 @@ def test_the_backlog_is_as_old_as_the_last_request_taken_while_more_wait() -> No
     assert backlog.oldest_seconds == 0.0
     backlog.took(970_000)
     assert backlog.oldest_seconds == 0.0
+    lag = nan
+    assert backlog.oldest_seconds == 0.0
     lag = 3.0
     assert backlog.oldest_seconds == 30.0
+    lag = nan
+    assert backlog.oldest_seconds == 30.0, "what was known last"
     clock.now = 900.0  # a clock that goes back
     assert backlog.oldest_seconds == 0.0
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Collection
 from typing import Final
 
@@ -188,7 +189,7 @@ class KafkaWorker:
     def take_over(self, places: Collection[Place]) -> None:
         """Begin with partitions that this process was given."""
         for topic, partition in places:
-            self._metrics.lag.labels(topic, str(partition))
+            self._metrics.lag.labels(topic, str(partition)).set(math.nan)
         self._dispatcher.open([(topic, partition) for topic, partition in places])
 
     async def _commit(self, consumer: AIOKafkaConsumer, windows: dict[Place, OffsetWindow]) -> None:
@@ -211,8 +212,9 @@ class KafkaWorker:
             windows[place].committed(offset)
 
     async def _measure(self, consumer: AIOKafkaConsumer) -> None:
-        """Set the lag from the ends of the partitions, which grow also while nothing is read."""
+        """Set the lag from the ends of the partitions, which grow also while nothing is read; NaN where not known."""
         windows = self._dispatcher.windows
+        lags: dict[Place, float] = dict.fromkeys(windows, math.nan)
         try:
             async with asyncio.timeout(_MEASURE_PATIENCE):
                 ends = await consumer.end_offsets([TopicPartition(*place) for place in windows])
@@ -220,11 +222,12 @@ class KafkaWorker:
                     done = window.committable
                     if done is None:
                         done = await consumer.position(TopicPartition(*place))
-                    if place in self._dispatcher.windows:
-                        self._metrics.lag.labels(*place).set(max(0, ends[place] - done))
+                    lags[place] = max(0, ends[place] - done)
         except (KafkaError, TimeoutError) as error:
             self._metrics.broker_failures.labels("lag").inc()
             _log.warning("the lag is not known: %s", _said(error))
+        for place in lags.keys() & self._dispatcher.windows.keys():
+            self._metrics.lag.labels(*place).set(lags[place])
 
 
 class _HandOver(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types

@@ -5,6 +5,7 @@ Public names: :class:`Backlog`, :class:`Ladder`, :class:`Level`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from enum import IntEnum
@@ -24,13 +25,15 @@ class Backlog:
     """The age of the oldest request that waits, seen from the one that was taken last.
 
     A topic is read in order, so what still waits behind the last request is younger than it. ``lag`` is the number of
-    requests that wait; ``clock`` gives seconds since the epoch.
+    requests that wait, NaN while that is not known: then what was known last holds. ``clock`` gives seconds since the
+    epoch.
     """
 
     def __init__(self, lag: Callable[[], float] = lambda: 1.0, clock: Callable[[], float] = time.time) -> None:
         self._lag = lag
         self._clock = clock
         self._asked_at: float | None = None
+        self._waiting = False
 
     def took(self, enqueued_at_ms: int) -> None:
         """Note the request that was just taken."""
@@ -39,7 +42,10 @@ class Backlog:
     @property
     def oldest_seconds(self) -> float:
         """0 when nothing waits or nothing was taken yet."""
-        if self._asked_at is None or self._lag() <= 0:
+        lag = self._lag()
+        if not math.isnan(lag):
+            self._waiting = lag > 0
+        if self._asked_at is None or not self._waiting:
             return 0.0
         return max(0.0, self._clock() - self._asked_at)
 
