@@ -52,7 +52,7 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
         """The message on one line, its fields behind it."""
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
-        return super().formatMessage(record).replace("\n", " ") + fields
+        return (super().formatMessage(record) + fields).replace("\n", " ")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

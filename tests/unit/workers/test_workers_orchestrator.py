@@ -155,7 +155,7 @@ class Purse:
         granted = paid or self.left > 0
         self.left -= granted and not paid
         end = now + timedelta(hours=1)
-        return Taken(granted, 0, 0, end, end, repeated=paid, refused_by=None if granted else Bound.DAY)
+        return Taken(granted, 3, 5, end, end, repeated=paid, refused_by=None if granted else Bound.DAY)
 
 
 class Counting(InProcess):
@@ -311,6 +311,22 @@ async def test_backfill_asks_for_a_share_and_waits_alone() -> None:
         await orchestrator(replace(a_record(backfill.to_bytes()), topic=Topic.BACKFILL))
     assert (paused.value.reason, paused.value.topics) == ("budget_backfill", (Topic.BACKFILL,))
     assert purse.asked[-1][3] == 0.5
+
+
+@pytest.mark.parametrize("lane", ["interactive", "backfill"])
+async def test_a_pause_for_the_budget_is_explained_once(caplog: pytest.LogCaptureFixture, lane: str) -> None:
+    caplog.set_level("INFO")
+    now, metrics = 12.5, OrchestratorMetrics(CollectorRegistry())
+    orchestrator = Orchestrator(InProcess(), metrics, formaliser_version="1", budget=Purse(0), clock=lambda: now)
+    for now in (12.5, 300.0, 313.0):
+        request = a_request(f"Anne is {now} m tall.").model_copy(update={"lane": lane})
+        with pytest.raises(PauseError):
+            await orchestrator(replace(a_record(request.to_bytes()), topic=f"verify_chunks.{lane}"))
+    names = ("message", "tenant", "bound", "used", "limit", "goes_on_at")
+    assert [tuple(vars(record)[name] for name in names) for record in caplog.records] == [
+        ("no budget is free", "org", "day", 3, 5, "1970-01-01T01:00:12+00:00"),
+        ("no budget is free", "org", "day", 3, 5, "1970-01-01T01:05:13+00:00"),
+    ]
 
 
 @pytest.mark.shows("S1-COST-03")

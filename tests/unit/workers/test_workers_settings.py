@@ -134,8 +134,8 @@ def test_a_log_line_is_one_json_object_with_the_fields_of_its_record() -> None:
 
 
 def test_a_log_line_for_people_has_the_fields_behind_it() -> None:
-    line = TextFormatter().format(a_log_record("two\nlines", chunk="ab12", code=503))
-    assert line.endswith("WARNING veriramp_workers: two lines chunk=ab12 code=503")
+    line = TextFormatter().format(a_log_record("two\nlines", tenant="a\nb", code=503))
+    assert line.endswith("WARNING veriramp_workers: two lines tenant=a b code=503")
 
 
 class Admin:

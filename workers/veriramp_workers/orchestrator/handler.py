@@ -94,6 +94,7 @@ class Orchestrator:
         self._off = False
         self._budget_away = False
         self._blocked: dict[str, float] = {}
+        self._explained: dict[str, float] = {}
         metrics.degradation.set_function(lambda: float(self.level))
         metrics.oldest.set_function(lambda: self.oldest_seconds)
 
@@ -167,7 +168,10 @@ class Orchestrator:
         if self._budget is not None:
             now = datetime.fromtimestamp(self._clock(), UTC)
             taken = await self._paid(self._budget, request, now)
-            self._obey(after_budget(taken, request.lane, record.topic, now))
+            wait = after_budget(taken, request.lane, record.topic, now)
+            if wait is not None and taken is not None:
+                self._explain(wait, taken, request.org_id)
+            self._obey(wait)
             if taken is not None and not taken.repeated:
                 self._over(BUDGET, BUDGET_UNKNOWN)
         try:
@@ -193,6 +197,21 @@ class Orchestrator:
             _log.info("the budget can be asked again")
         self._budget_away = False
         return taken
+
+    def _explain(self, wait: Wait, refused: Taken, tenant: str) -> None:
+        """Say in the log what the budget ran into, once for each pause that the bus tells of."""
+        now = self._clock()
+        if wait.seconds < _TOLD_SECONDS or now < self._explained.get(wait.reason, 0.0):
+            return
+        self._explained[wait.reason] = now + wait.seconds
+        fields = {
+            "tenant": tenant[:_SHOWN],
+            "bound": refused.refused_by,
+            "used": refused.used,
+            "limit": refused.limit,
+            "goes_on_at": refused.next_at.isoformat(timespec="seconds"),
+        }
+        _log.info("no budget is free", extra=fields)
 
     def _obey(self, wait: Wait | None) -> None:
         if wait is None:
@@ -299,3 +318,5 @@ def _place(error: BaseException) -> str:
 _TRACEPARENT: Final = "traceparent"
 _ATTEMPT: Final = "veriramp-attempt"
 _MOST_DIGITS: Final = 9
+_TOLD_SECONDS: Final = 1.0
+_SHOWN: Final = 100
