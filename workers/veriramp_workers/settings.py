@@ -56,13 +56,13 @@ class WorkerSettings:
 def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSettings:
     """Read the environment; ``profile`` is the default of ``VERIRAMP_PROFILE``. Raises :class:`ConfigurationError`."""
     return WorkerSettings(
-        brokers=_matching(environment, "VERIRAMP_BROKERS", _BROKERS, "host:port, several separated by commas"),
+        brokers=_brokers(environment),
         flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
         flag_key=environment.get("VERIRAMP_FLAG_KEY", ""),
-        profile=environment.get("VERIRAMP_PROFILE") or profile,
+        profile=_profile(environment, profile),
         host=_host(environment),
-        port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
+        port=_number(environment, "VERIRAMP_PORT", 8080, 0, _MOST_PORT),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         verifier_url=_verifier_url(environment),
         verifier_version=environment.get("VERIRAMP_VERIFIER_VERSION") or "1",
@@ -98,7 +98,7 @@ def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
     """Read the environment of ``veriramp-worker verifier``. Raises :class:`ConfigurationError`."""
     return ServiceSettings(
         host=_host(environment),
-        port=_number(environment, "VERIRAMP_PORT", 8080, 0, 65_535),
+        port=_number(environment, "VERIRAMP_PORT", 8080, 0, _MOST_PORT),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         log_level=_level(environment),
         log_format=_log_format(environment),
@@ -124,13 +124,14 @@ def topic_settings_from(environment: Mapping[str, str]) -> TopicSettings:
             f"could be written; write a whole number from 1 to {replication}"
         )
     return TopicSettings(
-        brokers=_matching(environment, "VERIRAMP_BROKERS", _BROKERS, "host:port, several separated by commas"),
+        brokers=_brokers(environment),
         replication=replication,
         min_insync=min_insync,
     )
 
 
-_BROKERS: Final = re.compile(r"[^\s,:]+:\d+(,[^\s,:]+:\d+)*")
+_BROKERS: Final = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*")
+_PROFILE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
 _ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 _VERIFIER: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -139,7 +140,21 @@ _LEVEL: Final = re.compile(r"DEBUG|INFO|WARNING|ERROR")
 _NO_BUDGET: Final = "none"
 _FORMAT: Final = re.compile(r"json|text")
 _MOST: Final = 10**9
+_MOST_PORT: Final = 65_535
 _SHORTEST_TOKEN: Final = 16
+
+
+def _brokers(environment: Mapping[str, str]) -> str:
+    name, what = "VERIRAMP_BROKERS", "host:port, several separated by commas"
+    value = _matching(environment, name, _BROKERS, what)
+    if not all(1 <= int(broker.rpartition(":")[2]) <= _MOST_PORT for broker in value.split(",")):
+        raise ConfigurationError(f'{name} is "{value}"; write {what}, with ports from 1 to {_MOST_PORT}')
+    return value
+
+
+def _profile(environment: Mapping[str, str], default: str) -> str:
+    name, what = "VERIRAMP_PROFILE", "the name of a profile: at most 63 lower case letters, digits and inner hyphens"
+    return _matching({name: environment.get(name) or default}, name, _PROFILE, what)
 
 
 def _host(environment: Mapping[str, str]) -> str:
@@ -192,6 +207,10 @@ def _admin_token(environment: Mapping[str, str]) -> str:
     value = environment.get("VERIRAMP_ADMIN_TOKEN", "").strip()
     if 0 < len(value) < _SHORTEST_TOKEN:
         raise ConfigurationError(f"VERIRAMP_ADMIN_TOKEN is too short; write at least {_SHORTEST_TOKEN} characters")
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigurationError(
+            "VERIRAMP_ADMIN_TOKEN has characters that no client can send; write letters, digits and signs of ASCII"
+        )
     return value
 
 
@@ -221,10 +240,12 @@ def _number(environment: Mapping[str, str], name: str, default: int, low: int, h
 
 def _two_seconds(environment: Mapping[str, str], name: str, default: str) -> tuple[float, float]:
     text = environment.get(name, default)
-    if not _TWO_NUMBERS.fullmatch(text):
-        raise ConfigurationError(f'{name} is "{text}"; write two numbers of seconds, such as {default}')
-    first, second = map(float, text.split(","))
-    return first, second
+    numbers = [float(number) for number in text.split(",")] if _TWO_NUMBERS.fullmatch(text) else []
+    if not numbers or numbers[0] > numbers[1]:
+        raise ConfigurationError(
+            f'{name} is "{text}"; write two numbers of seconds, the second not below the first, such as {default}'
+        )
+    return numbers[0], numbers[1]
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

@@ -53,8 +53,12 @@ def test_what_is_secret_is_not_shown() -> None:
     [
         ({"VERIRAMP_BROKERS": ""}, "VERIRAMP_BROKERS is not set; write host:port"),
         ({"VERIRAMP_BROKERS": "kafka"}, 'VERIRAMP_BROKERS is "kafka"; write host:port'),
+        ({"VERIRAMP_BROKERS": "a:9092,b:65536"}, 'VERIRAMP_BROKERS is "a:9092,b:65536"; write host:port'),
+        ({"VERIRAMP_BROKERS": "a:0"}, "with ports from 1 to 65535"),
         ({"VERIRAMP_FLAGS_URL": "http://flags"}, "VERIRAMP_FLAGS_URL"),
         ({"VERIRAMP_ROLLOUT": "demo"}, "namespace/name"),
+        ({"VERIRAMP_PROFILE": "Orchestrator"}, 'VERIRAMP_PROFILE is "Orchestrator"; write the name of a profile'),
+        ({"VERIRAMP_PROFILE": "a" * 64}, "write the name of a profile: at most 63 lower case letters"),
         ({"VERIRAMP_PORT": "80800"}, 'VERIRAMP_PORT is "80800"; write a whole number from 0 to 65535'),
         ({"VERIRAMP_SOLVERS": "0"}, "from 1 to 64"),
         ({"VERIRAMP_VERIFIER_URL": "verifier"}, "write the verifier's base URL"),
@@ -62,7 +66,11 @@ def test_what_is_secret_is_not_shown() -> None:
         ({"VERIRAMP_VERIFIER_DEADLINE_SECONDS": "-1"}, "VERIRAMP_VERIFIER_DEADLINE_SECONDS is"),
         ({"VERIRAMP_COMMIT_SECONDS": "soon"}, 'VERIRAMP_COMMIT_SECONDS is "soon"; write a number of seconds'),
         ({"VERIRAMP_SESSION_SECONDS": "1"}, "from 6 to 300"),
-        ({"VERIRAMP_RETRY_SECONDS": "60"}, "write two numbers of seconds, such as 60,600"),
+        (
+            {"VERIRAMP_RETRY_SECONDS": "60"},
+            "write two numbers of seconds, the second not below the first, such as 60,600",
+        ),
+        ({"VERIRAMP_RETRY_SECONDS": "600,60"}, 'VERIRAMP_RETRY_SECONDS is "600,60"; write two numbers of seconds'),
         (
             {"VERIRAMP_BUDGET_PER_DAY": "-1"},
             'VERIRAMP_BUDGET_PER_DAY is "-1"; write a whole number from 0 to 1000000000',
@@ -75,6 +83,11 @@ def test_what_is_secret_is_not_shown() -> None:
         ({"VERIRAMP_TIME_ZONE": "../etc"}, "write an IANA time zone"),
         ({"VERIRAMP_PRICE": "nan"}, 'VERIRAMP_PRICE is "nan"; write a number from 0 to 1e+06'),
         ({"VERIRAMP_ADMIN_TOKEN": "hush"}, "VERIRAMP_ADMIN_TOKEN is too short; write at least 16 characters"),
+        (
+            {"VERIRAMP_ADMIN_TOKEN": "hush-0123456789-\u00e9"},
+            "VERIRAMP_ADMIN_TOKEN has characters that no client can send; write letters, digits and signs of ASCII",
+        ),
+        ({"VERIRAMP_ADMIN_TOKEN": "hush\n0123456789abc"}, "write letters, digits and signs of ASCII"),
         ({"VERIRAMP_LOG_LEVEL": "loud"}, "DEBUG, INFO"),
         ({"VERIRAMP_LOG_FORMAT": "xml"}, 'VERIRAMP_LOG_FORMAT is "xml"; write json or text'),
     ],
