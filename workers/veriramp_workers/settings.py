@@ -42,6 +42,7 @@ class WorkerSettings:
     commit_seconds: float
     session_seconds: float
     retry_seconds: tuple[float, float]
+    topics: TopicSettings
     store_url: str = field(repr=False)
     budget_per_day: int | None
     budget_per_month: int
@@ -71,6 +72,7 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         commit_seconds=_seconds(environment, "VERIRAMP_COMMIT_SECONDS", 0.5, 0.05, 3_600.0),
         session_seconds=_seconds(environment, "VERIRAMP_SESSION_SECONDS", 10.0, 6.0, 300.0),
         retry_seconds=_two_seconds(environment, "VERIRAMP_RETRY_SECONDS", "60,600"),
+        topics=topic_settings_from(environment),
         store_url=_store_url(environment),
         budget_per_day=_budget(environment),
         budget_per_month=_number(environment, "VERIRAMP_BUDGET_PER_MONTH", 0, 0, _MOST),
@@ -107,7 +109,7 @@ def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
 
 @dataclass(frozen=True)
 class TopicSettings:
-    """What ``veriramp-worker topics`` is told."""
+    """What ``veriramp-worker topics`` is told, and a worker of the topics that it needs."""
 
     brokers: str
     replication: int

@@ -21,6 +21,7 @@ from veriramp_sdk.events import Topic
 from veriramp_sdk.flags import Flags
 from veriramp_workers.breaker import CircuitBreaker, export_state
 from veriramp_workers.bus.kafka import KafkaWorker
+from veriramp_workers.bus.plan import wanted_topics
 from veriramp_workers.bus.retry import RetryTopic
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
 from veriramp_workers.controls import Controls
@@ -128,6 +129,7 @@ def _bus(settings: WorkerSettings) -> BusSettings:
         dead_letters=Topic.DEAD_LETTERS,
         commit_seconds=settings.commit_seconds,
         session_seconds=settings.session_seconds,
+        plans=wanted_topics(settings.topics.replication, settings.topics.min_insync),
     )
 
 

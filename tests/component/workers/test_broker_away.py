@@ -91,6 +91,7 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
                 )
             await wait_until(lag_known, 20, "the lag again")
             assert await program.stop() == 0
+        assert program.log.read_text().count("verify_chunks.interactive is missing") == 1
 
 
 @pytest.mark.shows("S1-VER-08")

@@ -15,6 +15,8 @@ from aiokafka.errors import TopicAlreadyExistsError
 from tests.support.pipeline import BOTH_BROKERS, admin_of, free_port
 from tests.support.waiting import wait_until
 from tools.kafka.cluster import a_kafka
+from veriramp_workers.bus.admin import warn_of_topics
+from veriramp_workers.bus.plan import wanted_topics
 from veriramp_workers.main import main
 from veriramp_workers.topics import topics_command
 
@@ -157,6 +159,24 @@ async def test_three_brokers_keep_three_replicas_of_each(tmp_path: Path, capsys:
             replicas = {len(one["replicas"]) for topic in described for one in topic["partitions"]}
             in_sync = {(await configuration(admin, name))["min.insync.replicas"] for name in NAMES}
     assert (replicas, in_sync) == ({3}, {"2"})
+
+
+@BOTH_BROKERS
+async def test_a_worker_tells_once_what_is_missing_and_what_differs(
+    command: Command, brokers: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await command("--apply") == 0
+    await warn_of_topics(brokers, wanted_topics(1, 1))
+    assert caplog.messages == []
+    async with admin_of(brokers) as admin:
+        await admin.delete_topics(["verification_failed"])
+        await gone(admin, ("verification_failed",))
+        await warn_of_topics(brokers, wanted_topics(3, 1))
+        assert "verification_failed" not in await admin.list_topics(), "looking creates nothing"
+    (line,) = caplog.messages
+    assert "verify_chunks.interactive: replication is 1, wanted 3" in line
+    assert "verification_failed is missing" in line
+    assert line.endswith("; veriramp-worker topics --check says what to do, --apply creates what is missing")
 
 
 async def test_a_broker_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,12 @@
 """The topics of a cluster: what they are like, and how to create those that are missing.
 
-Public names: :class:`Cluster`, :class:`ClusterError`.
+Public names: :class:`Cluster`, :class:`ClusterError`, :func:`warn_of_topics`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,7 +15,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, KafkaError, NoError, TopicAlreadyExistsError, for_code
 
-from veriramp_workers.bus.plan import TopicFacts, TopicPlan
+from veriramp_workers.bus.plan import TopicFacts, TopicPlan, differences
+
+_log = logging.getLogger(__name__)
 
 
 class ClusterError(Exception):
@@ -32,8 +35,10 @@ class Cluster:
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers, request_timeout_ms=_TIMEOUT_MS)
         try:
             await self._admin.start()
-        except KafkaError as error:
+        except BaseException as error:
             await self._admin.close()
+            if not isinstance(error, KafkaError):
+                raise
             raise ClusterError(
                 f"no Kafka broker answers at {self._brokers}; check VERIRAMP_BROKERS and whether it runs there"
             ) from error
@@ -94,6 +99,23 @@ class Cluster:
                 "VERIRAMP_TOPIC_MIN_INSYNC=1"
             )
         return f"{name} was not created: {text or error.description or error.__name__}"
+
+
+async def warn_of_topics(brokers: str, plans: Sequence[TopicPlan]) -> None:
+    """Log in one line which topics are missing or differ from their plan. Raises :class:`ClusterError`."""
+    async with Cluster(brokers) as cluster:
+        facts = await cluster.facts([plan.name for plan in plans])
+    wrong = [
+        f"{plan.name}: {one.field} is {one.actual}, wanted {one.wanted}"
+        if plan.name in facts
+        else f"{plan.name} is missing"
+        for plan in plans
+        for one in differences(plan, facts.get(plan.name), brokers)
+    ]
+    if wrong:
+        _log.warning(
+            "%s; veriramp-worker topics --check says what to do, --apply creates what is missing", "; ".join(wrong)
+        )
 
 
 def _facts(described: Sequence[dict[str, Any]], resources: Sequence[tuple[Any, ...]]) -> dict[str, TopicFacts]:

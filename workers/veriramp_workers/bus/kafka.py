@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CorruptRecordException, KafkaError
 
+from veriramp_workers.bus.admin import warn_of_topics
 from veriramp_workers.bus.dispatcher import Dispatcher, Place
 from veriramp_workers.bus.publisher import Publisher
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
@@ -67,6 +68,10 @@ class KafkaWorker:
             return
         delay = _FIRST_RETRY
         try:
+            if self._settings.plans:
+                # Before subscribing: that may create topics, with the defaults of the cluster.
+                looking = warn_of_topics(self._settings.brokers, self._settings.plans)
+                await bounded(looking, _LOOK_SECONDS, "looking at the topics")
             while not stop.is_set() and self._dispatcher.failure is None:
                 started = asyncio.get_running_loop().time()
                 try:
@@ -281,6 +286,7 @@ _MEASURE_SECONDS: Final = 2.0
 _MEASURE_PATIENCE: Final = 2.0
 _COMMIT_PATIENCE: Final = 2.0
 _STOP_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 5.0
 _FIRST_RETRY: Final = 0.1
 _LAST_RETRY: Final = 2.0
 _STEADY_SECONDS: Final = 60.0

@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from veriramp_workers.bus.plan import TopicPlan
 from veriramp_workers.bus.retry import RetryTopic, Route
 
 DEFAULT_CONCURRENCY: Final = 10
@@ -22,7 +23,8 @@ class BusSettings:
 
     ``topics`` come by falling importance, the retry topics after the first of them. A record that was done is read
     again after a crash when it is among the last ``window`` of its partition and one before it was not done yet.
-    ``drain_seconds`` bounds the wait for work in flight at a hand-over.
+    ``drain_seconds`` bounds the wait for work in flight at a hand-over. What differs from ``plans`` is
+    told at the start.
     """
 
     brokers: str
@@ -37,6 +39,7 @@ class BusSettings:
     drain_seconds: float = 15.0
     commit_seconds: float = 0.5
     session_seconds: float = 10.0
+    plans: tuple[TopicPlan, ...] = ()
     route: Route = field(init=False)
 
     def __post_init__(self) -> None:
