@@ -57,8 +57,7 @@ class BreakerSettings:
     It opens after ``failures`` in a row, or when at least ``failure_rate`` (0..1) of the last ``window`` calls failed,
     once there are ``minimum`` of them. It stays open for ``open_seconds`` and up to ``jitter`` times as long in
     addition, so that many workers do not come back at once. ``probes`` calls go through when half-open; who is refused
-    meanwhile is told to come back in ``probe_wait`` seconds. A call that takes longer than ``slow_seconds`` counts as
-    failed; None: none does.
+    meanwhile is told to come back in ``probe_wait`` seconds.
     """
 
     failures: int = 5
@@ -69,7 +68,6 @@ class BreakerSettings:
     jitter: float = 0.1
     probes: int = 2
     probe_wait: float = 5.0
-    slow_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` for settings under which the breaker could never open or never close."""
@@ -92,7 +90,7 @@ class CircuitBreaker:
     ) -> None:
         self.name = name
         self.settings = settings or BreakerSettings()
-        self.clock = clock
+        self._clock = clock
         self._chance = chance
         self._state = BreakerState.CLOSED
         self._era = 0
@@ -106,7 +104,7 @@ class CircuitBreaker:
     @property
     def state(self) -> BreakerState:
         """The state now: open turns into half-open as the time goes by, also when nobody calls."""
-        if self._state is BreakerState.OPEN and self.clock() >= self._open_until:
+        if self._state is BreakerState.OPEN and self._clock() >= self._open_until:
             return BreakerState.HALF_OPEN
         return self._state
 
@@ -114,13 +112,13 @@ class CircuitBreaker:
     def retry_after(self) -> float:
         """Seconds until asking again is worth it; 0 when closed."""
         if self.state is BreakerState.OPEN:
-            return self._open_until - self.clock()
+            return self._open_until - self._clock()
         return self.settings.probe_wait if self.state is BreakerState.HALF_OPEN else 0.0
 
     @property
     def not_closed_seconds(self) -> float:
         """Seconds since it was last closed, through all probes that failed; 0 when closed."""
-        return 0.0 if self._state is BreakerState.CLOSED else self.clock() - self._left_closed_at
+        return 0.0 if self._state is BreakerState.CLOSED else self._clock() - self._left_closed_at
 
     def configure(self, settings: BreakerSettings) -> None:
         """Use other settings from now on; the state stays, and an opening that has begun keeps its time."""
@@ -159,7 +157,7 @@ class CircuitBreaker:
         """Let one call through, whose holder must say how it ended; raises :class:`BreakerOpenError`."""
         state = self.state
         if state is BreakerState.OPEN:
-            raise BreakerOpenError(self.name, self._open_until - self.clock())
+            raise BreakerOpenError(self.name, self._open_until - self._clock())
         if state is BreakerState.HALF_OPEN:
             if self._state is BreakerState.OPEN:
                 self._change(BreakerState.HALF_OPEN)
@@ -199,10 +197,10 @@ class CircuitBreaker:
     def _open(self) -> None:
         seconds = self.settings.open_seconds * (1 + self.settings.jitter * self._chance())
         if self._state is BreakerState.CLOSED:
-            self._left_closed_at = self.clock()
+            self._left_closed_at = self._clock()
             _log.warning("the breaker of %s opens for %.0f s: it failed too often", self.name, seconds)
         self._change(BreakerState.OPEN)
-        self._open_until = self.clock() + seconds
+        self._open_until = self._clock() + seconds
 
     def _change(self, state: BreakerState) -> None:
         if state is BreakerState.CLOSED and self._state is not BreakerState.CLOSED:
@@ -219,7 +217,6 @@ class Permit:
     def __init__(self, breaker: CircuitBreaker, era: int) -> None:
         self._breaker = breaker
         self._era = era
-        self._began = breaker.clock()
         self._open = True
 
     def done(self, outcome: Outcome) -> None:
@@ -227,9 +224,7 @@ class Permit:
         if not self._open:
             return
         self._open = False
-        slow = self._breaker.settings.slow_seconds
-        late = slow is not None and self._breaker.clock() - self._began > slow
-        self._breaker.count(self._era, Outcome.FAILURE if late and outcome is Outcome.SUCCESS else outcome)
+        self._breaker.count(self._era, outcome)
 
 
 def export_state(breaker: CircuitBreaker, registry: CollectorRegistry) -> None:

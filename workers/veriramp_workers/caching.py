@@ -21,13 +21,13 @@ def cache_key(
     verifier: str,
     verifier_version: str,
     formaliser_version: str,
-    solver_version: str = "",
 ) -> str:
     """Return ``verification:`` and 64 hexadecimal digits; different for any difference in what leads to a verdict.
 
-    Premises count in their order. Tenants share nothing, not even that a text is known.
+    ``verifier_version`` tells the solver's version too. Premises count in their order. Tenants share nothing, not even
+    that a text is known.
     """
-    parts = [tenant, content_hash, list(premises), verifier, verifier_version, formaliser_version, solver_version]
+    parts = [tenant, content_hash, list(premises), verifier, verifier_version, formaliser_version]
     return f"verification:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 

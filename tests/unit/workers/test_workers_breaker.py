@@ -195,17 +195,6 @@ def test_only_the_first_word_counts() -> None:
     assert breaker.state is CLOSED
 
 
-@pytest.mark.parametrize(("slow", "state"), [(10.0, OPEN), (None, CLOSED)])
-def test_slow_calls_count_as_failed_where_that_is_set(slow: float | None, state: BreakerState) -> None:
-    clock = Time()
-    breaker = a_breaker(clock, BreakerSettings(slow_seconds=slow))
-    for _ in range(5):
-        permit = breaker.admit()
-        clock.now += 11
-        permit.done(Outcome.SUCCESS)
-    assert breaker.state is state
-
-
 @pytest.mark.shows("S1-VER-07")
 def test_the_gauge_follows_also_when_nobody_calls() -> None:
     clock, registry = Time(), CollectorRegistry()
