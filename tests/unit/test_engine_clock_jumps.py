@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.builders import World, a_ladder, a_running, no_data
+from veriramp_operator.api.rollout import NoDataAction, OnNoData
 from veriramp_operator.engine.types import Direction
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -54,3 +55,16 @@ def test_a_jump_while_blind_raises_nothing(jump: float) -> None:
     world.run(600)
 
     assert world.vector().is_at_most(before)
+
+
+def test_a_clock_that_goes_back_does_not_put_off_what_is_due_without_data() -> None:
+    """Found on walks: an hour back made ``onNoData`` wait for an hour more."""
+    world = a_running(a_ladder().with_(on_no_data=OnNoData(after=120, action=NoDataAction.SHADOW)))
+    world.run_to("half")
+    world.says["errors"] = no_data
+    world.run(60)
+
+    world.tick(-HOUR)
+
+    world.run(130)
+    assert world.status.rollback is not None

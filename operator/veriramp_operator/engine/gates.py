@@ -178,7 +178,7 @@ def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float
         return now
     if verdict.kind is _NO_DATA and verdict.reason == NoDataReason.NEVER_ASKED != known.reason:
         return now  # a new process: time in which nobody asked is no time without data
-    return since
+    return min(since, now)  # a clock that went back must not put off what is due
 
 
 def _is_ready(judged: Judged) -> bool:
