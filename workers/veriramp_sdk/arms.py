@@ -1,17 +1,17 @@
 """What a process exports about the flags it applied and about the requests of each arm.
 
-Public: :class:`FlagMetrics`, :class:`ArmMetrics`, :class:`ProcessMetrics`.
+Public: :class:`FlagMetrics`, :func:`flag_metrics_of`, :class:`ArmMetrics`, :class:`ProcessMetrics`.
 Counters carry no revision and no stage: their series live as long as the rollout.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from veriramp_sdk.collectors import per_registry
 from veriramp_sdk.contract import Arm
 
 LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -52,13 +52,9 @@ class FlagMetrics:
             registry=registry,
         )
 
-    @classmethod
-    def of(cls, registry: CollectorRegistry) -> FlagMetrics:
-        """The collectors of a registry, made at the first call."""
-        known = _BY_REGISTRY.get(registry)
-        if known is None:
-            known = _BY_REGISTRY[registry] = cls(registry)
-        return known
+
+flag_metrics_of: Final = per_registry(FlagMetrics)
+"""The collectors of a registry, made at the first call."""
 
 
 class ArmMetrics:
@@ -118,4 +114,3 @@ def _bound(occupied: Callable[[Arm], int], arm: Arm) -> Callable[[], float]:
 
 
 # One registry refuses a second collector of the same name, so the collectors belong to the registry.
-_BY_REGISTRY: Final[weakref.WeakKeyDictionary[CollectorRegistry, FlagMetrics]] = weakref.WeakKeyDictionary()

@@ -25,7 +25,7 @@ from typing import Self
 import grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from veriramp_sdk.arms import ArmMetrics, FlagMetrics
+from veriramp_sdk.arms import ArmMetrics, flag_metrics_of
 from veriramp_sdk.contract import REPORT_INTERVAL_SECONDS, Arm, Role
 from veriramp_sdk.decision import FlagState, VerificationDecision, WorkerSettings, off
 from veriramp_sdk.document import Setting
@@ -70,7 +70,7 @@ class Flags:
         self._target = Target(url, namespace, name, key or name, role, token, credentials, report_interval, clock)
         self._target.endpoint("")
         self._given_id = process_id
-        self._metrics = FlagMetrics.of(registry)
+        self._metrics = flag_metrics_of(registry)
         self._arms = ArmMetrics(self._metrics, namespace, name, occupied=self._occupied)
         self._callbacks: list[ChangeCallback] = []
         self._lock = threading.Lock()

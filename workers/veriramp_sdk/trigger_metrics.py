@@ -5,12 +5,13 @@ Public names: :class:`TriggerMetrics`, :class:`Query`, :class:`Outcome`, :class:
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from veriramp_sdk.collectors import per_registry
 
 LABELS: Final = ("namespace", "rollout")
 OFFER_BUCKETS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01)
@@ -59,7 +60,7 @@ class TriggerMetrics:
     """The series of one rollout in one registry (None: in one of its own)."""
 
     def __init__(self, registry: CollectorRegistry | None, rollout: str | None) -> None:
-        families = _Families.of(registry or CollectorRegistry())
+        families = _families_of(registry or CollectorRegistry())
         namespace, _, name = (rollout or "").partition("/")
         labels = (namespace, name)
         self._queries = {one: families.queries.labels(*labels, one) for one in Query}
@@ -114,13 +115,5 @@ class _Families:
             registry=registry,
         )
 
-    @classmethod
-    def of(cls, registry: CollectorRegistry) -> _Families:
-        known = _BY_REGISTRY.get(registry)
-        if known is None:
-            known = _BY_REGISTRY[registry] = cls(registry)
-        return known
 
-
-# One registry refuses a second collector of the same name, so the collectors belong to the registry.
-_BY_REGISTRY: Final[weakref.WeakKeyDictionary[CollectorRegistry, _Families]] = weakref.WeakKeyDictionary()
+_families_of: Final = per_registry(_Families)
