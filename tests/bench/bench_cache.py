@@ -14,15 +14,14 @@ import asyncio
 import hashlib
 import itertools
 import json
-import os
 import random
 import tempfile
-from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
 from tests.bench import report
+from tests.bench.puzzles import DATA
 from tests.bench.report import Figure, at_least, say, stated
 from tests.support.stores import a_judgement
 from veriramp_sdk.events import Verdict, content_hash
@@ -31,7 +30,7 @@ from veriramp_search.index import Index
 from veriramp_workers.caching import cache_key, lifetime_seconds
 from veriramp_workers.stores import Stores, open_stores
 
-DATA: Final = Path(os.environ.get("VERIRAMP_DATA", "../shared/data")) / "cranfield"
+CRANFIELD: Final = DATA / "cranfield"
 DAYS: Final = 14
 SEARCHES_A_DAY: Final = 2_000
 SAMPLED: Final = 0.3
@@ -57,9 +56,9 @@ def main() -> None:
 
 def found() -> list[list[str]]:
     """The first documents of each query, as their texts."""
-    rows = [json.loads(line) for line in (DATA / "documents.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (CRANFIELD / "documents.jsonl").read_text("utf-8").splitlines()]
     index = Index([Document(str(row["id"]), "", row.get("title", ""), row["text"], "") for row in rows])
-    queries = [json.loads(line)["text"] for line in (DATA / "queries.jsonl").read_text("utf-8").splitlines()]
+    queries = [json.loads(line)["text"] for line in (CRANFIELD / "queries.jsonl").read_text("utf-8").splitlines()]
     return [[hit.document.text for hit in index.search(query, RESULTS)] for query in queries]
 
 

@@ -34,6 +34,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tests.bench import report
 from tests.bench.proc import cpu_nanoseconds, peak_mib
+from tests.bench.puzzles import rows_of
 from tests.bench.report import Figure, percentile, say
 from tests.support.flags import LIVE, ROLLOUT, Operator, a_document, free_ports
 from tests.support.pipeline import Program, a_broker, a_program, a_request
@@ -50,7 +51,6 @@ RATE: Final = 250.0
 SOLVERS: Final = 2
 CONCURRENCY: Final = 64
 SECONDS: Final = 600.0
-DATA: Final = Path(os.environ.get("VERIRAMP_DATA", "../shared/data"))
 PARTS: Final = ("broker", "orchestrator", "solvers")
 
 
@@ -73,12 +73,7 @@ def texts() -> Iterator[Text]:
 
 
 def _puzzles(name: str) -> Iterator[Text]:
-    path = DATA / f"{name}-100.jsonl"
-    if not path.exists():
-        say(f"{path} is not there: measured without it")
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in rows_of(name):
         yield Text(row["claim"], (row["premises"],))
 
 

@@ -11,16 +11,14 @@ is that of one process, premises included.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from tests.bench import report
+from tests.bench.puzzles import rows_of
 from tests.bench.report import Figure, percentile, say
 from tests.support.english import FREE, LABELLED, Labelled, labelled, mutated
 from veriramp_sdk.events import Verdict
@@ -28,7 +26,6 @@ from veriramp_workers.ports import Question
 from veriramp_workers.verifier import judge
 from veriramp_workers.verifier.english import formalise, sentences
 
-DATA: Final = Path(os.environ.get("VERIRAMP_DATA", "../shared/data"))
 BAR: Final = 97.0
 DECISIVE: Final = frozenset({Verdict.ENTAILED, Verdict.CONTRADICTED})
 ABSTAINED: Final = frozenset({Verdict.NOT_FORMALISABLE, Verdict.TOO_HARD, Verdict.INCONSISTENT})
@@ -70,12 +67,7 @@ def _other(verdict: Verdict) -> str:
 
 def puzzles(name: str) -> Iterator[Labelled]:
     """The rows of one set from outside; none when it is not there."""
-    path = DATA / f"{name}-100.jsonl"
-    if not path.exists():
-        say(f"{path} is not there: measured without it")
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in rows_of(name):
         yield Labelled(row["id"], Question(row["claim"], (row["premises"],)), frozenset({Verdict(row["expected"])}))
 
 
