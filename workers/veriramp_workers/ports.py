@@ -1,7 +1,7 @@
 """Where the worker folders meet: the values and protocols that they share, without knowing each other.
 
 Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError`, :class:`RetryLaterError`,
-:class:`PauseError` (bus);
+:class:`PauseError`, ``ATTEMPT`` (bus);
 :class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
 (verifier); :class:`VerdictCache`, :class:`Budget`, :class:`Taken`, :class:`Bound`, :class:`BudgetUnavailableError`
 (stores).
@@ -16,9 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from veriramp_sdk.events import Verdict
+
+ATTEMPT: Final = "veriramp-attempt"
+"""The header that says how often a record was tried before."""
 
 
 @dataclass(frozen=True)

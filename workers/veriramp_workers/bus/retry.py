@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from veriramp_workers.ports import Message, Record
+from veriramp_workers.ports import ATTEMPT, Message, Record
 
-ATTEMPT: Final = "veriramp-attempt"
 NOT_BEFORE: Final = "veriramp-not-before"
 ORIGIN: Final = "veriramp-origin-topic"
 SOURCE: Final = "veriramp-source"

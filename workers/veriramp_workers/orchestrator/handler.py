@@ -44,6 +44,7 @@ from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
 from veriramp_workers.orchestrator.tuning import Tuning
 from veriramp_workers.orchestrator.turns import Turns
 from veriramp_workers.ports import (
+    ATTEMPT,
     Budget,
     BudgetUnavailableError,
     Judgement,
@@ -304,7 +305,7 @@ def _fields(request: VerifyChunk, record: Record, **more: str) -> dict[str, obje
 
 
 def _deliveries(record: Record) -> int:
-    said = dict(record.headers).get(_ATTEMPT, b"0")
+    said = dict(record.headers).get(ATTEMPT, b"0")
     return (int(said) if said.isdigit() and len(said) < _MOST_DIGITS else 0) + 1
 
 
@@ -316,7 +317,6 @@ def _place(error: BaseException) -> str:
 
 
 _TRACEPARENT: Final = "traceparent"
-_ATTEMPT: Final = "veriramp-attempt"
 _MOST_DIGITS: Final = 9
 _TOLD_SECONDS: Final = 1.0
 _SHOWN: Final = 100
