@@ -83,11 +83,8 @@ async def each_counts_once(ledger: Ledger, topics: Topics, wanted: Sequence[Veri
     async def answered() -> bool:
         return len(ledger.verdicts) >= len(wanted)
 
-    async def committed() -> bool:
-        return sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(wanted)
-
     await wait_until(answered, WORK_SECONDS, "an answer to each")
-    await wait_until(committed, WORK_SECONDS, "every offset")
+    await topics.all_committed(GROUP, Topic.INTERACTIVE, len(wanted))
     assert sorted(key or b"" for _, _, key in ledger.verdicts.values()) == sorted(each.key() for each in wanted)
     assert ledger.contradictions == 0
     assert ledger.dead == set()

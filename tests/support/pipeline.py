@@ -237,6 +237,14 @@ class Topics:
                     offsets[partition] = offset
             return offsets
 
+    async def all_committed(self, group: str, topic: str, count: int) -> None:
+        """Wait until a group has committed so many records of a topic: a worker that is stopped leaves the rest."""
+
+        async def committed() -> bool:
+            return sum((await self.committed(group, topic)).values()) == count
+
+        await wait_until(committed, WORK_SECONDS, f"{count} records of {topic} to be committed")
+
 
 @asynccontextmanager
 async def topics_of(brokers: str) -> AsyncIterator[Topics]:

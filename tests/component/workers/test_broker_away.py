@@ -140,11 +140,7 @@ async def test_a_topic_that_is_created_anew_under_a_worker_is_read_from_its_star
             await admin.delete_topics([Topic.INTERACTIVE])  # the broker creates it when it is asked for next
         await topics.send_all((Topic.INTERACTIVE, value, b"one partition") for value in requests[6:])
         await topics.read(ANSWERS, lambda records: {record.value for record in records} == set(requests), "the others")
-
-        async def committed() -> bool:
-            return sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == 3
-
-        await wait_until(committed, 20, "the new records to be committed")
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 3)
         assert await worker.stop() == 0
     assert "verify_chunks.interactive/" in (log := worker.log.read_text())
     assert "was cut or created anew, offset 0 comes after 5" in log

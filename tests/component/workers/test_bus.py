@@ -93,13 +93,6 @@ async def answers(topics: Topics, count: int) -> list[ConsumerRecord]:
     return await topics.read(ANSWERS, lambda found: len(set(ids(found))) >= count, f"{count} answers")
 
 
-async def all_committed(topics: Topics, topic: str, count: int) -> None:
-    async def committed() -> bool:
-        return sum((await topics.committed(GROUP, topic)).values()) == count
-
-    await wait_until(committed, SECONDS, f"{count} records of {topic} to be committed")
-
-
 @pytest.mark.shows("S1-ORCH-04")
 async def test_a_failed_record_is_tried_again_later_and_the_next_ones_are_done_meanwhile(
     brokers: str, topics: Topics
@@ -109,9 +102,9 @@ async def test_a_failed_record_is_tried_again_later_and_the_next_ones_are_done_m
         await send(topics, Topic.INTERACTIVE, *values, key=b"one partition")
         done = await answers(topics, 3)
         dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 1, "a dead letter")
-        await all_committed(topics, Topic.INTERACTIVE, 4)
-        await all_committed(topics, Topic.RETRY_SOON, 2)
-        await all_committed(topics, Topic.RETRY_LATE, 2)
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 4)
+        await topics.all_committed(GROUP, Topic.RETRY_SOON, 2)
+        await topics.all_committed(GROUP, Topic.RETRY_LATE, 2)
         assert bus.metric("veriramp_bus_records_total", outcome="retry") == 4
     assert ids(done) == [1, 3, 0]
     again = dict(done[2].headers)
@@ -130,7 +123,7 @@ async def test_poison_in_the_middle_of_a_partition(brokers: str, topics: Topics)
         await send(topics, Topic.INTERACTIVE, *values, key=b"one partition")
         assert sorted(ids(await answers(topics, 8))) == [0, 1, 2, 3, 5, 6, 7, 8]
         dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 1, "the dead letter")
-        await all_committed(topics, Topic.INTERACTIVE, 9)
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 9)
     assert (dead[0].value, dead[0].key) == (values[4], b"one partition")
     assert dict(dead[0].headers)["veriramp-source"].endswith(b"@4")
 
@@ -172,7 +165,7 @@ async def test_a_pause_keeps_the_whole_backlog(brokers: str, topics: Topics) -> 
         open_breaker = False
         bus.worker.resume("breaker")
         assert sorted(ids(await answers(topics, 500))) == list(range(500))
-        await all_committed(topics, Topic.INTERACTIVE, 500)
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 500)
         assert bus.metric("veriramp_bus_paused", reason="breaker") == 0
 
 
@@ -222,7 +215,7 @@ async def test_an_answer_that_no_broker_takes_stops_nobody(brokers: str, topics:
     async with a_bus(brokers, handle) as bus:
         await send(topics, Topic.INTERACTIVE, *(message(number) for number in range(8)), key=b"one partition")
         dead = await topics.read(Topic.DEAD_LETTERS, lambda found: 5 in ids(found), "the dead letter")
-        await all_committed(topics, Topic.INTERACTIVE, 8)
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 8)
         assert bus.metric("veriramp_bus_publish_failures_total", topic=ANSWERS) >= 1
     assert dict(dead[-1].headers)["veriramp-error-class"] == b"RefusedError"
     assert b"verification_complete does not take" in dict(dead[-1].headers)["veriramp-reason"]
@@ -252,7 +245,7 @@ async def test_what_no_client_of_ours_would_write_stops_nobody(
     async with a_bus(brokers, scripted()):
         assert sorted(ids(await answers(topics, 18))) == list(range(18)), "each once"
         dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 4, "the dead letters")
-        await all_committed(topics, Topic.INTERACTIVE, 22)
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 22)
     assert [letter.value for letter in dead].count(b"no JSON") == 2
     sources = {dict(letter.headers)["veriramp-source"].partition(b"@")[0] for letter in dead}
     assert sources == {b"verify_chunks.interactive/0"}
@@ -296,7 +289,7 @@ async def test_a_process_killed_between_work_and_commit(tmp_path: Path, brokers:
         await first.kill()
     assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == 0
     async with a_process(tmp_path, brokers) as second:
-        await all_committed(topics, Topic.INTERACTIVE, 200)
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 200)
         done = await answers(topics, 200)
         assert await second.stop() == 0
     assert set(ids(done)) == set(range(200))

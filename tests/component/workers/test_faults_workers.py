@@ -80,11 +80,7 @@ async def test_duplicates_and_poison_in_bulk(tmp_path: Path, env: dict[str, str]
         await topics.send_all((Topic.INTERACTIVE, value, None) for value in poison)
         for _ in range(4):
             await topics.send(Topic.INTERACTIVE, *wanted)
-
-        async def done() -> bool:
-            return sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(poison) + 4 * len(wanted)
-
-        await wait_until(done, SECONDS, "every offset")
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, len(poison) + 4 * len(wanted))
 
         async def all_read() -> bool:
             return len(ledger.dead) == len(poison) and len(ledger.verdicts) == len(wanted)

@@ -107,9 +107,10 @@ async def test_killed_in_the_middle_of_a_backlog(tmp_path: Path, env: dict[str, 
 
     async with an_orchestrator(tmp_path, env) as second:
         found = await topics.read(Topic.COMPLETE, all_answered, "an answer to each")
+        # The first one may have answered what it did not commit: those come again, maybe last.
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, len(requests))
         assert await second.stop() == 0
     assert len({json.loads(record.value)["event_id"] for record in found}) == len(requests)
-    assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == len(requests)
 
 
 @pytest.mark.shows("S1-EVT-01", "S1-EVT-03", "S1-ORCH-04")
