@@ -14,7 +14,7 @@ from typing import Any, Final
 from veriramp_sdk.events import EVENTS, SCHEMA_VERSION, Topic
 from veriramp_workers.bus.plan import TopicPlan, wanted_topics
 from veriramp_workers.bus.retry import ERROR_CLASS, LEFT_OUT, NOT_BEFORE, ORIGIN, REASON, SOURCE
-from veriramp_workers.ports import ATTEMPT
+from veriramp_workers.ports import ATTEMPT, DEFERRED_SINCE
 
 Json = dict[str, Any]
 
@@ -94,6 +94,7 @@ _CHANNELS: Final[dict[Topic, tuple[str, str]]] = {
     Topic.BACKFILL: ("verify_chunks", "Requests that can wait."),
     Topic.RETRY_SOON: ("verify_chunks_again", "Requests to try again after a minute."),
     Topic.RETRY_LATE: ("verify_chunks_again", "Requests to try again after ten minutes."),
+    Topic.DEFERRED: ("verify_chunks_again", "Requests of a tenant whose budget is spent; they wait for the next."),
     Topic.DEAD_LETTERS: ("verify_chunks_again", "Requests that nobody tries again, and bytes that are none."),
     Topic.COMPLETE: ("verification_complete", "Verdicts."),
     Topic.FAILED: ("verification_failed", "Requests without a verdict."),
@@ -102,10 +103,11 @@ _CHANNELS: Final[dict[Topic, tuple[str, str]]] = {
 _TRACE: Final = {"traceparent": "W3C trace context; kept from the request to the verdict"}
 _AGAIN: Final = {
     ATTEMPT: "how often it was tried",
-    NOT_BEFORE: "milliseconds since the epoch before which it is not tried again; in the retry topics",
+    NOT_BEFORE: "milliseconds since the epoch before which it is not tried again; in the topics with a delay",
     ORIGIN: "the topic that it was in first",
     SOURCE: "topic/partition@offset that it was read from last",
     ERROR_CLASS: "the class of the error",
     REASON: "the error in a sentence, at most 1000 characters",
+    DEFERRED_SINCE: "milliseconds since the epoch when it first had to wait for a budget",
     LEFT_OUT: "size of a value that was too large for this topic and was left out",
 }

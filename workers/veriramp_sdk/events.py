@@ -38,6 +38,7 @@ class Topic(StrEnum):
     BACKFILL = "verify_chunks.backfill"
     RETRY_SOON = "verify_chunks.retry.1m"
     RETRY_LATE = "verify_chunks.retry.10m"
+    DEFERRED = "verify_chunks.deferred"
     DEAD_LETTERS = "verify_chunks.dlq"
     COMPLETE = "verification_complete"
     FAILED = "verification_failed"

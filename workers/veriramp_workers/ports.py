@@ -1,7 +1,7 @@
 """Where the worker folders meet: the values and protocols that they share, without knowing each other.
 
 Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError`, :class:`RetryLaterError`,
-:class:`PauseError`, ``ATTEMPT`` (bus);
+:class:`PauseError`, :class:`DeferError`, ``ATTEMPT``, ``DEFERRED_SINCE`` (bus);
 :class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
 (verifier); :class:`VerdictCache`, :class:`Budget`, :class:`Taken`, :class:`Bound`, :class:`BudgetUnavailableError`
 (stores).
@@ -22,6 +22,9 @@ from veriramp_sdk.events import Verdict
 
 ATTEMPT: Final = "veriramp-attempt"
 """The header that says how often a record was tried before."""
+
+DEFERRED_SINCE: Final = "veriramp-deferred-since"
+"""The header that says when a record was deferred first, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,25 @@ class PauseError(Exception):
         self.topics = topics
 
 
+class DeferError(Exception):
+    """This message waits out of the way of the others, in a topic of its own; that counts as no attempt.
+
+    It comes again after ``seconds``, or after the delay of that topic if that is shorter. A bus without such a topic
+    pauses instead.
+    """
+
+    def __init__(self, seconds: float, reason: str) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+        self.reason = reason
+
+
 class Handler(Protocol):
     """What a worker does with one record: return the messages that follow from it, or raise.
 
     :class:`PoisonError` sends the record to the dead letters, :class:`RetryLaterError` and every unexpected exception
-    to the next retry topic; :class:`PauseError` pauses the worker. The same record may come again after a crash; the
-    messages returned must carry the same identity then.
+    to the next retry topic; :class:`DeferError` lets the record wait elsewhere, :class:`PauseError` pauses the worker.
+    The same record may come again after a crash; the messages returned must carry the same identity then.
     """
 
     async def __call__(self, record: Record) -> tuple[Message, ...]: ...
@@ -203,7 +219,8 @@ class Budget(Protocol):
     async def take(self, tenant: str, key: str, now: datetime, *, share: float = 1.0) -> Taken:
         """Pay for one verification, at the time ``now`` (aware).
 
-        ``key`` names the request (event id and time of asking): a redelivered one is not paid twice on the same day.
+        ``key`` names the request (``veriramp_workers.caching.payment_key``): a redelivered one is not paid twice on
+        the same day.
         ``share`` (0..1) is how much of what is free now may be used up; what matters less leaves a rest for others.
         Raises :class:`BudgetUnavailableError`.
         """

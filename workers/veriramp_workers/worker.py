@@ -126,6 +126,7 @@ def _bus(settings: WorkerSettings) -> BusSettings:
         group="verification-orchestrator-group",
         topics=(Topic.INTERACTIVE, Topic.BACKFILL),
         retries=tuple(map(RetryTopic, _RETRY_TOPICS, settings.retry_seconds)),
+        deferred=RetryTopic(Topic.DEFERRED, settings.retry_seconds[1]),
         dead_letters=Topic.DEAD_LETTERS,
         commit_seconds=settings.commit_seconds,
         session_seconds=settings.session_seconds,

@@ -25,6 +25,7 @@ NAMES = (
     "verify_chunks.backfill",
     "verify_chunks.retry.1m",
     "verify_chunks.retry.10m",
+    "verify_chunks.deferred",
     "verify_chunks.dlq",
     "verification_complete",
     "verification_failed",

@@ -21,7 +21,7 @@ from veriramp_workers.bus.pauses import FOREVER, Pauses
 from veriramp_workers.bus.retry import Failure, not_before_ms
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
 from veriramp_workers.bus.window import OffsetWindow, StartsAgainError
-from veriramp_workers.ports import Handler, Message, PauseError, PoisonError, Record, RetryLaterError
+from veriramp_workers.ports import DeferError, Handler, Message, PauseError, PoisonError, Record, RetryLaterError
 
 Place = tuple[str, int]
 """Topic and partition."""
@@ -189,7 +189,7 @@ class Dispatcher:
         return dict(self._windows)
 
     def _is_early(self, place: Place, record: Record) -> bool:
-        """Whether a record of a retry topic is not due yet; then its place is held until it is."""
+        """Whether a record of a topic with a delay is not due yet; then its place is held until it is."""
         delay = self._settings.delays.get(place[0])
         seconds = 0.0 if delay is None else not_before_ms(record) / 1000 - self._wall()
         if delay is None or seconds <= 0:
@@ -244,6 +244,8 @@ class Dispatcher:
             return "done", await self._handler(record)
         except PauseError:
             raise
+        except DeferError as error:
+            return self._deferred(record, error)
         except RetryLaterError as error:
             return self._failed(record, Failure("RetryLaterError", error.reason, last=error.last))
         except PoisonError as error:
@@ -251,6 +253,13 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - one record must not stop the others
             _log.exception("unexpected error at %s", _where(record))
             return self._failed(record, Failure(type(error).__name__, str(error)))
+
+    def _deferred(self, record: Record, error: DeferError) -> tuple[str, tuple[Message, ...]]:
+        topic = self._settings.deferred
+        if topic is None:
+            raise PauseError(error.seconds, error.reason) from error
+        now_ms = int(self._wall() * 1000)
+        return "deferred", (self._settings.route.later(record, topic, error.seconds, error.reason, now_ms),)
 
     def _failed(self, record: Record, failure: Failure) -> tuple[str, tuple[Message, ...]]:
         messages = self._settings.route.after(record, failure, int(self._wall() * 1000))

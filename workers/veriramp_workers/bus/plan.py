@@ -94,6 +94,7 @@ _TOPICS: Final = (
     (Topic.BACKFILL, 3, 7, "delete"),
     (Topic.RETRY_SOON, 3, 7, "delete"),
     (Topic.RETRY_LATE, 3, 7, "delete"),
+    (Topic.DEFERRED, 3, 7, "delete"),
     (Topic.DEAD_LETTERS, 1, 30, "delete"),
     (Topic.COMPLETE, 3, 30, "delete"),
     (Topic.FAILED, 1, 30, "delete"),

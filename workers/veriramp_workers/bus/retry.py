@@ -1,14 +1,17 @@
 """Where a message goes that could not be done: to the next retry topic, after the last one to the dead letters.
 
+One that must wait through no fault of its own is deferred: it goes to another topic and keeps its attempts.
+
 Public names: :class:`RetryTopic`, :class:`Failure`, :class:`Route`, :func:`not_before_ms`.
 
 The record keeps key, value and headers; the bus adds headers of its own:
 
 - ``veriramp-attempt``: how often it was tried, 1 after the first failure
-- ``veriramp-not-before``: milliseconds since the epoch before which it is not tried again (retry topics only)
+- ``veriramp-not-before``: milliseconds since the epoch before which it is not tried again (topics with a delay only)
 - ``veriramp-origin-topic``: the topic that it was in first
 - ``veriramp-source``: ``topic/partition@offset`` that it was read from last
 - ``veriramp-error-class`` and ``veriramp-reason``: why
+- ``veriramp-deferred-since``: milliseconds since the epoch when it was deferred first
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from veriramp_workers.ports import ATTEMPT, Message, Record
+from veriramp_workers.ports import ATTEMPT, DEFERRED_SINCE, Message, Record
 
 NOT_BEFORE: Final = "veriramp-not-before"
 ORIGIN: Final = "veriramp-origin-topic"
@@ -50,10 +53,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class Route:
-    """The way of failed records: the retry topics in their order, then the dead letters."""
+    """The way of failed records: the retry topics in their order, then the dead letters; and of deferred ones."""
 
     retries: Sequence[RetryTopic]
     dead_letters: str
+    deferred: RetryTopic | None = None
 
     def after(self, record: Record, failure: Failure, now_ms: int) -> tuple[Message, ...]:
         """Return what to publish so that the record may be left behind."""
@@ -66,13 +70,28 @@ class Route:
 
     def origin(self, record: Record) -> str:
         """The topic that the record was in before it was first retried."""
-        is_retry = any(step.topic == record.topic for step in self.retries)
-        return _text(record, ORIGIN) or record.topic if is_retry else record.topic
+        is_ours = any(step.topic == record.topic for step in self._delayed)
+        return _text(record, ORIGIN) or record.topic if is_ours else record.topic
 
     def back_to_origin(self, record: Record) -> Message:
         """Return the message that puts a record of a retry topic back where it came from; it keeps its attempts."""
         headers = tuple((name, value) for name, value in record.headers if name != NOT_BEFORE)
         return Message(self.origin(record), record.key, record.value, headers)
+
+    def later(self, record: Record, topic: RetryTopic, seconds: float, reason: str, now_ms: int) -> Message:
+        """Return the message that lets a record wait in ``topic``; the delay of that is the longest wait."""
+        # In the order of the topic nobody waits for one that is due later than its own delay from now.
+        wait = min(max(0.0, seconds), topic.seconds)
+        ours = (
+            (ORIGIN, self.origin(record).encode()),
+            (SOURCE, _place(record)),
+            (REASON, reason[:_LONGEST_REASON].encode(errors="replace")),
+            (DEFERRED_SINCE, str(_number(_text(record, DEFERRED_SINCE)) or now_ms).encode()),
+            (NOT_BEFORE, str(now_ms + round(wait * 1000)).encode()),
+        )
+        names = {name for name, _ in ours}
+        kept = tuple((name, value) for name, value in record.headers if name not in names)
+        return Message(topic.topic, record.key, record.value, (*kept, *ours))
 
     def without_value(self, record: Record, failure: Failure) -> Message:
         """Return a dead letter that tells where the record is, for one that the broker refuses as a whole."""
@@ -80,6 +99,10 @@ class Route:
         bare = Record(record.topic, record.partition, record.offset, key, b"")
         size = (LEFT_OUT, str(len(record.value)).encode())
         return self._moved(bare, self.dead_letters, failure, self._attempts(record) + 1, size)
+
+    @property
+    def _delayed(self) -> tuple[RetryTopic, ...]:
+        return (*self.retries, *([self.deferred] if self.deferred else []))
 
     def _attempts(self, record: Record) -> int:
         said = _number(_text(record, ATTEMPT))
@@ -92,7 +115,7 @@ class Route:
         ours = (
             (ATTEMPT, str(tried).encode()),
             (ORIGIN, self.origin(record).encode()),
-            (SOURCE, f"{record.topic}/{record.partition}@{record.offset}".encode()),
+            (SOURCE, _place(record)),
             (ERROR_CLASS, failure.error_class.encode()),
             (REASON, failure.reason[:_LONGEST_REASON].encode(errors="replace")),
         )
@@ -104,6 +127,10 @@ def not_before_ms(record: Record) -> int:
     return _number(_text(record, NOT_BEFORE)) or 0
 
 
+def _place(record: Record) -> bytes:
+    return f"{record.topic}/{record.partition}@{record.offset}".encode()
+
+
 def _text(record: Record, header: str) -> str:
     value = next((value for name, value in reversed(record.headers) if name == header), b"")
     return (value or b"").decode(errors="replace")
@@ -113,7 +140,7 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
-_OURS: Final = frozenset({ATTEMPT, NOT_BEFORE, ORIGIN, SOURCE, ERROR_CLASS, REASON, LEFT_OUT})
+_OURS: Final = frozenset({ATTEMPT, NOT_BEFORE, ORIGIN, SOURCE, ERROR_CLASS, REASON, LEFT_OUT, DEFERRED_SINCE})
 _LONGEST_REASON: Final = 1_000
 _LONGEST_KEY: Final = 1_000
 _MOST_DIGITS: Final = 15

@@ -21,10 +21,10 @@ DEFAULT_CONCURRENCY: Final = 10
 class BusSettings:
     """Where to read and how much at once. All times are in seconds.
 
-    ``topics`` come by falling importance, the retry topics after the first of them. A record that was done is read
-    again after a crash when it is among the last ``window`` of its partition and one before it was not done yet.
-    ``drain_seconds`` bounds the wait for work in flight at a hand-over. What differs from ``plans`` is
-    told at the start.
+    ``topics`` come by falling importance; after the first of them the retry topics, and then ``deferred``, where
+    records wait that a handler defers. A record that was done is read again after a crash when it is among the last
+    ``window`` of its partition and one before it was not done yet. ``drain_seconds`` bounds the wait for work in flight
+    at a hand-over. What differs from ``plans`` is told at the start.
     """
 
     brokers: str
@@ -32,6 +32,7 @@ class BusSettings:
     topics: tuple[str, ...]
     dead_letters: str
     retries: tuple[RetryTopic, ...] = ()
+    deferred: RetryTopic | None = None
     concurrency: int = DEFAULT_CONCURRENCY
     window: int = 200
     max_poll_records: int = 10
@@ -45,17 +46,17 @@ class BusSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.max_poll_records <= self.window:
             raise ValueError(f"max_poll_records is {self.max_poll_records}; write 1 to window ({self.window})")
-        object.__setattr__(self, "route", Route(self.retries, self.dead_letters))
+        object.__setattr__(self, "route", Route(self.retries, self.dead_letters, self.deferred))
 
     @property
     def lanes(self) -> tuple[str, ...]:
         """All topics to read, by falling importance."""
-        return (*self.topics[:1], *(step.topic for step in self.retries), *self.topics[1:])
+        return (*self.topics[:1], *self.delays, *self.topics[1:])
 
     @property
     def delays(self) -> dict[str, float]:
-        """How long a record of a retry topic waits at most."""
-        return {step.topic: step.seconds for step in self.retries}
+        """How long a record waits at most in each topic with a delay."""
+        return {step.topic: step.seconds for step in (*self.retries, self.deferred) if step is not None}
 
 
 class BusMetrics:

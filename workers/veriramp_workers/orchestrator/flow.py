@@ -1,16 +1,17 @@
 """What happens to a request, decided from what is known about it; pure.
 
-Public names: :class:`Wait`, :func:`after_backlog`, :func:`after_budget`, :func:`after_failure`,
-:func:`share_of`, :func:`trouble_of`, :func:`effect_of`.
+Public names: :class:`Wait`, :class:`Defer`, :func:`after_backlog`, :func:`after_payment`, :func:`after_failure`,
+:func:`has_expired`, :func:`share_of`, :func:`trouble_of`, :func:`effect_of`.
 
     request -> known verdict?            yes: answer, under the identity of this chunk
             -> backfill, and search is waiting for its answers?      wait, this lane only
-            -> budget                    spent: wait for more; not known: wait, nothing is free
+            -> budget                    spent by all: wait for more; not known: wait, nothing is free
+                                         spent by this tenant: out of the way of the others, a week at most
             -> verifier                  a verdict: answer; keep it for the next
                                          breaker open, our limit used up: wait
                                          no answer: try again later, three times, then give up
 
-Whoever waits keeps its place: nothing is read meanwhile, so nothing is lost.
+Whoever waits keeps its place: nothing is read meanwhile, so nothing is lost. Whoever is deferred comes again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from veriramp_sdk.effects import Effect, Effects, FailureMode
 from veriramp_sdk.events import Topic, Verdict
 from veriramp_workers.orchestrator.backlog import Level
 from veriramp_workers.orchestrator.limiter import ClosedError, TooManyRequestsError
-from veriramp_workers.ports import BreakerOpenError, Judgement, Taken, VerifierUnavailableError
+from veriramp_workers.ports import Bound, BreakerOpenError, Judgement, Taken, VerifierUnavailableError
 
 BACKFILL: Final = "backfill"
 """The lane that gives way; every other one is asked by a search."""
@@ -43,6 +44,14 @@ class Wait:
     seconds: float
     reason: str
     topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Defer:
+    """Come again after so long at most, and do not keep others waiting until then."""
+
+    seconds: float
+    reason: str
 
 
 def after_backlog(topic: str, level: Level) -> Wait | None:
@@ -68,6 +77,27 @@ def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> W
         # One in a retry topic goes back to its own, so that searches, which may have some budget left, do not wait.
         return Wait(seconds, "budget_backfill", (Topic.BACKFILL,))
     return Wait(seconds, BUDGET)
+
+
+def after_payment(taken: Taken | None, now: datetime) -> Wait | Defer | None:
+    """Decide on the answer of the budget, None if it could not be asked."""
+    if taken is None:
+        return Wait(_UNKNOWN_BUDGET_SECONDS, BUDGET_UNKNOWN)
+    if taken.granted:
+        return None
+    if taken.refused_by is Bound.MONTH:
+        seconds = (taken.next_at - now).total_seconds()
+        return Wait(min(max(seconds, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS), BUDGET)
+    # Of what a tenant may spend a little is free again soon, and much at midnight; asking for each bit costs more.
+    return Defer((taken.resets_at - now).total_seconds(), f"budget_{taken.refused_by or Bound.DAY}")
+
+
+def has_expired(since_ms: int, now: datetime) -> bool:
+    """Tell whether a request that is deferred since then (0: is not) was deferred for too long: seven days.
+
+    As long as its topic would have kept it, had it waited there.
+    """
+    return since_ms > 0 and now.timestamp() - since_ms / 1000 > _LONGEST_DEFERRAL_SECONDS
 
 
 def after_failure(error: VerifierUnavailableError) -> Wait | None:
@@ -103,6 +133,7 @@ def effect_of(judgement: Judgement, effects: Effects) -> tuple[Effect, str]:
 _SHORTEST_WAIT_SECONDS: Final = 0.5
 # A new limit or a store that was set back is noticed without a restart.
 _LONGEST_WAIT_SECONDS: Final = 300.0
+_LONGEST_DEFERRAL_SECONDS: Final = 7 * 86_400.0
 _UNKNOWN_BUDGET_SECONDS: Final = 10.0
 _OFF_SECONDS: Final = 60.0
 _BACKLOG_SECONDS: Final = 30.0

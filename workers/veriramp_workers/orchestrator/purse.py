@@ -1,0 +1,139 @@
+"""Pays for requests, or says who has to wait for a budget, and where.
+
+Public names: :class:`Purse`, :class:`NoBudgetError`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, NoReturn
+
+from veriramp_sdk.events import Topic
+from veriramp_workers.orchestrator.flow import Defer, after_payment, has_expired
+from veriramp_workers.orchestrator.limiter import RateLimiter
+from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
+from veriramp_workers.ports import (
+    DEFERRED_SINCE,
+    Budget,
+    BudgetUnavailableError,
+    DeferError,
+    PauseError,
+    Record,
+    Taken,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class NoBudgetError(Exception):
+    """For as long as a request is kept its tenant's budget had nothing left for it."""
+
+    def __init__(self) -> None:
+        super().__init__("the budget of the tenant had nothing left for this request for seven days")
+
+
+class Purse:
+    """A budget as the orchestrator uses it. ``clock`` gives seconds since the epoch.
+
+    A bound of all pauses everything; a tenant's own one lets its request wait elsewhere, so that others are served.
+    ``again_per_second`` is how many requests that waited there may be sent back to it: a backlog of any length costs
+    that much and no more, it only goes round more slowly.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        metrics: OrchestratorMetrics,
+        clock: Callable[[], float],
+        *,
+        again_per_second: float = 50.0,
+    ) -> None:
+        self._budget = budget
+        self._metrics = metrics
+        self._clock = clock
+        self._again = RateLimiter(60.0 * again_per_second)
+        self._away = False
+        self._granted_at = clock()
+        self._blocked_until = -math.inf
+        self._told_until: dict[str, float] = {}
+
+    @property
+    def blocked(self) -> bool:
+        """Whether nobody gets anything: no answer, a bound of all, or for a minute refusals only."""
+        return self._clock() < self._blocked_until
+
+    async def pay(self, tenant: str, key: str, record: Record, *, share: float) -> None:
+        """Return when the verification may be made.
+
+        Raises ``PauseError``, ``DeferError``, or :class:`NoBudgetError` for a request that was deferred for too long.
+        """
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        taken = await self._taken(tenant, key, now, share)
+        step = after_payment(taken, now)
+        if step is None:
+            if taken is not None and not taken.repeated:
+                self._granted_at, self._blocked_until = self._clock(), -math.inf
+            return
+        if taken is not None:
+            self._explain(tenant, taken, step.reason, step.seconds)
+        if isinstance(step, Defer):
+            self._defer(step, record, now)
+        self._blocked_until = self._clock() + step.seconds
+        self._metrics.waits.labels(step.reason).inc()
+        raise PauseError(step.seconds, step.reason)
+
+    async def _taken(self, tenant: str, key: str, now: datetime, share: float) -> Taken | None:
+        try:
+            taken = await self._budget.take(tenant, key, now, share=share)
+        except BudgetUnavailableError as error:
+            if not self._away:
+                _log.warning("%s", error)
+            self._away = True
+            return None
+        if self._away:
+            _log.info("the budget can be asked again")
+        self._away = False
+        return taken
+
+    def _defer(self, step: Defer, record: Record, now: datetime) -> NoReturn:
+        if has_expired(_since_ms(record), now):
+            raise NoBudgetError
+        if record.topic == Topic.DEFERRED and (wait := self._again.take()):
+            self._metrics.waits.labels(_DEFERRED).inc()
+            raise PauseError(max(wait, _ROUND_SECONDS), _DEFERRED, topics=(Topic.DEFERRED,))
+        if self._clock() - self._granted_at >= _NOBODY_SECONDS:
+            self._blocked_until = self._clock() + _NOBODY_SECONDS
+        self._metrics.waits.labels(step.reason).inc()
+        raise DeferError(step.seconds, step.reason)
+
+    def _explain(self, tenant: str, refused: Taken, reason: str, seconds: float) -> None:
+        """Say in the log what the budget ran into, once for each pause or, of those deferred, once in five minutes."""
+        now = self._clock()
+        if seconds < _TOLD_SECONDS or now < self._told_until.get(reason, 0.0):
+            return
+        self._told_until[reason] = now + min(seconds, _TOLD_EVERY_SECONDS)
+        fields = {
+            "tenant": tenant[:_SHOWN],
+            "bound": refused.refused_by,
+            "used": refused.used,
+            "limit": refused.limit,
+            "goes_on_at": refused.next_at.isoformat(timespec="seconds"),
+        }
+        _log.info("no budget is free", extra=fields)
+
+
+def _since_ms(record: Record) -> int:
+    said = dict(record.headers).get(DEFERRED_SINCE, b"")
+    return int(said) if said.isdigit() and len(said) <= _MOST_DIGITS else 0
+
+
+_DEFERRED: Final = "deferred"
+_NOBODY_SECONDS: Final = 60.0
+_ROUND_SECONDS: Final = 1.0
+_TOLD_SECONDS: Final = 1.0
+_TOLD_EVERY_SECONDS: Final = 300.0
+_SHOWN: Final = 100
+_MOST_DIGITS: Final = 15
