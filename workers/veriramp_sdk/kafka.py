@@ -10,16 +10,25 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from veriramp_sdk.kafka_settings import KafkaSettings
+from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 from veriramp_sdk.trigger import Message
 
 
 class KafkaSender:
     """Implements the trigger's ``Sender``; connects at the first message."""
 
-    def __init__(self, brokers: str, **settings: Any) -> None:
-        """Send to ``brokers`` ("host:port,host:port"); ``settings`` (TLS, SASL, ...) are those of AIOKafkaProducer."""
-        self._settings = {"bootstrap_servers": brokers, **_DEFAULTS, **settings}
+    def __init__(self, kafka: KafkaSettings | str, **settings: Any) -> None:
+        """Send to ``kafka``: what ``kafka_settings_from`` read, or only the brokers ("host:port,host:port").
+
+        Further ``settings`` are those of AIOKafkaProducer. After a change of the credentials' files one of the next
+        messages goes through a new connection, once Kafka takes them.
+        """
+        self._kafka = KafkaSettings(kafka) if isinstance(kafka, str) else kafka
+        self._credentials = Credentials(self._kafka)
+        self._settings = settings
         self._producer: AIOKafkaProducer | None = None
 
     async def send(self, messages: Sequence[Message]) -> None:
@@ -44,15 +53,21 @@ class KafkaSender:
             await self._producer.stop()
 
     async def _started(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(**self._settings)
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+        if self._producer is not None:
+            if not await self._credentials.renewed():
+                return self._producer
+            former, self._producer = self._producer, None
+            await former.stop()
+        producer = AIOKafkaProducer(**{**_DEFAULTS, **self._credentials.options(), **self._settings})
+        try:
+            await producer.start()
+        except BaseException as error:
+            await producer.stop()
+            if isinstance(error, KafkaError) and (why := await why_unreachable(self._kafka)):
+                raise KafkaConnectionError(why) from None
+            raise
+        self._producer = producer
+        return producer
 
 
 _DEFAULTS: Final = {"acks": "all", "linger_ms": 20, "request_timeout_ms": 10_000}
