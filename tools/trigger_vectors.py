@@ -64,7 +64,7 @@ def trigger_vectors() -> str:
 
 
 def _keys() -> list[dict[str, Any]]:
-    ids = (("org", "doc-1", "0"), ("", "", ""), ("o|rg", "dö", "用"))
+    ids = (("org", "doc-1", "0"), ("", "", ""), ("ørg", "dö", "用|1"))
     return [
         {
             "orgId": org,

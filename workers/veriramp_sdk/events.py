@@ -1,8 +1,8 @@
 """The wire events of the verification pipeline: what search asks, what the workers answer.
 
 Public names: :class:`Topic`, :class:`Verdict`, :class:`VerifyChunk`, :class:`VerificationComplete`,
-:class:`VerificationFailed`, :func:`chunk_key`, :func:`chunk_key_of`, :func:`content_hash`,
-:func:`event_id`, :func:`parse_event`.
+:class:`VerificationFailed`, :class:`PagerankRecalc`, :func:`chunk_key`, :func:`chunk_key_of`, :func:`content_hash`,
+:func:`event_id`, :func:`parse_event`, :func:`in_envelope`.
 
 Every message is one JSON object whose Kafka key is the chunk key. Unknown fields are ignored, so that a newer minor
 version may add some; an unknown major version raises :class:`UnreadableEventError` and belongs into the dead letter
@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 SCHEMA_VERSION: Final = "1.0"
 """Version of every message written here: ``major.minor``; a reader refuses another major."""
@@ -26,7 +26,11 @@ SCHEMA_VERSION: Final = "1.0"
 MAX_CONTENT: Final = 100_000
 """Longest text, in characters, that a verifier accepts."""
 
+PERIOD_MS: Final = 7 * 86_400_000
+"""Requests so far apart are questions of their own: their answers never share an :func:`event_id`."""
+
 _SHA256: Final = r"^[0-9a-f]{64}$"
+_SEPARATOR: Final = "|"
 # Every reader of JSON keeps whole numbers up to here exactly.
 _Milliseconds = Annotated[int, Field(ge=0, le=2**53 - 1)]
 
@@ -61,6 +65,16 @@ class UnreadableEventError(ValueError):
     """A message that this version cannot read; its text says which field is wrong."""
 
 
+def _whole(part: str) -> str:
+    """Return an id that a key may be joined of; raises ``ValueError`` when two chunks could have the same key."""
+    if _SEPARATOR in part:
+        raise ValueError(f"{part[:_SHOWN]!r} has a {_SEPARATOR!r}, which separates the parts of keys; leave it out")
+    return part
+
+
+_Id = Annotated[str, AfterValidator(_whole), Field(json_schema_extra={"pattern": r"^[^|]*$"})]
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
@@ -75,9 +89,10 @@ class _Event(BaseModel):
 class _ChunkEvent(_Event):
     chunk_key: Annotated[str, Field(pattern=_SHA256)]
     """Identity and Kafka key: sha256 of org_id|document_id|block_id|content_hash, 64 hexadecimal digits."""
-    org_id: str
-    document_id: str
-    """The record of the document that the chunk belongs to; it survives re-indexing."""
+    org_id: _Id
+    """The tenant; no |."""
+    document_id: _Id
+    """The record of the document that the chunk belongs to; it survives re-indexing. No |."""
     block_id: str
     """The chunk's place within its document."""
     content_hash: Annotated[str, Field(pattern=_SHA256)]
@@ -111,7 +126,8 @@ class VerificationComplete(_ChunkEvent):
     """The verdict on one chunk."""
 
     event_id: str
-    """uuid5 of chunk key, verifier version and content hash: the same for every delivery of the same judgement."""
+    """Which finding this is; count each once. The same for every delivery of a request that has the same verdict;
+    another one for another text, other premises, another verifier, another verdict, or a request of another week."""
     verdict: Verdict
     reason: str | None = None
     """Why, in a sentence."""
@@ -162,8 +178,8 @@ class VerificationFailed(VerifyChunk):
 class PagerankRecalc(_Event):
     """A document's quality moved so far since the last run that PageRank is to be calculated again."""
 
-    org_id: str
-    document_id: str
+    org_id: _Id
+    document_id: _Id
     old_multiplier: Annotated[float, Field(ge=0)]
     """The document's quality at the last run of PageRank."""
     new_multiplier: Annotated[float, Field(ge=0)]
@@ -202,13 +218,27 @@ def chunk_key(org_id: str, document_id: str, block_id: str, content: str) -> str
 
 
 def chunk_key_of(org_id: str, document_id: str, block_id: str, digest: str) -> str:
-    """Return the same for a content whose :func:`content_hash` is known."""
-    return hashlib.sha256(f"{org_id}|{document_id}|{block_id}|{digest}".encode()).hexdigest()
+    """Return the same for a content whose :func:`content_hash` is known.
+
+    Raises ``ValueError`` for an organisation or a document with a ``|``: another chunk could have the same key.
+    """
+    parts = (_whole(org_id), _whole(document_id), block_id, digest)
+    return hashlib.sha256(_SEPARATOR.join(parts).encode()).hexdigest()
 
 
-def event_id(key: str, verifier_version: str, digest: str) -> str:
-    """Return the id of a judgement: uuid5 over chunk key, verifier version and content hash; redelivery repeats it."""
-    return str(uuid.uuid5(_EVENT_NAMESPACE, f"{key}|{verifier_version}|{digest}"))
+def event_id(
+    request: VerifyChunk, verdict: Verdict, *, verifier: str, verifier_version: str, formaliser_version: str
+) -> str:
+    """Return the id of a finding: uuid5 over question, verifier, verdict, and the week in which it was asked for.
+
+    The week is that of ``enqueued_at_ms`` in UTC, so the message and the verdict alone decide, whoever answers and
+    however often. Premises count in their order. The reasons are in ADR 0009.
+    """
+    question = [request.chunk_key, request.content_hash, list(request.premises)]
+    who = [verifier, verifier_version, formaliser_version]
+    parts = [*question, *who, str(verdict), request.enqueued_at_ms // PERIOD_MS]
+    # A list in JSON, for joined texts could be parted in several ways.
+    return str(uuid.uuid5(_EVENT_NAMESPACE, json.dumps(parts)))
 
 
 def parse_event(model: type[_EventT], value: bytes) -> _EventT:
@@ -225,7 +255,8 @@ def parse_event(model: type[_EventT], value: bytes) -> _EventT:
             return parse_event(model, payload)
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "message"
-        raise UnreadableEventError(f"{model.__name__}: {where}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise UnreadableEventError(f"{model.__name__}: {where}: {said}") from error
     if event.schema_version.split(".")[0] != _MAJOR:
         raise UnreadableEventError(
             f"{model.__name__}: schema_version {event.schema_version[:20]!r} is not supported; "
@@ -264,6 +295,10 @@ def _check_identity(event: _Event) -> None:
         return
     if event.content_hash != content_hash(event.content):
         raise UnreadableEventError(f"{type(event).__name__}: content_hash is not the sha256 of content")
+    if not _EARLIEST_MS <= event.enqueued_at_ms < _LATEST_MS:
+        raise UnreadableEventError(
+            f"{type(event).__name__}: enqueued_at_ms {event.enqueued_at_ms} is no time in milliseconds since the epoch"
+        )
     if event.chunk_key != chunk_key(event.org_id, event.document_id, event.block_id, event.content):
         raise UnreadableEventError(
             f"{type(event).__name__}: chunk_key is not sha256(org_id|document_id|block_id|content_hash)"
@@ -272,3 +307,7 @@ def _check_identity(event: _Event) -> None:
 
 _MAJOR: Final = SCHEMA_VERSION.split(".", maxsplit=1)[0]
 _EVENT_NAMESPACE: Final = uuid.UUID("6f0c3d2e-7a51-5d1c-9a0e-3b7f7f1c2a10")
+_SHOWN: Final = 100
+# From 1973 to 5138: neither seconds nor microseconds of these days, with which weeks would never or always change.
+_EARLIEST_MS: Final = 10**11
+_LATEST_MS: Final = 10**14

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from veriramp_sdk.events import Topic, VerificationComplete
+from veriramp_sdk.events import PERIOD_MS, Topic, VerificationComplete
 from veriramp_sdk.ranker import rank_normalised
 
-FRESH_MS: Final = 7 * 86_400_000
-"""A verdict younger than this, on the same content by the same verifier, is not asked for again."""
+FRESH_MS: Final = PERIOD_MS
+"""A verdict younger than this, on the same content by the same verifier, is not asked for again.
+
+No shorter than the period of an ``event_id``: what is found out anew must have another one.
+"""
 
 LATER_BELOW: Final = 0.7
 

@@ -1,6 +1,6 @@
-"""What of a judgement may be used again, and for which question.
+"""What of a judgement may be used again and for which question, and what was paid for already.
 
-Public names: :func:`cache_key`, :func:`lifetime_seconds`.
+Public names: :func:`cache_key`, :func:`lifetime_seconds`, :func:`payment_key`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from veriramp_sdk.events import Verdict
+from veriramp_sdk.events import Verdict, VerifyChunk
 
 
 def cache_key(
@@ -36,6 +36,16 @@ def lifetime_seconds(verdict: Verdict) -> float:
     if verdict is Verdict.ERROR:
         return 0.0
     return _DECISIVE_SECONDS if verdict in _DECISIVE else _UNDECIDED_SECONDS
+
+
+def payment_key(request: VerifyChunk, *, verifier: str, verifier_version: str, formaliser_version: str) -> str:
+    """Return ``payment:`` and 64 hexadecimal digits: the same for every delivery of a request to one verifier.
+
+    It is known before the verdict. A request that is made anew, and so has another time, is paid for anew.
+    """
+    question = [request.chunk_key, request.content_hash, list(request.premises), request.enqueued_at_ms]
+    parts = [*question, verifier, verifier_version, formaliser_version]
+    return f"payment:{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}"
 
 
 _DECISIVE: Final = frozenset({Verdict.ENTAILED, Verdict.CONTRADICTED})

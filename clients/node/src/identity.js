@@ -10,8 +10,16 @@ export function contentHash (content) {
   return sha256(content).digest('hex')
 }
 
-/** The identity of a chunk: sha256 of `org|document|block|contentHash`; also the key of its messages. */
+/**
+ * The identity of a chunk: sha256 of `org|document|block|contentHash`; also the key of its messages. Throws for an
+ * organisation or a document with a `|`: another chunk could have the same key.
+ */
 export function chunkKey (orgId, documentId, blockId, digest) {
+  for (const part of [orgId, documentId]) {
+    if (String(part).includes('|')) {
+      throw new TypeError(`'${String(part).slice(0, 100)}' has a '|', which separates the parts of keys; leave it out`)
+    }
+  }
   return sha256([orgId, documentId, blockId, digest].join('|')).digest('hex')
 }
 

@@ -117,12 +117,13 @@ test('a transport that hangs is given up, and the end is bounded', async () => {
 test('a bad chunk harms nobody', async () => {
   const { trigger, sent } = rig()
   const bad = ['', 'a \ud800 b', undefined, 5].map((content, place) => ({ ...chunks(1)[0], documentId: `bad-${place}`, content }))
+  bad.push({ ...chunks(1)[0], orgId: 'or|g' })
   trigger.offer(LIVE, [...bad, ...chunks(1)])
   trigger.offer(LIVE, [{ ...chunks(1)[0], documentId: 'long', content: 'x'.repeat(100_001) }])
   trigger.offer(LIVE, null)
   await trigger.close()
   assert.equal(sent().length, 1)
-  assert.deepEqual([trigger.counts.dropped.invalid, trigger.counts.dropped.large], [5, 1])
+  assert.deepEqual([trigger.counts.dropped.invalid, trigger.counts.dropped.large], [6, 1])
 })
 
 test('the decision from flag values, off in any doubt', () => {

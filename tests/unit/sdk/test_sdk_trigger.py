@@ -320,6 +320,7 @@ async def test_the_end_sends_what_waits() -> None:
         ("empty", Chunk("org", "doc", "0", ""), "invalid"),
         ("no Unicode", Chunk("org", "doc", "0", "a \ud800 b"), "invalid"),
         ("no Unicode in a premise", Chunk("org", "doc", "0", "a", ("\ud800",)), "invalid"),
+        ("an id of two parts", Chunk("org|doc", "1", "0", "a"), "invalid"),
         ("too long a text", Chunk("org", "doc", "0", "x" * (MAX_CONTENT + 1)), "large"),
         ("too long a message", Chunk("org", "doc", "0", "x", ("y" * 950_000,)), "large"),
         ("no text at all", Chunk("org", "doc", "0", None), "invalid"),  # type: ignore[arg-type]

@@ -168,11 +168,11 @@ class Counting(InProcess):
 
 
 def an_outfit(
-    cache: Cache | None = None, purse: Purse | None = None
+    cache: Cache | None = None, purse: Purse | None = None, now: float = 12.5
 ) -> tuple[Orchestrator, Counting, CollectorRegistry]:
     verifier, registry = Counting(), CollectorRegistry()
     metrics = OrchestratorMetrics(registry)
-    clock = lambda: 12.5  # noqa: E731 - the time stands still
+    clock = lambda: now  # noqa: E731 - the time stands still
     orchestrator = Orchestrator(verifier, metrics, formaliser_version="1", cache=cache, budget=purse, clock=clock)
     return orchestrator, verifier, registry
 
@@ -366,8 +366,8 @@ async def test_an_open_breaker_pauses_and_no_event_tells_of_it() -> None:
 
 
 async def test_backfill_waits_while_searches_wait() -> None:
-    orchestrator, _, registry = an_outfit()
-    old = a_request("Anne is old.").model_copy(update={"enqueued_at_ms": 0})
+    orchestrator, _, registry = an_outfit(now=10**8 + 12.5)
+    old = a_request("Anne is old.").model_copy(update={"enqueued_at_ms": 10**11})
     orchestrator.tune(Tuning(backlog_seconds=12.0), off=False)
     backfill = replace(a_record(old.model_copy(update={"lane": "backfill"}).to_bytes()), topic=Topic.BACKFILL)
     await orchestrator(backfill)

@@ -10,8 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypedDict
 
 from veriramp_sdk.effects import Effect
 from veriramp_sdk.events import (
@@ -23,30 +22,28 @@ from veriramp_sdk.events import (
     event_id,
     parse_event,
 )
-from veriramp_workers.caching import cache_key, lifetime_seconds
+from veriramp_workers.caching import cache_key, lifetime_seconds, payment_key
 from veriramp_workers.orchestrator.backlog import Backlog, Ladder, Level
 from veriramp_workers.orchestrator.flow import (
     BACKFILL,
     BREAKER,
-    BUDGET,
-    BUDGET_UNKNOWN,
     OFF,
     RATE,
     Wait,
     after_backlog,
-    after_budget,
     after_failure,
     effect_of,
     share_of,
     trouble_of,
 )
 from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
+from veriramp_workers.orchestrator.purse import NoBudgetError, Purse
 from veriramp_workers.orchestrator.tuning import Tuning
 from veriramp_workers.orchestrator.turns import Turns
 from veriramp_workers.ports import (
     ATTEMPT,
     Budget,
-    BudgetUnavailableError,
+    DeferError,
     Judgement,
     Message,
     PauseError,
@@ -54,7 +51,6 @@ from veriramp_workers.ports import (
     Question,
     Record,
     RetryLaterError,
-    Taken,
     VerdictCache,
     Verifier,
     VerifierUnavailableError,
@@ -63,11 +59,19 @@ from veriramp_workers.ports import (
 _log = logging.getLogger(__name__)
 
 
+class _Who(TypedDict):
+    """What answers; part of the identity of everything that it says."""
+
+    verifier: str
+    verifier_version: str
+    formaliser_version: str
+
+
 class Orchestrator:
     """Judges ``verify_chunks`` and answers with ``verification_complete`` or, at last, ``verification_failed``.
 
     Without a cache everything is judged anew, without a budget nothing is paid for. ``clock`` gives seconds since the
-    epoch. The answer to a redelivered request carries the same ``event_id``.
+    epoch. The same answer to a redelivered request carries the same ``event_id``.
     """
 
     def __init__(
@@ -86,16 +90,14 @@ class Orchestrator:
         self._metrics = metrics
         self._formaliser_version = formaliser_version
         self._cache = cache
-        self._budget = budget
+        self._purse = None if budget is None else Purse(budget, metrics, clock)
         self._backlog = backlog or Backlog(clock=clock)
         self._ladder = ladder or Ladder()
         self._clock = clock
         self._turns = Turns()
         self._tuning = Tuning()
         self._off = False
-        self._budget_away = False
         self._blocked: dict[str, float] = {}
-        self._explained: dict[str, float] = {}
         metrics.degradation.set_function(lambda: float(self.level))
         metrics.oldest.set_function(lambda: self.oldest_seconds)
 
@@ -107,10 +109,7 @@ class Orchestrator:
 
     def unblock(self) -> None:
         """Note that the verifier may be asked again; what waits for budget goes on waiting."""
-        self._over(BREAKER, RATE, OFF)
-
-    def _over(self, *reasons: str) -> None:
-        for reason in reasons:
+        for reason in (BREAKER, RATE, OFF):
             self._blocked.pop(reason, None)
 
     @property
@@ -122,7 +121,9 @@ class Orchestrator:
     def level(self) -> Level:
         """How far the worker is degraded now."""
         now = self._clock()
-        blocked = any(now < until for until in self._blocked.values())
+        blocked = any(now < until for until in self._blocked.values()) or (
+            self._purse is not None and self._purse.blocked
+        )
         return self._ladder.level(oldest_seconds=self._backlog.oldest_seconds, blocked=blocked, off=self._off)
 
     async def __call__(self, record: Record) -> tuple[Message, ...]:
@@ -137,8 +138,10 @@ class Orchestrator:
         started = time.perf_counter()
         try:
             judgement, known = await self._judged(request, record)
-        except PauseError:
+        except (PauseError, DeferError):
             raise
+        except NoBudgetError as error:
+            return (self._expired(request, record, error),)
         except Exception as error:  # noqa: BLE001 - whatever it is, the request is tried again and then reported
             self._given_up(request, record, error)
         effect, reason = effect_of(judgement, self._tuning.effects)
@@ -166,15 +169,11 @@ class Orchestrator:
     async def _asked(self, request: VerifyChunk, record: Record) -> Judgement:
         if request.lane == BACKFILL:
             self._obey(after_backlog(record.topic, self.level))
-        if self._budget is not None:
-            now = datetime.fromtimestamp(self._clock(), UTC)
-            taken = await self._paid(self._budget, request, now)
-            wait = after_budget(taken, request.lane, record.topic, now)
-            if wait is not None and taken is not None:
-                self._explain(wait, taken, request.org_id)
-            self._obey(wait)
-            if taken is not None and not taken.repeated:
-                self._over(BUDGET, BUDGET_UNKNOWN)
+        if self._purse is not None:
+            key = payment_key(request, **self._who)
+            await self._purse.pay(
+                request.org_id, key, record, share=share_of(request.lane, self._tuning.backfill_share)
+            )
         try:
             judgement = await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
@@ -183,37 +182,6 @@ class Orchestrator:
         self.unblock()
         return judgement
 
-    async def _paid(self, budget: Budget, request: VerifyChunk, now: datetime) -> Taken | None:
-        key = f"{self._event_id(request)}/{request.enqueued_at_ms}"
-        try:
-            taken = await budget.take(
-                request.org_id, key, now, share=share_of(request.lane, self._tuning.backfill_share)
-            )
-        except BudgetUnavailableError as error:
-            if not self._budget_away:
-                _log.warning("%s", error)
-            self._budget_away = True
-            return None
-        if self._budget_away:
-            _log.info("the budget can be asked again")
-        self._budget_away = False
-        return taken
-
-    def _explain(self, wait: Wait, refused: Taken, tenant: str) -> None:
-        """Say in the log what the budget ran into, once for each pause that the bus tells of."""
-        now = self._clock()
-        if wait.seconds < _TOLD_SECONDS or now < self._explained.get(wait.reason, 0.0):
-            return
-        self._explained[wait.reason] = now + wait.seconds
-        fields = {
-            "tenant": tenant[:_SHOWN],
-            "bound": refused.refused_by,
-            "used": refused.used,
-            "limit": refused.limit,
-            "goes_on_at": refused.next_at.isoformat(timespec="seconds"),
-        }
-        _log.info("no budget is free", extra=fields)
-
     def _obey(self, wait: Wait | None) -> None:
         if wait is None:
             return
@@ -221,6 +189,11 @@ class Orchestrator:
             self._blocked[wait.reason] = self._clock() + wait.seconds
         self._metrics.waits.labels(wait.reason).inc()
         raise PauseError(wait.seconds, wait.reason, topics=wait.topics)
+
+    def _expired(self, request: VerifyChunk, record: Record, error: NoBudgetError) -> Message:
+        self._metrics.requests.labels("expired").inc()
+        failed = self._failed(request, record, error)
+        return Message(Topic.FAILED, failed.key(), failed.to_bytes(), _trace(record))
 
     def _given_up(self, request: VerifyChunk, record: Record, error: Exception) -> NoReturn:
         """Let the bus try again; what it publishes when it has tried often enough is made here."""
@@ -240,20 +213,22 @@ class Orchestrator:
             tenant=request.org_id,
             content_hash=request.content_hash,
             premises=request.premises,
-            verifier=self._verifier.name,
-            verifier_version=self._verifier.version,
-            formaliser_version=self._formaliser_version,
+            **self._who,
         )
 
-    def _event_id(self, request: VerifyChunk) -> str:
-        version = f"{self._verifier.version}+{self._formaliser_version}"
-        return event_id(request.chunk_key, version, request.content_hash)
+    @property
+    def _who(self) -> _Who:
+        return {
+            "verifier": self._verifier.name,
+            "verifier_version": self._verifier.version,
+            "formaliser_version": self._formaliser_version,
+        }
 
     def _complete(
         self, request: VerifyChunk, judgement: Judgement, effect: Effect, *, known: bool
     ) -> VerificationComplete:
         return VerificationComplete(
-            event_id=self._event_id(request),
+            event_id=event_id(request, judgement.verdict, **self._who),
             chunk_key=request.chunk_key,
             org_id=request.org_id,
             document_id=request.document_id,
@@ -271,11 +246,9 @@ class Orchestrator:
             smt_lib_code=judgement.smt_lib,
             solver_execution_time_seconds=judgement.solver_seconds,
             total_time_seconds=judgement.total_seconds,
-            verifier=self._verifier.name,
-            verifier_version=self._verifier.version,
-            formaliser_version=self._formaliser_version,
             cache_hit=known,
             verified_at_ms=int(self._clock() * 1000),
+            **self._who,
         )
 
     def _failed(self, request: VerifyChunk, record: Record, error: Exception) -> VerificationFailed:
@@ -287,7 +260,7 @@ class Orchestrator:
             http_status=status,
             attempts=_deliveries(record),
             step="verify",
-            retryable=isinstance(error, VerifierUnavailableError),
+            retryable=isinstance(error, VerifierUnavailableError | NoBudgetError),
             failed_at_ms=int(self._clock() * 1000),
         )
 
@@ -318,5 +291,3 @@ def _place(error: BaseException) -> str:
 
 _TRACEPARENT: Final = "traceparent"
 _MOST_DIGITS: Final = 9
-_TOLD_SECONDS: Final = 1.0
-_SHOWN: Final = 100
