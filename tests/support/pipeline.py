@@ -170,11 +170,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def a_request(content: str, *premises: str, document: str = "document") -> VerifyChunk:
+def a_request(content: str, *premises: str, document: str = "document", org: str = "org") -> VerifyChunk:
     """A request for the verification of a text."""
     return VerifyChunk(
-        chunk_key=chunk_key("org", document, "0", content),
-        org_id="org",
+        chunk_key=chunk_key(org, document, "0", content),
+        org_id=org,
         document_id=document,
         block_id="0",
         content_hash=content_hash(content),

@@ -15,11 +15,13 @@ from veriramp_workers.orchestrator import Backlog, Ladder, Tuning, tuning_from
 from veriramp_workers.orchestrator.backlog import Level
 from veriramp_workers.orchestrator.flow import (
     BACKFILL,
+    Defer,
     Wait,
     after_backlog,
-    after_budget,
     after_failure,
+    after_payment,
     effect_of,
+    has_expired,
     share_of,
     trouble_of,
 )
@@ -37,9 +39,9 @@ class Time:
         return self.now
 
 
-def taken(seconds: float, *, granted: bool = False) -> Taken:
+def taken(seconds: float, by: Bound | None) -> Taken:
     end = NOW + timedelta(hours=12)
-    return Taken(granted, 7, 7, end, NOW + timedelta(seconds=seconds), refused_by=None if granted else Bound.DAY)
+    return Taken(by is None, 7, 7, end, NOW + timedelta(seconds=seconds), refused_by=by)
 
 
 @pytest.mark.shows("S1-ORCH-03", "S1-FAIL-05")
@@ -68,23 +70,26 @@ def test_the_trouble_does_not_quote_the_text() -> None:
 
 @pytest.mark.shows("S1-COST-03")
 @pytest.mark.parametrize(
-    ("answer", "lane", "topic", "decision"),
+    ("answer", "decision"),
     [
-        (taken(9, granted=True), "interactive", Topic.INTERACTIVE, None),
-        (taken(9), "interactive", Topic.INTERACTIVE, Wait(9.0, "budget")),
-        (taken(9_000), "interactive", Topic.INTERACTIVE, Wait(300.0, "budget")),
-        (taken(-5), "interactive", Topic.INTERACTIVE, Wait(0.5, "budget")),
-        (taken(9), BACKFILL, Topic.BACKFILL, Wait(9.0, "budget_backfill", (Topic.BACKFILL,))),
-        (taken(9), BACKFILL, Topic.RETRY_SOON, Wait(9.0, "budget_backfill", (Topic.BACKFILL,))),
-        (taken(9), BACKFILL, Topic.INTERACTIVE, Wait(9.0, "budget")),
-        (None, "interactive", Topic.INTERACTIVE, Wait(10.0, "budget_unknown")),
-        (None, BACKFILL, Topic.BACKFILL, Wait(10.0, "budget_unknown")),
+        (taken(9, None), None),
+        (taken(9, Bound.MONTH), Wait(9.0, "budget")),
+        (taken(9_000, Bound.MONTH), Wait(300.0, "budget")),
+        (taken(-5, Bound.MONTH), Wait(0.5, "budget")),
+        (taken(9, Bound.PACE), Defer(43_200.0, "budget_pace")),
+        (taken(43_200, Bound.DAY), Defer(43_200.0, "budget_day")),
+        (None, Wait(10.0, "budget_unknown")),
     ],
 )
-def test_a_budget_that_is_spent_or_unknown_lets_nothing_through(
-    answer: Taken | None, lane: str, topic: str, decision: Wait | None
+def test_a_bound_of_all_lets_all_wait_and_a_bound_of_one_tenant_its_requests_alone(
+    answer: Taken | None, decision: Wait | Defer | None
 ) -> None:
-    assert after_budget(answer, lane, topic, NOW) == decision
+    assert after_payment(answer, NOW) == decision
+
+
+def test_what_is_deferred_expires_when_its_topic_would_have_forgotten_it() -> None:
+    week_ago = int(NOW.timestamp() * 1000) - 7 * 86_400_000
+    assert [has_expired(since, NOW) for since in (0, week_ago, week_ago - 1)] == [False, False, True]
 
 
 @pytest.mark.shows("S1-COST-04")

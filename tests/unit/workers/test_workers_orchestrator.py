@@ -269,66 +269,6 @@ async def test_undecided_verdicts_are_kept_for_an_hour_and_errors_not() -> None:
     assert [seconds for _, seconds in cache.kept.values()] == [3_600.0]
 
 
-@pytest.mark.shows("S1-COST-03", "S1-COST-04")
-async def test_a_spent_budget_pauses_and_is_paid_once_for_a_request() -> None:
-    purse = Purse(1)
-    orchestrator, verifier, registry = an_outfit(purse=purse)
-    request = a_request("Anne is old.")
-    for _ in range(2):
-        await orchestrator(a_record(request.to_bytes()))
-    assert [paid[1] for paid in purse.asked] == [purse.asked[0][1]] * 2
-    assert (purse.asked[0][0], purse.asked[0][2].timestamp(), purse.asked[0][3]) == ("org", 12.5, 1.0)
-    with pytest.raises(PauseError) as paused:
-        await orchestrator(a_record(a_request("Anne is tall.").to_bytes()))
-    assert (paused.value.reason, paused.value.seconds, paused.value.topics) == ("budget", 300.0, ())
-    assert len(verifier.asked) == 2
-    assert registry.get_sample_value("verification_waits_total", {"reason": "budget"}) == 1
-    assert registry.get_sample_value("veriramp_degradation_level") == 2
-    orchestrator.tune(Tuning(), off=True)
-    assert registry.get_sample_value("veriramp_degradation_level") == 3
-    orchestrator.tune(Tuning(), off=False)
-    assert registry.get_sample_value("veriramp_degradation_level") == 2
-    orchestrator.unblock()
-    await orchestrator(a_record(request.to_bytes()))
-    orchestrator.tune(Tuning(), off=True)
-    assert registry.get_sample_value("veriramp_degradation_level") == 3
-    orchestrator.tune(Tuning(), off=False)
-    assert registry.get_sample_value("veriramp_degradation_level") == 2, "a verdict that was paid before frees nothing"
-    purse.left = 1
-    await orchestrator(a_record(a_request("Anne is small.").to_bytes()))
-    orchestrator.tune(Tuning(), off=True)
-    assert registry.get_sample_value("veriramp_degradation_level") == 3
-    orchestrator.tune(Tuning(), off=False)
-    assert registry.get_sample_value("veriramp_degradation_level") == 0, "what was waited for is over"
-
-
-@pytest.mark.shows("S1-COST-04")
-async def test_backfill_asks_for_a_share_and_waits_alone() -> None:
-    purse = Purse(0)
-    orchestrator, _, _ = an_outfit(purse=purse)
-    backfill = a_request("Anne is tall.").model_copy(update={"lane": "backfill"})
-    with pytest.raises(PauseError) as paused:
-        await orchestrator(replace(a_record(backfill.to_bytes()), topic=Topic.BACKFILL))
-    assert (paused.value.reason, paused.value.topics) == ("budget_backfill", (Topic.BACKFILL,))
-    assert purse.asked[-1][3] == 0.5
-
-
-@pytest.mark.parametrize("lane", ["interactive", "backfill"])
-async def test_a_pause_for_the_budget_is_explained_once(caplog: pytest.LogCaptureFixture, lane: str) -> None:
-    caplog.set_level("INFO")
-    now, metrics = 12.5, OrchestratorMetrics(CollectorRegistry())
-    orchestrator = Orchestrator(InProcess(), metrics, formaliser_version="1", budget=Purse(0), clock=lambda: now)
-    for now in (12.5, 300.0, 313.0):
-        request = a_request(f"Anne is {now} m tall.").model_copy(update={"lane": lane})
-        with pytest.raises(PauseError):
-            await orchestrator(replace(a_record(request.to_bytes()), topic=f"verify_chunks.{lane}"))
-    names = ("message", "tenant", "bound", "used", "limit", "goes_on_at")
-    assert [tuple(vars(record)[name] for name in names) for record in caplog.records] == [
-        ("no budget is free", "org", "day", 3, 5, "1970-01-01T01:00:12+00:00"),
-        ("no budget is free", "org", "day", 3, 5, "1970-01-01T01:05:13+00:00"),
-    ]
-
-
 @pytest.mark.shows("S1-COST-03")
 async def test_a_budget_that_cannot_be_asked_lets_nothing_through() -> None:
     orchestrator, verifier, _ = an_outfit(purse=Purse(None))

@@ -66,19 +66,6 @@ def share_of(lane: str, backfill_share: float) -> float:
     return backfill_share if lane == BACKFILL else 1.0
 
 
-def after_budget(taken: Taken | None, lane: str, topic: str, now: datetime) -> Wait | None:
-    """Decide on the answer of the budget, None if it could not be asked."""
-    if taken is None:
-        return Wait(_UNKNOWN_BUDGET_SECONDS, BUDGET_UNKNOWN)
-    if taken.granted:
-        return None
-    seconds = min(max((taken.next_at - now).total_seconds(), _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
-    if lane == BACKFILL and topic != Topic.INTERACTIVE:
-        # One in a retry topic goes back to its own, so that searches, which may have some budget left, do not wait.
-        return Wait(seconds, "budget_backfill", (Topic.BACKFILL,))
-    return Wait(seconds, BUDGET)
-
-
 def after_payment(taken: Taken | None, now: datetime) -> Wait | Defer | None:
     """Decide on the answer of the budget, None if it could not be asked."""
     if taken is None:

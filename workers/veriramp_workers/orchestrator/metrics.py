@@ -24,7 +24,7 @@ class OrchestratorMetrics:
         self.verdicts = Counter("verification_verdicts", "Verdicts given", ("verdict",), registry=registry)
         self.modes = Counter("verification_failure_mode", "Verdicts given, by mode", ("mode",), registry=registry)
         self.waits = Counter(
-            "verification_waits", "Requests that had to wait where they were, by reason", ("reason",), registry=registry
+            "verification_waits", "Times that a request had to wait, by reason", ("reason",), registry=registry
         )
         self.duration = Histogram(
             "verification_duration_seconds",
@@ -46,7 +46,7 @@ class OrchestratorMetrics:
             "0 full, 1 requests of searches only, 2 known verdicts only, 3 off",
             registry=registry,
         )
-        for status in ("success", "invalid", "error", "cache_hit"):
+        for status in ("success", "invalid", "error", "cache_hit", "expired"):
             self.requests.labels(status)
         for verdict in Verdict:
             self.verdicts.labels(verdict)
