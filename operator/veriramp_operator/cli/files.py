@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GROUP, KIND, RolloutSpec
+from veriramp_operator.api.strict_yaml import StrictLoader
 from veriramp_operator.cli.lint_shape import misshapen
 
 
@@ -54,7 +55,7 @@ def documents(path: str) -> list[dict[str, Any]]:
     """
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-        every = list(yaml.load_all(text, _Loader))
+        every = list(yaml.load_all(text, StrictLoader))
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; name a readable YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -111,18 +112,3 @@ def _parse(document: dict[str, Any], path: str) -> RolloutFile:
 
 def _listed(path: str, wrong: list[str]) -> str:
     return f"{path}: {wrong[0]}" if len(wrong) == 1 else "\n  ".join((f"{path}:", *wrong))
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, as kubectl does; the last one would win otherwise, without a word."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    problem = f'the key "{key.value}" stands twice; keep one'
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-                seen.add(key.value)
-        return node

@@ -20,7 +20,7 @@ from veriramp_operator.flagserver.store import UNKNOWN, Store
 from veriramp_operator.flagserver.sync import SyncService, authorised
 from veriramp_sdk.contract import REPORT_INTERVAL_SECONDS, selector
 
-_NOT_READY = "the documents were not confirmed by a list or bookmark of the API server within a minute"
+_NOT_READY = "nothing confirmed the documents within a minute: neither API server nor file could be read"
 
 
 @dataclass(frozen=True, slots=True)

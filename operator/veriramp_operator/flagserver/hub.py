@@ -1,15 +1,22 @@
 """The open streams by rollout, each with room for one payload: a slow stream gets the latest, never a queue.
 
-Public: :class:`Hub`, :class:`Subscription`, :class:`StreamsClosed`.
+Public: :class:`Hub`, :class:`Subscription`, :class:`StreamsClosed`, :func:`close_when_stale`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from veriramp_operator.flagserver.store import Payload, Store
+
+STALENESS_CHECK_SECONDS: Final = 1.0
+UNCONFIRMED: Final = "the documents are not confirmed any more by what they come from (API server or file); try again"
+
+_log = logging.getLogger("veriramp.flagserver")
 
 
 class StreamsClosed(Exception):  # noqa: N818 - it is the end of a stream, not a fault of it
@@ -86,3 +93,12 @@ class Hub:
         if selector is not None:
             return len(self._streams.get(selector, ()))
         return sum(len(streams) for streams in self._streams.values())
+
+
+async def close_when_stale(store: Store, hub: Hub, clock: Callable[[], float]) -> None:
+    """End every stream when nobody confirms the documents any more; works until cancelled."""
+    while True:
+        await asyncio.sleep(STALENESS_CHECK_SECONDS)
+        if not store.is_fresh(clock()) and hub.count():
+            _log.error("the documents are not confirmed any more: closing %s streams", hub.count())
+            hub.close_all(UNCONFIRMED)

@@ -18,7 +18,7 @@ from google.protobuf.struct_pb2 import Struct
 from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2
 
 from veriramp_operator.api.errors import Refused
-from veriramp_operator.flagserver.hub import Hub, StreamsClosed
+from veriramp_operator.flagserver.hub import UNCONFIRMED, Hub, StreamsClosed
 from veriramp_operator.flagserver.reports import Reports
 from veriramp_operator.flagserver.store import Store
 from veriramp_sdk.contract import REPORT_INTERVAL_SECONDS, REPORT_METHOD, REPORT_SERVICE, SYNC_SERVICE
@@ -116,9 +116,7 @@ class SyncService:
         if not namespace or not rollout or "/" in rollout:
             await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f'selector "{selector}": write "namespace/rollout"')
         if not self._store.is_fresh(self._clock()):
-            await _abort(
-                context, grpc.StatusCode.UNAVAILABLE, "the documents are not confirmed by the API server; try again"
-            )
+            await _abort(context, grpc.StatusCode.UNAVAILABLE, UNCONFIRMED)
         return selector
 
     async def _authorise(self, context: Context) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from veriramp_operator.api.errors import ConfigurationError, Unavailable
-from veriramp_operator.flagserver.hub import Hub
+from veriramp_operator.flagserver.hub import Hub, close_when_stale
 from veriramp_operator.flagserver.kube import Reader
 from veriramp_operator.flagserver.store import EVERYWHERE, Store
 from veriramp_operator.resources.flags import FlagDocument, config_map_name, parse
@@ -21,7 +21,6 @@ from veriramp_operator.resources.flags_configmap import CONTENT_HASH, LABEL
 from veriramp_sdk.contract import selector
 
 BACKOFF_SECONDS: Final = (0.2, 5.0)
-STALENESS_CHECK_SECONDS: Final = 1.0
 
 _log = logging.getLogger("veriramp.flagserver")
 Json = dict[str, Any]
@@ -55,7 +54,7 @@ class Watcher:
             for scope in self._scopes:
                 tasks.create_task(self._for_ever(partial(self._documents, scope)))
             tasks.create_task(self._for_ever(self._lease))
-            tasks.create_task(self._close_when_stale())
+            tasks.create_task(close_when_stale(self._store, self._hub, self._clock))
 
     async def _for_ever(self, once: Callable[[], Awaitable[None]]) -> None:
         least, most = BACKOFF_SECONDS
@@ -98,13 +97,6 @@ class Watcher:
             if kind != "BOOKMARK":
                 renewed = None if kind == "DELETED" else _renew_time(item)
                 self._hub.push(self._store.lease_seen(renewed, self._clock()))
-
-    async def _close_when_stale(self) -> None:
-        while True:
-            await asyncio.sleep(STALENESS_CHECK_SECONDS)
-            if not self._store.is_fresh(self._clock()) and self._hub.count():
-                _log.error("the documents are not confirmed any more: closing %s streams", self._hub.count())
-                self._hub.close_all("the documents are not confirmed by the API server; try again")
 
 
 def _read(item: Json) -> tuple[str, FlagDocument | None] | None:
