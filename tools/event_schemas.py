@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from veriramp_sdk.events import EVENTS, SCHEMA_VERSION, Topic
 from veriramp_workers.bus.plan import TopicPlan, wanted_topics
-from veriramp_workers.bus.retry import ERROR_CLASS, LEFT_OUT, NOT_BEFORE, ORIGIN, REASON, SOURCE
-from veriramp_workers.ports import ATTEMPT, DEFERRED_SINCE
+from veriramp_workers.bus.retry import ATTEMPT, ERROR_CLASS, LEFT_OUT, NOT_BEFORE, ORIGIN, REASON, SOURCE
+from veriramp_workers.ports import DEFERRED_SINCE
 
 Json = dict[str, Any]
 

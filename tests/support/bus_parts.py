@@ -65,8 +65,7 @@ class Peer:
         finally:
             del self.handling[gate]
         script = json.loads(record.value)["script"]
-        attempt = int(dict(record.headers).get("veriramp-attempt", b"0"))
-        act = script[attempt] if attempt < len(script) else "ok"
+        act = script[record.attempt - 1] if record.attempt <= len(script) else "ok"
         match act:
             case "later":
                 raise RetryLaterError("not now", last=(Message("last", record.key, record.value),))

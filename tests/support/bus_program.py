@@ -46,9 +46,8 @@ def scripted(work_seconds: float = 0.0) -> Handler:
             script = json.loads(record.value)["script"]
         except ValueError as error:
             raise PoisonError(str(error)) from error
-        attempt = int(dict(record.headers).get("veriramp-attempt", b"0"))
         await asyncio.sleep(work_seconds)
-        match script[attempt] if attempt < len(script) else "ok":
+        match script[record.attempt - 1] if record.attempt <= len(script) else "ok":
             case "later":
                 raise RetryLaterError("later, it says")
             case "boom":

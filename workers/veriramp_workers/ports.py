@@ -1,7 +1,7 @@
 """Where the worker folders meet: the values and protocols that they share, without knowing each other.
 
 Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError`, :class:`RetryLaterError`,
-:class:`PauseError`, :class:`DeferError`, ``ATTEMPT``, ``DEFERRED_SINCE`` (bus);
+:class:`PauseError`, :class:`DeferError`, ``DEFERRED_SINCE`` (bus);
 :class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
 (verifier); :class:`VerdictCache`, :class:`Budget`, :class:`Taken`, :class:`Bound`, :class:`BudgetUnavailableError`
 (stores).
@@ -20,16 +20,13 @@ from typing import Final, Protocol
 
 from veriramp_sdk.events import Verdict
 
-ATTEMPT: Final = "veriramp-attempt"
-"""The header that says how often a record was tried before."""
-
 DEFERRED_SINCE: Final = "veriramp-deferred-since"
 """The header that says when a record was deferred first, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One message as the broker delivered it."""
+    """One message as the broker delivered it; ``attempt`` is which try this is, 1 for the first."""
 
     topic: str
     partition: int
@@ -37,6 +34,7 @@ class Record:
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    attempt: int = 1
 
 
 @dataclass(frozen=True)

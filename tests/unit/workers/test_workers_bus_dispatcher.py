@@ -154,6 +154,13 @@ async def test_a_retried_record_whose_topic_is_paused_goes_back_there_and_holds_
     assert hand.dispatcher.windows[SOON, 0].committable == 1
 
 
+async def test_the_handler_is_told_which_attempt_it_is() -> None:
+    hand = Hand()
+    hand.take((HOT, 0), record(HOT, 0), record(HOT, 1, veriramp_attempt="1"), record(HOT, 2, veriramp_attempt="many"))
+    await settle()
+    assert [handled.attempt for handled in hand.peer.handling.values()] == [1, 2, 1]
+
+
 async def test_the_important_topic_overtakes_a_full_lane() -> None:
     hand = Hand(concurrency=1, window=50, max_poll_records=20)
     hand.take((COLD, 0), *(record(COLD, number) for number in range(20)))

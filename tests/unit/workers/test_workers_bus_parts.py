@@ -103,9 +103,47 @@ def a_record(topic: str = "hot", *headers: tuple[str, bytes], value: bytes = b"t
     return Record(topic, 2, 17, b"key", value, headers)
 
 
+def read(message: Message) -> Record:
+    return ROUTE.counted(Record(message.topic, 0, 0, message.key, message.value, message.headers))
+
+
 def later(record: Record, failure: Failure, now_ms: int = NOW) -> Record:
     (message,) = ROUTE.after(record, failure, now_ms)
-    return Record(message.topic, 0, 0, message.key, message.value, message.headers)
+    return read(message)
+
+
+@pytest.mark.shows("S1-EVT-03", "S1-ORCH-04")
+@pytest.mark.parametrize(
+    ("topic", "said", "attempt"),
+    [
+        ("hot", [], 1),
+        ("hot", [b"1"], 2),
+        ("hot", [b"2", b"1"], 2),
+        ("retry.soon", [b"1"], 2),
+        ("retry.late", [b"2"], 3),
+        # copied by hand into a retry topic: its place says more than what it lacks
+        ("retry.soon", [], 2),
+        ("retry.late", [], 3),
+        ("retry.late", [b"1"], 3),
+        # a dead letter that somebody put back
+        ("hot", [b"3"], 4),
+        ("retry.soon", [b"3"], 4),
+        ("hot", [b"1000"], 1001),
+        *[("hot", [said], 1) for said in (b"1001", b"9" * 15, b"9" * 5_000)],
+        *[("hot", [said], 1) for said in (b"", b"-1", b"1.5", b"1e2", b" 1", b"\xff", "٣".encode(), b"one")],
+        ("retry.soon", [b"9" * 5_000], 2),
+    ],
+)
+def test_the_bus_counts_the_attempts_once_for_all(topic: str, said: list[bytes], attempt: int) -> None:
+    headers = [("veriramp-attempt", value) for value in said]
+    record = ROUTE.counted(a_record(topic, TRACE, *headers))
+    assert record.attempt == attempt
+    (message,) = ROUTE.after(record, Failure("E", ""), NOW)
+    assert dict(message.headers)["veriramp-attempt"] == str(attempt).encode()
+    assert message.topic == ("retry.soon", "retry.late", "dead")[min(attempt, 3) - 1]
+    (letter,) = ROUTE.after(record, Failure("E", "", final=True), NOW)
+    bare = ROUTE.without_value(record, Failure("E", ""))
+    assert dict(letter.headers)["veriramp-attempt"] == dict(bare.headers)["veriramp-attempt"] == str(attempt).encode()
 
 
 def test_a_failed_record_takes_the_way_through_the_retry_topics_to_the_dead_letters() -> None:
@@ -138,7 +176,7 @@ def test_last_words_are_published_with_the_dead_letter_only() -> None:
     failure = Failure("RetryLaterError", "away", last=(Message("failed", b"key", b"gave up"),))
     first = ROUTE.after(a_record(), failure, NOW)
     assert [message.topic for message in first] == ["retry.soon"]
-    at_the_end = ROUTE.after(a_record("retry.late", ("veriramp-attempt", b"2")), failure, NOW)
+    at_the_end = ROUTE.after(ROUTE.counted(a_record("retry.late")), failure, NOW)
     assert [message.topic for message in at_the_end] == ["failed", "dead"]
 
 
@@ -146,13 +184,12 @@ def test_a_record_that_goes_back_keeps_its_attempts() -> None:
     retried = later(later(a_record("cold"), Failure("E", "")), Failure("E", ""))
     back = ROUTE.back_to_origin(retried)
     assert (back.topic, dict(back.headers)["veriramp-attempt"]) == ("cold", b"2")
-    again = Record(back.topic, 0, 0, back.key, back.value, back.headers)
-    assert later(again, Failure("E", "")).topic == "dead"
+    assert later(read(back), Failure("E", "")).topic == "dead"
 
 
 @pytest.mark.parametrize("text", [b"", b"soon", b"-5", b"1e9", b"9" * 16, b"\xff", "٣".encode()])
 def test_headers_that_cannot_be_read_do_no_harm(text: bytes) -> None:
-    record = a_record("retry.soon", ("veriramp-not-before", text), ("veriramp-attempt", text))
+    record = ROUTE.counted(a_record("retry.soon", ("veriramp-not-before", text), ("veriramp-attempt", text)))
     assert not_before_ms(record) == 0
     assert later(record, Failure("E", "")).topic == "retry.late"
 

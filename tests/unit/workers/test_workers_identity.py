@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.pipeline import a_request
 from tests.unit.workers.test_workers_orchestrator import Cache, Purse, a_record, an_outfit
-from veriramp_sdk.events import PERIOD_MS, Verdict, VerificationComplete, VerifyChunk, parse_event
+from veriramp_sdk.events import PERIOD_MS, Topic, Verdict, VerificationComplete, VerifyChunk, parse_event
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
 from veriramp_workers.ports import Judgement, Question
 
@@ -34,8 +34,8 @@ def orchestrator_of(
     return Orchestrator(verifier, metrics, formaliser_version=formaliser, cache=cache, budget=purse, clock=lambda: now)
 
 
-async def answer(orchestrator: Orchestrator, request: VerifyChunk, *headers: tuple[str, bytes]) -> VerificationComplete:
-    (message,) = await orchestrator(a_record(request.to_bytes(), *headers))
+async def answer(orchestrator: Orchestrator, request: VerifyChunk, attempt: int = 1) -> VerificationComplete:
+    (message,) = await orchestrator(replace(a_record(request.to_bytes()), topic=Topic.RETRY_LATE, attempt=attempt))
     return parse_event(VerificationComplete, message.value)
 
 
@@ -51,7 +51,7 @@ async def test_every_delivery_of_a_message_has_the_id_of_the_first() -> None:
     first = await answer(with_cache, request)
     hit = await answer(with_cache, request)
     assert (first.cache_hit, hit.cache_hit) == (False, True)
-    retried = await answer(with_cache, request, ("veriramp-attempt", b"2"), ("veriramp-origin-topic", b"x"))
+    retried = await answer(with_cache, request, attempt=3)
     cache_away, weeks_later = orchestrator_of(verifier), orchestrator_of(verifier, now=1e9 + 3 * PERIOD_MS / 1000)
     others = await ids([cache_away, weeks_later], request)
     assert {hit.event_id, retried.event_id, *others} == {first.event_id}

@@ -159,7 +159,8 @@ class Dispatcher:
                 where = f"{record.topic}/{record.partition}"
                 raise StartsAgainError(f"{where} was cut or created anew, {error}") from None
             self._taken += 1
-            self._lanes.put(place[0], self._taken, _Item(self._taken, place, record, window))
+            counted = self._settings.route.counted(record)
+            self._lanes.put(place[0], self._taken, _Item(self._taken, place, counted, window))
         self._fill()
         return None
 

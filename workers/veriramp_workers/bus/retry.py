@@ -17,11 +17,12 @@ The record keeps key, value and headers; the bus adds headers of its own:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from veriramp_workers.ports import ATTEMPT, DEFERRED_SINCE, Message, Record
+from veriramp_workers.ports import DEFERRED_SINCE, Message, Record
 
+ATTEMPT: Final = "veriramp-attempt"
 NOT_BEFORE: Final = "veriramp-not-before"
 ORIGIN: Final = "veriramp-origin-topic"
 SOURCE: Final = "veriramp-source"
@@ -59,14 +60,20 @@ class Route:
     dead_letters: str
     deferred: RetryTopic | None = None
 
+    def counted(self, record: Record) -> Record:
+        """Return the record with its attempt, from what its header and its topic say."""
+        said = _number(_text(record, ATTEMPT)) or 0
+        # A message that somebody copied into a retry topic by hand says nothing about its attempts.
+        place = next((number for number, step in enumerate(self.retries, 1) if step.topic == record.topic), 0)
+        return replace(record, attempt=max(said if said <= _MOST_ATTEMPTS else 0, place) + 1)
+
     def after(self, record: Record, failure: Failure, now_ms: int) -> tuple[Message, ...]:
         """Return what to publish so that the record may be left behind."""
-        tried = self._attempts(record) + 1
-        if failure.final or tried > len(self.retries):
-            return (*failure.last, self._moved(record, self.dead_letters, failure, tried))
-        step = self.retries[tried - 1]
+        if failure.final or record.attempt > len(self.retries):
+            return (*failure.last, self._moved(record, self.dead_letters, failure))
+        step = self.retries[record.attempt - 1]
         later = (NOT_BEFORE, str(now_ms + round(step.seconds * 1000)).encode())
-        return (self._moved(record, step.topic, failure, tried, later),)
+        return (self._moved(record, step.topic, failure, later),)
 
     def origin(self, record: Record) -> str:
         """The topic that the record was in before it was first retried."""
@@ -96,24 +103,18 @@ class Route:
     def without_value(self, record: Record, failure: Failure) -> Message:
         """Return a dead letter that tells where the record is, for one that the broker refuses as a whole."""
         key = record.key if record.key is not None and len(record.key) <= _LONGEST_KEY else None
-        bare = Record(record.topic, record.partition, record.offset, key, b"")
+        bare = replace(record, key=key, value=b"", headers=())
         size = (LEFT_OUT, str(len(record.value)).encode())
-        return self._moved(bare, self.dead_letters, failure, self._attempts(record) + 1, size)
+        return self._moved(bare, self.dead_letters, failure, size)
 
     @property
     def _delayed(self) -> tuple[RetryTopic, ...]:
         return (*self.retries, *([self.deferred] if self.deferred else []))
 
-    def _attempts(self, record: Record) -> int:
-        said = _number(_text(record, ATTEMPT))
-        # A message that somebody copied into a retry topic by hand says nothing about its attempts.
-        place = next((number for number, step in enumerate(self.retries, 1) if step.topic == record.topic), 0)
-        return max(said or 0, place)
-
-    def _moved(self, record: Record, topic: str, failure: Failure, tried: int, *more: tuple[str, bytes]) -> Message:
+    def _moved(self, record: Record, topic: str, failure: Failure, *more: tuple[str, bytes]) -> Message:
         kept = tuple((name, value) for name, value in record.headers if name not in _OURS)
         ours = (
-            (ATTEMPT, str(tried).encode()),
+            (ATTEMPT, str(record.attempt).encode()),
             (ORIGIN, self.origin(record).encode()),
             (SOURCE, _place(record)),
             (ERROR_CLASS, failure.error_class.encode()),
@@ -144,3 +145,5 @@ _OURS: Final = frozenset({ATTEMPT, NOT_BEFORE, ORIGIN, SOURCE, ERROR_CLASS, REAS
 _LONGEST_REASON: Final = 1_000
 _LONGEST_KEY: Final = 1_000
 _MOST_DIGITS: Final = 15
+# Nobody tries that often; who says so cannot be believed.
+_MOST_ATTEMPTS: Final = 1_000

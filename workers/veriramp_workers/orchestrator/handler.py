@@ -41,7 +41,6 @@ from veriramp_workers.orchestrator.purse import NoBudgetError, Purse
 from veriramp_workers.orchestrator.tuning import Tuning
 from veriramp_workers.orchestrator.turns import Turns
 from veriramp_workers.ports import (
-    ATTEMPT,
     Budget,
     DeferError,
     Judgement,
@@ -258,7 +257,7 @@ class Orchestrator:
             error=str(error),
             error_class=type(error).__name__,
             http_status=status,
-            attempts=_deliveries(record),
+            attempts=record.attempt,
             step="verify",
             retryable=isinstance(error, VerifierUnavailableError | NoBudgetError),
             failed_at_ms=int(self._clock() * 1000),
@@ -277,11 +276,6 @@ def _fields(request: VerifyChunk, record: Record, **more: str) -> dict[str, obje
     return {"chunk": request.chunk_key, "trace": _traceparent(record), **more}
 
 
-def _deliveries(record: Record) -> int:
-    said = dict(record.headers).get(ATTEMPT, b"0")
-    return (int(said) if said.isdigit() and len(said) < _MOST_DIGITS else 0) + 1
-
-
 def _place(error: BaseException) -> str:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
@@ -290,4 +284,3 @@ def _place(error: BaseException) -> str:
 
 
 _TRACEPARENT: Final = "traceparent"
-_MOST_DIGITS: Final = 9
