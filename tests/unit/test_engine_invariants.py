@@ -31,6 +31,7 @@ REACHED = (
     "Hold PreconditionFailing",
     "Hold Ramping",
     "Hold RolledBack",
+    "Hold SampleRatioMismatch",
     "Hold WorkersNotReady",
     "Rise Promote",
     "Rise RampStep",

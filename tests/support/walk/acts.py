@@ -13,7 +13,7 @@ from tests.support.builders import START
 from tests.support.walk.specs import GATE_NAMES
 from tests.support.walk.starts import restarted
 from tests.support.walk.walk import CASE_SIZE, MOST_PASSES, Judge, Walk, told
-from tests.support.walk.world import SAYINGS
+from tests.support.walk.world import SAYINGS, Split
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.api.vector import Vector
@@ -82,6 +82,13 @@ def _a_write_given_up_arrives_late(going: Walk) -> None:
 
 def _restart(going: Walk) -> None:
     restarted(going.world)
+    going.world.operator_restarts()
+
+
+def _users_are_dealt_out(going: Walk) -> None:
+    going.world.split = going.draws.pick((Split.DOUBLED, Split.LOST, Split.STALE, Split.RIGHT, Split.UNKNOWN))
+    going.tick()
+    going.tick(going.draws.pick((None, 5.0, 30.0)))
 
 
 def _stale_observation(going: Walk) -> None:
@@ -152,6 +159,7 @@ def _somebody_writes_the_document(going: Walk) -> None:
 def _consumers_change(going: Walk) -> None:
     going.world.consumers = going.draws.pick((0, 3, 1))
     going.world.applied_revision = 0 if going.draws.one_in(2) else None
+    going.world.processes_restart()
     going.tick()
     going.tick()
 
@@ -176,6 +184,7 @@ def _all_is_well_again(going: Walk) -> None:
         going.edit(world.spec.model_copy(update={"paused": False, "kill_switch": False}))
     world.says.clear()
     world.bursts.clear()
+    world.split = Split.RIGHT
     world.consumers, world.applied_revision, world.problems = 3, None, ()
     world.workers = {name: replace(seen, ready=seen.desired or 0) for name, seen in world.workers.items()}
     going.tick()
@@ -183,7 +192,7 @@ def _all_is_well_again(going: Walk) -> None:
 
 def _wheel() -> tuple[Callable[[Walk], None], ...]:
     shares: tuple[tuple[Callable[[Walk], None], int], ...] = (
-        (_time_passes, 88),
+        (_time_passes, 80),
         (_gate_says, 40),
         (_crash, 22),
         (_ask, 24),
@@ -193,6 +202,7 @@ def _wheel() -> tuple[Callable[[Walk], None], ...]:
         (_a_write_given_up_arrives_late, 6),
         (_stale_observation, 6),
         (_restart, 4),
+        (_users_are_dealt_out, 8),
         (_toggle, 5),
         (_clock_jumps, 5),
         (_status_is_lost, 4),

@@ -13,9 +13,8 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from tests.support.builders import inconclusive, no_data, passes, regresses
 from tests.support.walk.walk import Judge, Tick, Walk
-from tests.support.walk.world import leans_bad
+from tests.support.walk.world import News, Split
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import (
     GateSpec,
@@ -29,7 +28,7 @@ from veriramp_operator.api.rollout import (
 from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.types import Direction, PublishFlags, ScaleWorkers
-from veriramp_sdk.contract import Mode
+from veriramp_sdk.contract import BUCKETS, Mode
 
 _BAKE_ROWS: Final = frozenset(
     {
@@ -49,7 +48,7 @@ _ABOUT: Final = 1e-6
 def _rises_on_good_evidence(walk: Walk, tick: Tick) -> None:
     if tick.decision.direction is Direction.RISE or (tick.raised and tick.published_before is not None):
         for gate in tick.required():
-            assert tick.says[gate.name] not in (regresses, no_data, leans_bad), f"rose although {gate.name} is not good"
+            assert tick.news[gate.name] in (News.GOOD, News.UNCLEAR), f"rose although {gate.name} is not good"
     if tick.decision.direction is Direction.RISE:
         _nothing_held(tick)
         if tick.reason is Reason.PROMOTE:
@@ -94,7 +93,7 @@ def _promoted_by_right(walk: Walk, tick: Tick) -> None:
     if walk.rewound:
         return  # the clock went back, so nobody can tell
     for gate in tick.required():
-        assert tick.says[gate.name] is passes, f"promoted although {gate.name} does not pass"
+        assert tick.news[gate.name] is News.GOOD, f"promoted although {gate.name} does not pass"
         assert tick.now >= out_since + (gate.window or 0.0), f"{gate.name} speaks of an earlier revision"
 
 
@@ -111,7 +110,7 @@ def _falls_reach_their_target(walk: Walk, tick: Tick) -> None:
     if tick.seen.requests.abort and (handled is None or handled.abort != tick.seen.requests.abort):
         assert out.mode is Mode.OFF, "a person asked to abort"
     for gate in tick.spec.gates:
-        if tick.says[gate.name] is regresses and _counts(walk, tick, gate):
+        if tick.news[gate.name] is News.BAD and _counts(walk, tick, gate):
             _is_down(tick, gate.on_regression, gate.name)
     for name, since in walk.memory.blind_since.items():
         action = tick.spec.on_no_data.action
@@ -127,16 +126,17 @@ def _remember_blindness(walk: Walk, tick: Tick) -> None:
     place = f"{stage.name} {stage.entered_at}" if stage else ""
     steady = tick.whole and not walk.disturbed and not tick.edited and place == memory.stage
     memory.stage = place
-    blind = {gate.name for gate in tick.required() if tick.says[gate.name] is no_data}
+    blind = {gate.name for gate in tick.required() if tick.news[gate.name] is News.NONE}
     known = memory.blind_since if steady else {}
     memory.blind_since = {name: known.get(name, tick.now) for name in sorted(blind)}
 
 
 def _counts(walk: Walk, tick: Tick, gate: GateSpec) -> bool:
     """What this gate says must count: it applies in any stage, and no fall or retry makes its evidence old."""
-    memory = (tick.before.rollback, tick.before.anchor, tick.decision.status.anchor, walk.memory.latched)
-    fresh = all(each is None for each in memory)
-    return fresh and not gate.stages and gate.comparison is None and gate.on_regression is not OnRegression.REPORT
+    memory = (tick.before.rollback, *tick.before.anchors, *tick.decision.status.anchors, walk.memory.latched)
+    fresh = all(each is None for each in memory) and not gate.stages
+    compares = gate.comparison is None or (tick.before.stage is not None and tick.arms_before)
+    return fresh and compares and gate.on_regression is not OnRegression.REPORT
 
 
 def _is_down(tick: Tick, action: OnRegression, why: str) -> None:
@@ -205,8 +205,8 @@ def _no_further_than_due(tick: Tick) -> None:
         most = 2 / 3 + 0.01  # a late pass may take two steps at once, never the whole way
         assert all(to - since <= most for to, since in zip(path, done, strict=True)), "came back in one step"
         for gate in tick.required():
-            good = (passes, inconclusive) if gate.comparison is not None else (passes,)  # a Pass is only of the bake
-            assert tick.says[gate.name] in good, f"came back although {gate.name} does not pass"
+            unclear = gate.comparison is not None and tick.news[gate.name] is News.UNCLEAR  # a Pass is only of the bake
+            assert unclear or tick.news[gate.name] is News.GOOD, f"came back although {gate.name} does not pass"
 
 
 def _due(ramp: RampSpec, seconds: float, *, linear: bool) -> float:
@@ -257,7 +257,7 @@ def _starts_low(tick: Tick, verb: str) -> None:
 
 
 def _no_data_never_up(_walk: Walk, tick: Tick) -> None:
-    if any(tick.says[gate.name] is no_data for gate in tick.required()):
+    if any(tick.news[gate.name] is News.NONE for gate in tick.required()):
         assert tick.decision.direction is not Direction.RISE
         assert not tick.raised or tick.published_before is None
 
@@ -316,7 +316,6 @@ def _same_inputs_same_bytes(walk: Walk, tick: Tick) -> None:
     if walk.passes != walk.looks_twice_at:
         return
     world = replace(walk.world, spec=tick.spec.model_copy(), status=tick.before, published=tick.published_before)
-    world.says, world.bursts = dict(tick.says), {}
     again = world.decide_from(tick.seen, tick.now)
     assert again == tick.decision
     if walk.passes % 4 == 1:
@@ -346,6 +345,25 @@ def _clocks_count_healthy_time(_walk: Walk, tick: Tick) -> None:
         _one_step_at_a_time(rung.spec.ramp, old.ramp_seconds, new.ramp_seconds)
 
 
+def _users_are_dealt_out_as_told(_walk: Walk, tick: Tick) -> None:
+    """A row of the table, like the clocks: a wrong split of the users holds, and nothing else is called one."""
+    propagation = tick.decision.status.propagation
+    confirmed_at = None if propagation is None else propagation.confirmed_at
+    percent = (tick.decision.status.parameters or OFF).canary_percent
+    owned = round(percent * BUCKETS / 100)
+    odd = wrong = False
+    for gate in tick.comparing():
+        seen = tick.seen.samples.get(gate.name)
+        if confirmed_at is None or seen is None or seen.occupied is None or seen.occupied.at < confirmed_at:
+            continue
+        treatment, control = seen.occupied.treatment, seen.occupied.control
+        lost = owned >= 100 and treatment <= owned // 2 and control == BUCKETS - owned
+        wrong = wrong or lost or treatment > owned or control > BUCKETS - owned
+        odd = odd or (treatment, control) != Split.RIGHT.occupied(percent)
+    assert not wrong or tick.reason not in _BAKE_ROWS | _RAMP_ROWS, "went on with a wrong split"
+    assert odd or tick.reason is not Reason.SAMPLE_RATIO_MISMATCH, "called a right split wrong"
+
+
 def _one_step_at_a_time(ramp: RampSpec, before: float, after: float) -> None:
     steps = len(ramp.steps) + (ramp.steps[-1] < 1) if ramp.steps else 0
     interval = ramp.duration / steps if steps else ramp.interval or 0.0
@@ -365,4 +383,5 @@ INVARIANTS: Final[Mapping[str, Judge]] = {
     "I9_history_is_append_only_and_bounded": _history_is_appended,
     "I10_the_same_inputs_give_the_same_bytes": _same_inputs_same_bytes,
     "clocks_count_healthy_time_only": _clocks_count_healthy_time,
+    "split_of_the_users_holds_while_it_is_wrong": _users_are_dealt_out_as_told,
 }

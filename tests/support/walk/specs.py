@@ -36,7 +36,7 @@ _STAGE: Final = 10
 _GATE: Final = 8
 DNA_SIZE: Final = _GLOBALS + _STAGE * len(STAGE_NAMES) + _GATE * len(GATE_NAMES)
 
-_RISE: Final = ((0, 1), (0, 0, 0, 1), (0,))
+_RISE: Final = ((0, 1, 1, 2), (0, 1, 1, 1), (0,))
 """How many modes a stage may be above the one before, by that one's rank: mostly Live from the second stage on."""
 _MODES: Final = (Mode.OFF, Mode.SHADOW, Mode.LIVE)
 _PERCENTS: Final = (1.0, 5.0, 33.33, 50.0, 99.9, 100.0)

@@ -85,7 +85,7 @@ def _in_stage(world: WalkWorld, plan: Plan, rung: Rung, draws: Draws) -> None:
     )
     if again and plan.gates:
         anchor = EvidenceAnchor(gate=draws.pick(plan.gates).gate.name, at=START - draws.pick((5.0, 20.0, 60.0)))
-        world.status = world.status.model_copy(update={"anchor": anchor})
+        world.status = world.status.model_copy(update={"anchors": (anchor,)})
     _publish(world, vector, rung.name)
 
 

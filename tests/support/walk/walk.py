@@ -14,9 +14,9 @@ from tests.support.builders import START
 from tests.support.walk.draws import Draws
 from tests.support.walk.specs import DNA_SIZE, spec_of
 from tests.support.walk.starts import begin
-from tests.support.walk.world import Saying, WalkWorld
+from tests.support.walk.world import News, WalkWorld
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import GateSpec, RolloutSpec
+from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
 from veriramp_operator.api.status import RolloutStatus, Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.stages import Plan, plan_of
@@ -40,7 +40,7 @@ class Tick:
     """One reconcile pass: the world before, the decision, the world after.
 
     ``whole``: nothing was cut or refused. ``edited``: no pass before has written down that it saw this generation.
-    ``says``: what each gate was told to say, whatever the engine made of it.
+    ``news``: what the evidence of each gate is, whatever the engine made of it.
     """
 
     spec: RolloutSpec
@@ -54,7 +54,7 @@ class Tick:
     published: Published | None
     whole: bool
     edited: bool
-    says: dict[str, Saying]
+    news: dict[str, News]
 
     @property
     def was(self) -> Vector:
@@ -65,6 +65,11 @@ class Tick:
     def out(self) -> Vector:
         """What is published now."""
         return self.published.vector if self.published else OFF
+
+    @property
+    def arms_before(self) -> bool:
+        """True when, beyond doubt, two arms were to be compared before."""
+        return self.was == self.before.parameters and has_arms(self.was)
 
     @property
     def raised(self) -> bool:
@@ -89,18 +94,31 @@ class Tick:
 
     def required(self) -> list[GateSpec]:
         """The required gates that apply in the stage where the rollout stood; a comparison needs two arms."""
+        return [gate for gate in self._asked() if gate.is_required]
+
+    def comparing(self) -> list[GateSpec]:
+        """The gates that compare the arms there and act on it."""
+        acting = [gate for gate in self._asked() if gate.on_regression is not OnRegression.REPORT]
+        return [gate for gate in acting if gate.comparison is not None]
+
+    def _asked(self) -> list[GateSpec]:
         stage, vector = self.decision.status.stage, self.decision.status.parameters or OFF
         name = self.plan.first.name if stage is None else stage.name
-        arms = vector.mode is Mode.LIVE and 0 < vector.canary_percent < 100
+        arms = stage is not None and has_arms(vector)
         return [
             gate
             for gate in self.spec.gates
-            if gate.is_required and (not gate.stages or name in gate.stages) and (arms or gate.comparison is None)
+            if (not gate.stages or name in gate.stages) and (arms or gate.comparison is None)
         ]
 
     def publication(self) -> PublishFlags | None:
         """The document that the decision publishes."""
         return next((command for command in self.decision.commands if isinstance(command, PublishFlags)), None)
+
+
+def has_arms(vector: Vector) -> bool:
+    """True when both arms have a share of the users."""
+    return vector.mode is Mode.LIVE and 0 < vector.canary_percent < 100
 
 
 Judge = Callable[["Walk", Tick], None]
@@ -192,11 +210,15 @@ class Walk:
             world.published,
             whole,
             edited,
-            {gate.name: world.saying(gate) for gate in world.spec.gates},
+            self.news(seen is fresh),
         )
         self._judge(tick, cut)
         world.a_pass_is_over()
         self.stale, self.disturbed = fresh, not whole
+
+    def news(self, _fresh: bool) -> dict[str, News]:
+        """What each gate's evidence is in this pass; not ``fresh``: the pass looks at an observation of before."""
+        return {gate.name: self.world.news(gate) for gate in self.world.spec.gates}
 
     def _judge(self, tick: Tick, cut: int | None) -> None:
         decision = tick.decision
