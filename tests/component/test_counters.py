@@ -25,7 +25,7 @@ from veriramp_operator.evidence.types import Counts, Samples, Trial, Verdict
 from veriramp_operator.resources.flags import stamp
 from veriramp_operator.sources.prometheus import PrometheusEndpoint
 from veriramp_operator.sources.samplers import Samplers
-from veriramp_sdk.arms import ArmMetrics, flag_metrics_of
+from veriramp_sdk.arms import ArmMetrics, search_metrics_of
 from veriramp_sdk.contract import Arm
 from veriramp_sdk.document import read_document
 from veriramp_sdk.evaluation import Evaluator
@@ -52,7 +52,7 @@ class Pod:
         document = a_document(vector=LIVE.model_copy(update={"canary_percent": PERCENT}), include=(), exclude=())
         assert evaluator.apply(read_document(stamp(document, 2**40), "verification"))
         self._evaluator = evaluator
-        self._arms = ArmMetrics(flag_metrics_of(registry), *KEY, occupied=evaluator.occupied)
+        self._arms = ArmMetrics(search_metrics_of(registry), *KEY, occupied=evaluator.occupied)
         self._server, self._thread = start_http_server(self.port, addr="127.0.0.1", registry=registry)
 
     def stop(self) -> None:

@@ -33,7 +33,7 @@ from veriramp_operator.engine.conditions import (
     STALLED,
 )
 from veriramp_operator.evidence.reasons import VerdictReason
-from veriramp_sdk.arms import FlagMetrics
+from veriramp_sdk.arms import FlagMetrics, SearchMetrics
 from veriramp_sdk.trigger_metrics import TriggerMetrics
 
 ON_CALL: Final = GUIDE / "on-call.md"
@@ -181,6 +181,7 @@ def test_every_phase_and_condition_is_explained_to_people_on_call() -> None:
 def test_the_metrics_of_the_sdk_are_those_of_its_guide() -> None:
     registry = CollectorRegistry()
     FlagMetrics(registry)
+    SearchMetrics(registry)
     TriggerMetrics(registry, "search/demo")
     exported = {f"{family.name}_total" if family.type == "counter" else family.name for family in registry.collect()}
     listed = {span for span in spans(INTEGRATION) if span.startswith("veriramp_") and span != "veriramp_search"}

@@ -1,7 +1,8 @@
-"""What a process exports about the flags it applied and about the requests of each arm.
+"""What a process exports about the flags it applied and, where it serves searches, about the requests of each arm.
 
-Public: :class:`FlagMetrics`, :func:`flag_metrics_of`, :class:`ArmMetrics`, :class:`ProcessMetrics`.
-Counters carry no revision and no stage: their series live as long as the rollout.
+Public: :class:`FlagMetrics`, :func:`flag_metrics_of`, :class:`ProcessMetrics`; :class:`SearchMetrics`,
+:func:`search_metrics_of`, :class:`ArmMetrics`. Counters carry no revision and no stage: their series live as long as
+the rollout.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ LATENCY_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.
 
 
 class FlagMetrics:
-    """The collectors of one registry, shared by every rollout that this process follows."""
+    """The collectors of one registry that every process has, shared by the rollouts that it follows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         process = ("namespace", "rollout", "process")
-        arm = ("namespace", "rollout", "arm")
         self.revision = Gauge(
             "veriramp_flag_applied_revision", "Revision of the document in use", process, registry=registry
         )
@@ -39,6 +39,16 @@ class FlagMetrics:
         self.clock_skew = Gauge(
             "veriramp_flag_clock_skew_seconds", "Clock of the flag server minus ours", process, registry=registry
         )
+
+
+class SearchMetrics:
+    """The collectors of one registry in a process that serves searches.
+
+    A worker has none of them: its zeros would look like arms that are measured and have no errors.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        arm = ("namespace", "rollout", "arm")
         self.occupied = Gauge(
             "veriramp_occupied_buckets", "Distinct buckets of users seen in the arm", arm, registry=registry
         )
@@ -54,13 +64,14 @@ class FlagMetrics:
 
 
 flag_metrics_of: Final = per_registry(FlagMetrics)
-"""The collectors of a registry, made at the first call."""
+search_metrics_of: Final = per_registry(SearchMetrics)
+"""The collectors of a registry, made at the first call: one registry refuses a second of the same name."""
 
 
 class ArmMetrics:
     """Requests, errors, latency and occupied buckets of one rollout, by arm."""
 
-    def __init__(self, metrics: FlagMetrics, namespace: str, rollout: str, *, occupied: Callable[[Arm], int]) -> None:
+    def __init__(self, metrics: SearchMetrics, namespace: str, rollout: str, *, occupied: Callable[[Arm], int]) -> None:
         self._requests = {arm: metrics.requests.labels(namespace, rollout, arm) for arm in Arm}
         self._errors = {arm: metrics.errors.labels(namespace, rollout, arm) for arm in Arm}
         self._duration = {arm: metrics.duration.labels(namespace, rollout, arm) for arm in Arm}
@@ -111,6 +122,3 @@ class ProcessMetrics:
 
 def _bound(occupied: Callable[[Arm], int], arm: Arm) -> Callable[[], float]:
     return lambda: float(occupied(arm))
-
-
-# One registry refuses a second collector of the same name, so the collectors belong to the registry.

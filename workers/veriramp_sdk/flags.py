@@ -25,7 +25,7 @@ from typing import Self
 import grpc
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from veriramp_sdk.arms import ArmMetrics, flag_metrics_of
+from veriramp_sdk.arms import ArmMetrics, flag_metrics_of, search_metrics_of
 from veriramp_sdk.contract import REPORT_INTERVAL_SECONDS, Arm, Role
 from veriramp_sdk.decision import FlagState, VerificationDecision, WorkerSettings, off
 from veriramp_sdk.document import Setting
@@ -71,7 +71,9 @@ class Flags:
         self._target.endpoint("")
         self._given_id = process_id
         self._metrics = flag_metrics_of(registry)
-        self._arms = ArmMetrics(self._metrics, namespace, name, occupied=self._occupied)
+        self._arms: ArmMetrics | None = None
+        if role is Role.SEARCH:
+            self._arms = ArmMetrics(search_metrics_of(registry), namespace, name, occupied=self._occupied)
         self._callbacks: list[ChangeCallback] = []
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -93,8 +95,9 @@ class Flags:
             return off()
 
     def observe(self, decision: VerificationDecision, seconds: float, *, error: bool = False) -> None:
-        """Count one finished request in the arm that the decision gave it (duration in seconds)."""
-        self._arms.observe(decision.arm, seconds, error=error)
+        """Count one finished request in the arm that the decision gave it (duration in seconds); not in a worker."""
+        if self._arms:
+            self._arms.observe(decision.arm, seconds, error=error)
 
     def settings(self, profile: str = "") -> WorkerSettings:
         """The settings of a worker profile, with mode, sampling rate and top-k of what is in force."""

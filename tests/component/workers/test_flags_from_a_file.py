@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.support.flagfile import OFF, FlagFile, a_flag_file
@@ -44,6 +45,10 @@ async def test_a_worker_obeys_the_file(tmp_path: Path, brokers: str, topics: Top
         await paused(worker, False, CONTRACT_SECONDS)
         await topics.send(Topic.INTERACTIVE, a_request("The mill is red.", "The mill is red."))
         await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the first verdict")
+        async with httpx.AsyncClient() as client:
+            exported = (await client.get(f"{worker.url}/metrics")).text
+        assert "veriramp_flag_applied_revision" in exported
+        assert "veriramp_search_" not in exported
         file.write(OFF)
         await paused(worker, True, CONTRACT_SECONDS)
         await topics.send(Topic.INTERACTIVE, a_request("The dam is old.", "The dam is old."))
