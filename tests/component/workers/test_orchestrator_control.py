@@ -307,14 +307,13 @@ async def test_a_budget_holds_over_processes_and_nothing_is_lost(
     }
     requests = numbered(10)
     await topics.send(Topic.INTERACTIVE, *requests)
-    for asked in (4, 0):
+    for asked, waiting in ((4, 6), (0, 30)):
         async with a_stand(tmp_path, env, topics, operator, lambda *_: answer(SAT), **store) as stand:
-            await stand.paused("budget")
             await stand.topics.read(Topic.COMPLETE, lambda records: len(records) >= 4, "what was paid")
-            await stand.some_polls()
+            await stand.topics.read(Topic.DEFERRED, lambda records: len(records) >= waiting, "what was not")
             assert len(stand.verifier.asked) == asked
             assert await stand.program.ready()
-            assert await stand.program.metric("veriramp_degradation_level") == 2
+            await stand.topics.all_committed(GROUP, Topic.INTERACTIVE, len(requests))
             assert await stand.program.stop() == 0
     async with a_stand(
         tmp_path, env, topics, operator, lambda *_: answer(SAT), **{**store, "VERIRAMP_BUDGET_PER_DAY": "100"}

@@ -180,7 +180,8 @@ class SharedBudget:
         limit = self._settings.per_day
         granted = paid.outcome in {store.Outcome.GRANTED, store.Outcome.REPEATED}
         next_at, refused_by = now, None
-        if paid.outcome is store.Outcome.MONTH:
+        if not granted and 0 < self._settings.per_month <= paid.month_used:
+            # Also when the tenant has spent its own: what holds for all is told first.
             next_at, refused_by = day.month_ends_at, Bound.MONTH
         elif not granted:
             next_at = _next_at(paid.used + 1, limit, self._settings.at_once, day, share)
