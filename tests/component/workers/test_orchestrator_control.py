@@ -310,7 +310,11 @@ async def test_a_budget_holds_over_processes_and_nothing_is_lost(
     for asked, waiting in ((4, 6), (0, 30)):
         async with a_stand(tmp_path, env, topics, operator, lambda *_: answer(SAT), **store) as stand:
             await stand.topics.read(Topic.COMPLETE, lambda records: len(records) >= 4, "what was paid")
-            await stand.topics.read(Topic.DEFERRED, lambda records: len(records) >= waiting, "what was not")
+
+            def enough(records: list[ConsumerRecord], fewest: int = waiting) -> bool:
+                return len(records) >= fewest
+
+            await stand.topics.read(Topic.DEFERRED, enough, "what was not paid")
             assert len(stand.verifier.asked) == asked
             assert await stand.program.ready()
             await stand.topics.all_committed(GROUP, Topic.INTERACTIVE, len(requests))
