@@ -10,9 +10,11 @@ PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
 STAMP := $(VENV)/.installed
 
-# Passed on to `make demo`: KEEP=1 leaves the cluster running, CLUSTER=kind uses Docker and kind where they exist.
+# Passed on to `make demo` and `make pipeline`: KEEP=1 leaves everything running, CLUSTER=kind uses Docker and kind where
+# they exist, BROKERS=host:port a Kafka of one's own.
 KEEP ?=
 CLUSTER ?=
+BROKERS ?=
 # Extra words for pytest, for instance: make test-unit ARGS="-k ramp -x"
 ARGS ?=
 
@@ -110,6 +112,10 @@ mutation: install ## Which small faults in engine and evidence would no test not
 .PHONY: demo
 demo: install ## The whole road on this machine: plan, simulate, run, regress, roll back, report
 	@KEEP="$(KEEP)" CLUSTER="$(CLUSTER)" $(PY) -m tools.demo
+
+.PHONY: pipeline
+pipeline: install ## Broker, worker, search and flags from a file on this machine: verdicts, and an order that they change
+	@KEEP="$(KEEP)" BROKERS="$(BROKERS)" $(PY) -m tools.pipeline
 
 .PHONY: clean
 clean: ## Remove caches and build output (.venv and the tool cache stay)

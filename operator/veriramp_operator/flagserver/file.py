@@ -77,7 +77,8 @@ class FileFollower:
             raise ConfigurationError(f"{self._path}: there is no such file; write one, or name another with --file")
         self._publish(document_of(content, None, self._uid, str(self._path)))
         self._seen = self._taken = content
-        self._confirm()
+        for _ in range(2):  # the first renewal that a store sees might be an old one; this file was read just now
+            self._confirm()
 
     async def run(self) -> None:
         """Look at the file until cancelled."""

@@ -77,6 +77,10 @@ def test_it_says_what_one_stage_of_a_rollout_says() -> None:
     assert read.settings == {"orchestrator": {"maxConcurrentVerifications": 3}}
 
 
+def test_the_first_document_that_a_client_gets_is_on(world: World) -> None:
+    assert world.served.lease_until == world.now + 240
+
+
 def test_users_keep_their_arms_over_a_restart() -> None:
     one, other = document(LIVE), document_of(LIVE.encode(), None, "another start", "elsewhere.yaml")
     assert (one.salt, one.sample_salt) == (other.salt, other.sample_salt)

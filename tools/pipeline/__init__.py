@@ -1,0 +1,1 @@
+"""``make pipeline``: the verification pipeline on one machine, without a cluster."""
