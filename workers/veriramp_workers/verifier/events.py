@@ -12,7 +12,7 @@ import re
 from fractions import Fraction
 from typing import Final
 
-from veriramp_workers.verifier import words
+from veriramp_workers.verifier import measures, words
 from veriramp_workers.verifier.formula import And, Atom, Attribute, Compare, Formula, Linear, Term, The
 from veriramp_workers.verifier.measures import comparator
 from veriramp_workers.verifier.things import Scope, Token, plain, refuse_reserved, term
@@ -147,6 +147,7 @@ def _from_date(day: str, subject: Term, how: tuple[str, str], by: tuple[int, str
         later = relation == "after"
         low, high = {
             "=": (at, at + 1),
+            measures.EXACTLY: (at, at + 1),
             ">=": (at, None) if later else (None, at + 1),
             ">": (at + 1, None) if later else (None, at),
             "<=": (base.first, at + 1) if later else (at, base.end),
@@ -178,7 +179,7 @@ def _from_event(mine: tuple[str, Term], theirs: tuple[str, Term], how: tuple[str
     match operator:
         case "within":
             return And((Linear(terms, ">", Fraction(-days - 1)), high))
-        case "=":
+        case "=" | measures.EXACTLY:
             return And((low, high))
         case ">=":
             return low

@@ -52,7 +52,7 @@ _KINDS: Final = {
     "total": frozenset({"total", "operator", "value", "unit", "not"}),
 }
 _OPERATORS: Final = {
-    "=": "exactly",
+    "=": "",
     ">=": "at least",
     "<=": "at most",
     ">": "more than",
@@ -128,7 +128,7 @@ def _value(fact: Fact) -> str:
     if not isinstance(operator, str) or operator not in _OPERATORS:
         raise NotFormalisableError(f'the field "operator" is none of {", ".join(_OPERATORS)}')
     unit = f" {_matching(fact, 'unit', _UNIT, 'a unit like metres or euros')}" if "unit" in fact else ""
-    return f"{_OPERATORS[operator]} {value}{unit}"
+    return f"{_OPERATORS[operator]} {value}{unit}".lstrip()
 
 
 def _not(fact: Fact) -> str:

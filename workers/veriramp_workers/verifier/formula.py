@@ -18,6 +18,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from veriramp_workers.verifier.names import distinct
+from veriramp_workers.verifier.values import Quantity
 
 
 @dataclass(frozen=True)
@@ -62,21 +63,26 @@ class Atom:
 
 @dataclass(frozen=True)
 class Compare:
-    """A number that belongs to a thing, compared with a value: ``operator`` is one of = < <= > >=."""
+    """A number that belongs to a thing, compared with a value: ``operator`` is one of = < <= > >=.
+
+    ``size``: how the value was written, if it was.
+    """
 
     attribute: str
     of: Term
     operator: str
     value: Fraction
+    size: Quantity | None = None
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A sum of numbers that belong to things, each with a factor, compared with a value (operators as above)."""
+    """A sum of numbers that belong to things, each with a factor, compared with a value (the rest as above)."""
 
     terms: tuple[tuple[Fraction, str, Term], ...]
     operator: str
     value: Fraction
+    size: Quantity | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Parts:
     """A formula as SMT-LIB: ``text``, and ``body`` inside its outermost quantifier (the same without one).
 
     ``things`` are the terms without a variable. ``equates``: it says that two things are one. ``flat``: no other
-    quantifier stands within, and no thing is made out of a variable.
+    quantifier stands within, and no thing is made out of a variable. ``sizes``: the numbers as they were written.
     """
 
     formula: Formula
@@ -141,6 +147,7 @@ class Parts:
     things: frozenset[str]
     equates: bool
     flat: bool
+    sizes: frozenset[Quantity]
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -163,6 +170,7 @@ def parts(formula: Formula) -> Parts:
         frozenset(writer.things),
         writer.equates,
         writer.flat,
+        frozenset(writer.sizes),
     )
 
 
@@ -200,15 +208,18 @@ class _Writer:
         self.things: set[str] = set()
         self.equates = False
         self.flat = True
+        self.sizes: set[Quantity] = set()
 
     def formula(self, formula: Formula) -> str:  # noqa: PLR0911 - one line for each node
         match formula:
             case Atom(predicate, terms):
                 self.declarations.add(f"(declare-fun |{predicate}| ({' '.join([THING] * len(terms))}) Bool)")
                 return f"(|{predicate}| {' '.join([self._term(term) for term in terms])})"
-            case Compare(attribute, of, operator, value):
+            case Compare(attribute, of, operator, value, size):
+                self._note(size)
                 return f"({operator} {self._value(attribute, of)} {_number(value)})"
-            case Linear(terms, operator, value):
+            case Linear(terms, operator, value, size):
+                self._note(size)
                 return f"({operator} (+ {' '.join([self._scaled(*one) for one in terms])}) {_number(value)})"
             case Implies(condition, conclusion):
                 return f"(=> {self.formula(condition)} {self.formula(conclusion)})"
@@ -224,6 +235,10 @@ class _Writer:
             case ForAll(_, body) | Exists(_, body):
                 self.flat = False
                 return _quantified(formula, self.formula(body))
+
+    def _note(self, size: Quantity | None) -> None:
+        if size is not None:
+            self.sizes.add(size)
 
     def _scaled(self, factor: Fraction, attribute: str, of: Term) -> str:
         value = self._value(attribute, of)

@@ -26,7 +26,7 @@ from veriramp_workers.verifier.prover import Limits, Prover, proving
 
 NAME: Final = "veriramp-embedded"
 VERSION: Final = f"1+z3-{z3.get_version_string()}"
-FORMALISER_VERSION: Final = "controlled-english-2"
+FORMALISER_VERSION: Final = "controlled-english-3"
 
 
 def judge(question: Question, limits: Limits | None = None) -> Judgement:
@@ -79,7 +79,8 @@ class _Case:
             return self._result(Verdict.ENTAILED, "follows from the premises", "sat")
         if z3.unknown in (answer, denied):
             return self._too_hard()
-        return self._result(Verdict.UNDETERMINED, "the premises decide it neither way", "sat")
+        rounded = ": the numbers may be rounded" if self._prover.agreed else ""
+        return self._result(Verdict.UNDETERMINED, f"the premises decide it neither way{rounded}", "sat")
 
     def _conflicting(self, core: frozenset[int]) -> Judgement:
         for part, name in (

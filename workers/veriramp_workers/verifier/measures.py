@@ -6,13 +6,12 @@ Public names: :func:`measured`, :func:`compared`, :func:`counted`, :func:`sized`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
 from veriramp_workers.verifier import words
-from veriramp_workers.verifier.formula import And, Attribute, Compare, Formula, Linear, Not, Term, The
+from veriramp_workers.verifier.formula import Attribute, Compare, Formula, Linear, Not, Term, The
 from veriramp_workers.verifier.things import Scope, Token, nouns, plain, term
 from veriramp_workers.verifier.units import MONEY_SIGNS
 from veriramp_workers.verifier.values import NotFormalisableError, Quantity, is_number, quantity
@@ -58,8 +57,11 @@ _USUAL: Final = dict.fromkeys(
 _VALUED: Final = frozenset({"number", "percent", "months", "seconds", "bytes", "kilograms"})
 """What "the fee is 5" may state; "the mill is 12 metres" leaves open whether its height or its length is meant."""
 
+EXACTLY: Final = "=="
+"""The operator of "exactly 1.2 km", which is not rounded."""
+
 _COMPARATORS: Final = (
-    (("exactly",), "="),
+    (("exactly",), EXACTLY),
     (("at", "least"), ">="),
     (("at", "most"), "<="),
     (("more", "than"), ">"),
@@ -84,8 +86,8 @@ def symbol(measure: str, dimension: str) -> str:
 
 def is_measured(rest: tuple[Token, ...]) -> bool:
     """Say whether the complement of "is" is a number with or without "at least" and the like."""
-    operator, tail = comparator(rest)
-    return len(tail) < len(rest) or operator != "=" or is_number(rest[0].text) or rest[0].text in MONEY_SIGNS
+    _, tail = comparator(rest)
+    return len(tail) < len(rest) or is_number(rest[0].text) or rest[0].text in MONEY_SIGNS
 
 
 def measured(rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
@@ -123,21 +125,22 @@ def compared(rest: tuple[Token, ...], at: int, subject: Term, scope: Scope) -> F
             raise NotFormalisableError(f'two sizes beside "{rest[at].low}" are not understood')
         return sized(measure, subject, direction, other)
     if at == 0:
-        return _difference(measure, _USUAL[measure], subject, term(other, scope), direction, Fraction(0))
+        terms = _apart(symbol(measure, _USUAL[measure]), subject, term(other, scope))
+        return Linear(terms, direction, Fraction(0))
     if not tail:
         raise NotFormalisableError(
             f'by how much something is {rest[at].low} is missing; write "3 metres {rest[at].low}"'
         )
     by = _quantity(tail)
     greater, lesser = (subject, term(other, scope)) if direction == ">" else (term(other, scope), subject)
-    return _difference(measure, by.dimension, greater, lesser, operator, by.value)
+    return Linear(_apart(symbol(measure, by.dimension), greater, lesser), *_written(operator, by))
 
 
 def counted(rest: tuple[Token, ...], subject: Term) -> Formula:
     """Read "3 doors", "at least 3 doors"."""
     operator, tail = comparator(rest)
     if len(tail) > 1 and is_number(tail[0].text):
-        return sized(f"number of {nouns(tail[1:])}", subject, operator, tail[:1])
+        return _sized(f"number of {nouns(tail[1:])}", subject, operator, _quantity(tail[:1]).counted)
     raise NotFormalisableError('write "has a roof", "has no roof", "has 3 towers" or "has a height of 12 metres"')
 
 
@@ -178,7 +181,7 @@ def total(tokens: tuple[Token, ...]) -> Formula:
     if len(items) == 1:
         raise NotFormalisableError('a total has at least two parts; write "the total of A and B is ..."')
     terms = tuple((Fraction(1), *_measure(item, size.dimension)) for item in items)
-    said = _bounded(lambda how, value: Linear(terms, how, value), operator, size)
+    said = Linear(terms, *_written(operator, size))
     return Not(said) if negated else said
 
 
@@ -207,19 +210,15 @@ def _measure(item: tuple[Token, ...], dimension: str) -> tuple[str, Term]:
 
 
 def _sized(name: str, of: Term, operator: str, size: Quantity) -> Formula:
-    return _bounded(lambda how, value: Compare(symbol(name, size.dimension), of, how, value), operator, size)
+    return Compare(symbol(name, size.dimension), of, *_written(operator, size))
 
 
-def _bounded(compare: Callable[[str, Fraction], Formula], operator: str, size: Quantity) -> Formula:
-    """Compare with a size; to be equal to a rounded one is to be rounded to it."""
-    if operator != "=" or not size.rounded:
-        return compare(operator, size.value)
-    return And((compare(">=", size.value - size.rounded), compare("<", size.value + size.rounded)))
+def _written(operator: str, size: Quantity) -> tuple[str, Fraction, Quantity]:
+    return ("=", size.value, size.exact) if operator == EXACTLY else (operator, size.value, size)
 
 
-def _difference(measure: str, dimension: str, one: Term, other: Term, operator: str, by: Fraction) -> Formula:
-    value = symbol(measure, dimension)
-    return Linear(((Fraction(1), value, one), (Fraction(-1), value, other)), operator, by)
+def _apart(value: str, one: Term, other: Term) -> tuple[tuple[Fraction, str, Term], ...]:
+    return (Fraction(1), value, one), (Fraction(-1), value, other)
 
 
 def _quantity(tail: tuple[Token, ...]) -> Quantity:

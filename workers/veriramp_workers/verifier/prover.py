@@ -1,4 +1,4 @@
-"""Ask z3 which assertions of a problem can be true together.
+"""Ask z3 which assertions of a problem can be true together, whichever way their numbers were rounded.
 
 Public names: :class:`Prover`, :class:`Limits`, :func:`proving`.
 
@@ -12,13 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import z3
 
 from veriramp_workers.verifier.ground import ground_script
-from veriramp_workers.verifier.problem import MAX_SENTENCES, Problem
+from veriramp_workers.verifier.problem import MAX_SENTENCES, Assertion, Problem
+from veriramp_workers.verifier.rounding import Margins, margins_of, widened
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Prover:
     """Answers about one problem; assertions have numbers, premises first, then the claim, then the claim's denial.
 
     ``core``: after *unsat*, a part of what was asked about that cannot be true together. ``unknown``: after *unknown*,
-    the solver's reason. ``seconds``: time in the solver so far.
+    the solver's reason. ``agreed``: something could not be true together only if numbers were exact that may be
+    rounded. ``seconds``: time in the solver so far.
     """
 
     def __init__(self, problem: Problem, limits: Limits, ground: _Ground | None) -> None:
@@ -45,6 +47,9 @@ class Prover:
         self._ground = ground
         self._own: _Own | None = None
         self._known: dict[frozenset[int], tuple[z3.CheckSatResult, frozenset[int]]] = {}
+        self._mixed = bool(self._margins(self._everything))
+        self._wide: dict[Margins, _Own] = {}
+        self.agreed = False
         self.core: frozenset[int] = frozenset()
         self.unknown = ""
         self.seconds = 0.0
@@ -59,6 +64,8 @@ class Prover:
         if members not in self._known:
             started = time.perf_counter()
             answer = self._check(members)
+            if answer == z3.unsat and self._mixed:
+                answer = self._confirmed(members)
             self._known[members] = answer, self.core
             self.seconds += time.perf_counter() - started
         answer, self.core = self._known[members]
@@ -72,10 +79,56 @@ class Prover:
         answer, self.core, self.unknown = self._solver().check(members)
         return answer
 
+    def _confirmed(self, members: frozenset[int]) -> z3.CheckSatResult:
+        """Say whether there is a conflict with the numbers exact, and the same one with all that they may stand for.
+
+        Numbers are rounded only beside others that are written more precisely, so what does not belong to a conflict
+        must not count. When the first conflict is none, another one may be.
+        """
+        core = self.core
+        first = self._check_wide(core, self._margins(core))
+        if first == z3.unsat:
+            self.core = core
+            return first
+        second = self._check_wide(members, self._margins(self._everything))
+        if second == z3.unsat and self._check(self.core) == z3.unsat:
+            return second
+        self.agreed, self.core = True, frozenset()
+        return z3.unknown if z3.unknown in (first, second) else z3.sat
+
+    def _check_wide(self, members: frozenset[int], margins: Margins) -> z3.CheckSatResult:
+        if not margins:
+            return z3.unsat
+        if margins not in self._wide:
+            self._wide[margins] = _Own(_rounded(self._problem, margins), self._limits)
+        answer, self.core, self.unknown = self._wide[margins].check(members)
+        return answer
+
+    @property
+    def _everything(self) -> frozenset[int]:
+        return frozenset(range(len(self._problem.written)))
+
+    def _margins(self, members: frozenset[int]) -> Margins:
+        """Return how far the numbers of some assertions may be from what is meant; the denial has the claim's."""
+        written, first = self._problem.written, len(self._problem.premises)
+        sizes = {size for member in members if member < len(written) for size in written[member].sizes}
+        if len(written) in members:
+            sizes |= {size for one in written[first:] for size in one.sizes}
+        return margins_of(sizes)
+
     def _solver(self) -> _Own:
         if self._own is None:
             self._own = _Own(self._problem, self._limits)
         return self._own
+
+
+def _rounded(problem: Problem, margins: Margins) -> Problem:
+    said = [
+        Assertion(one.source, widened(read, margins))
+        for one, read in zip((*problem.premises, *problem.claim), problem.written, strict=True)
+    ]
+    first = len(problem.premises)
+    return replace(problem, premises=tuple(said[:first]), claim=tuple(said[first:]))
 
 
 @contextmanager

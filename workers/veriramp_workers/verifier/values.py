@@ -9,7 +9,7 @@ half-open range of days (days since 1970-01-01): "4 May 1932" is one day, "1932"
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -24,18 +24,32 @@ class NotFormalisableError(ValueError):
 class Quantity:
     """A number in the base unit of a dimension; ``dimension`` is part of the attribute's symbol.
 
-    ``rounded``: how far the number meant may be from ``value``, half of the last digit of "5.2 million"; 0 for a number
-    that is written out.
+    ``step``: what one more in the last written digit would add, in the base unit; 0 where the number is exact.
+    ``style``: numbers of one style are written to the same precision in the same unit. ``is_round``: the word million
+    (then it is ``in_words``), or zeros, say that the number is rounded, whatever it counts.
     """
 
     value: Fraction
     dimension: str
-    rounded: Fraction = Fraction(0)
+    step: Fraction = Fraction(0)
+    style: str = ""
+    is_round: bool = False
+    in_words: bool = False
 
     @property
     def is_money(self) -> bool:
         """Whether the dimension is a currency."""
         return self.dimension in CURRENCIES
+
+    @property
+    def exact(self) -> Quantity:
+        """The same number, meant exactly as it is written."""
+        return replace(self, step=Fraction(0), style="exact")
+
+    @property
+    def counted(self) -> Quantity:
+        """The same number of things that are counted: 3 are exactly 3, 5,000 may be 5,012."""
+        return self if self.is_round else self.exact
 
 
 @dataclass(frozen=True)
@@ -53,15 +67,24 @@ def quantity(written: tuple[str, ...]) -> Quantity:
     value = _number(written[0]) if written else None
     if value is None:
         raise NotFormalisableError(f'"{" ".join(written)}" is not a number')
-    unit, rounded = written[1:], Fraction(0)
+    unit, power = written[1:], 1
     if unit and unit[0].lower() in _POWERS:
-        power = _POWERS[unit[0].lower()]
-        rounded = Fraction(power, 2 * 10 ** len(written[0].partition(".")[2]))
-        value, unit = value * power, unit[1:]
-    if not unit:
-        return Quantity(value, "number", rounded)
-    dimension, factor = _unit(" ".join(unit))
-    return Quantity(value * factor, dimension, rounded * factor)
+        power, unit = _POWERS[unit[0].lower()], unit[1:]
+    dimension, factor = _unit(" ".join(unit)) if unit else ("number", Fraction(1))
+    size = _as_written(written[0], value, dimension, factor * power, in_words=power > 1)
+    return size.exact if size.is_money and not size.in_words else size
+
+
+def _as_written(word: str, value: Fraction, dimension: str, factor: Fraction, *, in_words: bool) -> Quantity:
+    decimals, zeros, is_round = len(word.partition(".")[2]), 0, in_words
+    if decimals == 0 and value:
+        digits = str(abs(value))
+        zeros = min(len(digits) - len(digits.rstrip("0")), max(0, len(digits) - _TRUSTED_DIGITS))
+        is_round = in_words or digits.endswith("000")
+    step = factor * Fraction(10) ** (zeros - decimals)
+    # "5,012" is written to more places than "5,000", but "41" to as many as "40".
+    style = f"{factor} {decimals} {step}" if is_round else f"{factor} {decimals}"
+    return Quantity(value * factor, dimension, step, style, is_round, in_words)
 
 
 def _unit(unit: str) -> tuple[str, Fraction]:
@@ -126,6 +149,8 @@ def _span(first: dt.date, end: dt.date) -> Period:
 
 
 _GROUP: Final = 3
+_TRUSTED_DIGITS: Final = 2
+"""Zeros at the end of a whole number may stand for other digits from the third place on."""
 _LONGEST_NUMBER: Final = 30
 _POWERS: Final = {"thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
 _YEAR_DIGITS: Final = 4
