@@ -139,7 +139,7 @@ def test_texts_and_maps_of_the_spec_are_bounded() -> None:
 def test_status_refuses_nothing_but_wrong_types() -> None:
     for path, node in nodes(status_schema()):
         assert not {"enum", "pattern", "minimum", "maximum", "default", "x-kubernetes-validations"} & set(node), path
-        assert set(node.get("required", [])) <= {"name", "profile", "type"}, path
+        assert set(node.get("required", [])) <= {"gate", "name", "profile", "type"}, path
 
 
 @pytest.mark.shows("S4-DEP-04")

@@ -103,7 +103,7 @@ def test_evidence_from_before_a_retry_does_not_begin_to_count_when_another_gate_
     ladder = replace(a_ladder(), gates=()).with_gate("errors", OnRegression.KILL_SWITCH, window=300.0)
     world = a_running(ladder.with_gate("latency", OnRegression.SHADOW, window=10.0))
     world.run_to("half")
-    world.status = world.status.model_copy(update={"anchor": EvidenceAnchor(gate="errors", at=world.now)})
+    world.status = world.status.model_copy(update={"anchors": (EvidenceAnchor(gate="errors", at=world.now),)})
     world.says |= {"errors": regresses, "latency": regresses}
 
     world.run(100)

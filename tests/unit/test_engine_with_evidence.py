@@ -33,10 +33,10 @@ def rises(walk: Walk, tick: Tick) -> None:
 
 def falls(walk: Walk, tick: Tick) -> None:
     status = tick.decision.status
-    memory = tick.before.rollback or status.rollback or tick.before.anchor or status.anchor
+    memory = tick.before.rollback or status.rollback or tick.before.anchors or status.anchors
     for gate, mark, verdict in asked(walk, tick) if tick.whole else []:
         bad = verdict is VerdictKind.REGRESSION
-        if gate.name == "errors" and mark is Mark.BAD and memory is None:
+        if gate.name == "errors" and mark is Mark.BAD and not memory:
             assert bad, "a bad poll of a gate without `for` trips at once"
         if bad and gate.on_regression is OnRegression.KILL_SWITCH:
             assert tick.out.mode is Mode.OFF

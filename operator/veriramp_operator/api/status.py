@@ -138,6 +138,8 @@ class RollbackStatus(Frozen):
 
     gate: str
     """The gate or request that made the rollout fall."""
+    also_fell: Annotated[tuple[str, ...], Field(max_length=40)] = ()
+    """Other gates that fell with it, or while the latch held."""
     severity: Severity
     at: Instant
     from_stage: str
@@ -154,7 +156,7 @@ class RollbackStatus(Frozen):
 
 
 class EvidenceAnchor(Frozen):
-    """Evidence from before ``at`` can neither pass nor trip this gate: it caused a fall, and the latch was lifted."""
+    """Evidence from before ``at`` can neither pass nor trip this gate: it fell, and the latch was lifted."""
 
     gate: str
     at: Instant
@@ -224,7 +226,10 @@ class RolloutStatus(Frozen):
     gates: Annotated[tuple[GateStatus, ...], Field(max_length=40)] = ()
     rollback: RollbackStatus | None = None
     """The latch, while the rollout is rolled back."""
+    anchors: Annotated[tuple[EvidenceAnchor, ...], Field(max_length=40)] = ()
+    """Gates whose old evidence no longer counts, because a latch was lifted."""
     anchor: EvidenceAnchor | None = None
+    """The one anchor of an older version; read, and no longer written."""
     workers: Annotated[tuple[WorkerStatus, ...], Field(max_length=16)] = ()
     history: Annotated[tuple[Transition, ...], Field(max_length=20)] = ()
     """The last 20 transitions."""

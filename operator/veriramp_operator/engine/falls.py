@@ -150,12 +150,9 @@ def lowest(scene: Scene, findings: Iterable[Finding]) -> Finding | None:
     vector = reduce(Vector.meet, (_reached(scene, finding) for finding in real))
     headline = next((finding for finding in real if _reached(scene, finding) == vector), real[0])
     latch = _worst([finding.latch for finding in real if finding.latch is not None])
-    return replace(
-        headline,
-        target=vector,
-        stage=_lowest_stage([finding.stage for finding in real]),
-        latch=None if latch is None else replace(latch, target=vector),
-    )
+    if latch is not None:
+        latch = replace(latch, target=vector, also_fell=_also_fell(scene, real, latch.gate))
+    return replace(headline, target=vector, stage=_lowest_stage([finding.stage for finding in real]), latch=latch)
 
 
 def _reached(scene: Scene, finding: Finding) -> Vector:
@@ -169,6 +166,12 @@ def _lowers(scene: Scene, finding: Finding) -> bool:
 
 def _worst(latches: list[Latch]) -> Latch | None:
     return reduce(lambda one, other: other if rollback.is_worse(other, one) else one, latches) if latches else None
+
+
+def _also_fell(scene: Scene, real: list[Finding], holder: str) -> tuple[str, ...]:
+    """The gates beside the holder of the latch that fall now, or have fallen since there was a latch."""
+    fell = {finding.gate for finding in real} | rollback.fell(scene.status)
+    return tuple(asking.name for asking in scene.plan.gates if asking.name in fell and asking.name != holder)
 
 
 def _lowest_stage(stages: list[StageStatus | None]) -> StageStatus | None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
-from veriramp_operator.api.rollout import GateSpec, OnRegression
+from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
+from veriramp_operator.engine.rollback import counts_from
 from veriramp_operator.engine.stages import Plan, Rung
 from veriramp_operator.engine.types import Observation
 from veriramp_operator.evidence import VerdictReason
@@ -68,9 +69,9 @@ class Bench:
         """A required gate that does not pass."""
         return next((judged for judged in self.required if judged.verdict.kind is not VerdictKind.PASS), None)
 
-    def not_ready(self) -> Judged | None:
-        """A required gate that stops the way back after a retry: one that could pass on a ramp and does not."""
-        return next((judged for judged in self.required if not _is_ready(judged)), None)
+    def not_ready(self, since: float) -> Judged | None:
+        """A required gate that stops the way back since a retry: one that does not pass on evidence from after it."""
+        return next((judged for judged in self.required if not _is_ready(judged, since)), None)
 
     def not_of(self, confirmed_at: float) -> Judged | None:
         """A required gate whose evidence still speaks about the time before a revision was confirmed."""
@@ -82,8 +83,7 @@ def judge_all(
 ) -> Bench:
     """Ask every gate that applies in a stage; ``stage_name`` is the one to enter when the rollout is in none."""
     known = {gate.name: gate for gate in status.gates}
-    anchored = status.rollback is not None or status.anchor is not None
-    confirmed_at = _fall_confirmed_at(status, now) if status.rollback else now
+    since = counts_from(plan, status, now)
     trial = trial_of(status, plan.named(stage_name) if stage_name else None)
     samples, every = seen.samples, []
     for asking in plan.gates:
@@ -91,8 +91,7 @@ def judge_all(
         if asking.stages and stage_name not in asking.stages:
             verdict = _ANOTHER_STAGE
         else:
-            since = _since(gate, status, confirmed_at) if anchored else None
-            verdict = judge(gate, samples.get(name, _NO_SAMPLES), now, since, trial)
+            verdict = judge(gate, samples.get(name, _NO_SAMPLES), now, since.get(name), trial)
         before = known.get(name)
         every.append(Judged(gate, verdict, asking.window, _kind_since(before, verdict, now), before))
     return _bench(plan, every)
@@ -151,27 +150,6 @@ def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
     return Trial(vector.canary_percent, stage.began_at, stage.full_at, seconds)
 
 
-def _since(gate: GateSpec, status: RolloutStatus, confirmed_at: float) -> float | None:
-    """Evidence about the time before this instant may neither pass nor trip the gate.
-
-    While a rollback holds, these are the gates that would walk on down the ladder: one bad window must not walk it
-    whole. After a retry it is the gate that had caused the fall, also when meanwhile another one causes the next.
-    """
-    if status.rollback is not None and gate.on_regression is OnRegression.PREVIOUS_STAGE:
-        return confirmed_at
-    if status.anchor is not None and status.anchor.gate == gate.name:
-        return status.anchor.at
-    return None
-
-
-def _fall_confirmed_at(status: RolloutStatus, now: float) -> float:
-    """When the last fall was confirmed; while it is not, a moment still to come."""
-    confirmed = status.propagation.confirmed_at if status.propagation else None
-    applied = status.rollback.applied_at if status.rollback else None
-    times = [time for time in (confirmed, applied) if time is not None]
-    return min(times) if times else now + 1.0
-
-
 def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float:
     since = None if known is None else known.since
     if known is None or since is None or known.verdict is not verdict.kind:
@@ -181,11 +159,11 @@ def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float
     return min(since, now)  # a clock that went back must not put off what is due
 
 
-def _is_ready(judged: Judged) -> bool:
+def _is_ready(judged: Judged, since: float) -> bool:
     verdict = judged.verdict
     if judged.gate.comparison is None or verdict.kind is not VerdictKind.INCONCLUSIVE:
-        return verdict.kind is VerdictKind.PASS
-    # It passes only in the bake, which lies behind this ramp: here it is enough that it has begun and is not bad.
+        return verdict.kind is VerdictKind.PASS and _observed(judged) >= since + judged.window
+    # It counts from the retry on and passes only in the bake: on this ramp it is enough that it is not bad.
     return verdict.reason != VerdictReason.WARMING_UP and not verdict.leans_bad
 
 

@@ -194,7 +194,7 @@ def ramp_step(scene: Scene) -> Finding | None:
     rung, stage, ramp = scene.rung, scene.stage, scene.ramp
     if rung is None or stage is None or ramp is None or scene.at_full_vector:
         return None
-    failing = scene.bench.not_ready() if stage.reentry else None
+    failing = scene.bench.not_ready(stage.entered_at) if stage.reentry else None
     if failing is not None:
         message = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}" does not yet.'
         return _hold(Reason.RAMPING, message)

@@ -1,8 +1,11 @@
 """How far a fall goes, the latch it leaves, and what lifts a latch.
 
 Public: :func:`off`, :func:`shadow`, :func:`previous_stage`, :func:`stage_further_down`, :func:`steps_down_at`,
-:func:`latch`, :func:`to_status`, :func:`from_status`, :func:`lift_by_generation`, :func:`lift_to_retry`,
-:func:`lift_to_restart`.
+:func:`latch`, :func:`fell`, :func:`counts_from`, :func:`to_status`, :func:`from_status`, :func:`lift_by_generation`,
+:func:`lift_to_retry`, :func:`lift_to_restart`.
+
+What a fall or a retry makes of the evidence from before it: a gate that fell is *anchored* when the latch is lifted.
+One that did not is not: a retry must not make a kill switch wait that has not spoken yet.
 """
 
 from __future__ import annotations
@@ -10,7 +13,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from veriramp_operator.api.status import EvidenceAnchor, RollbackStatus, RolloutStatus, Severity, StageStatus
+from veriramp_operator.api.rollout import OnRegression
+from veriramp_operator.api.status import (
+    EvidenceAnchor,
+    RollbackStatus,
+    RolloutStatus,
+    Severity,
+    StageStatus,
+    VerdictKind,
+)
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.stages import Plan, at_first, enter
 from veriramp_operator.engine.types import Latch
@@ -97,6 +108,25 @@ def is_worse(one: Latch, other: Latch) -> bool:
     return _RANK[one.severity] > _RANK[other.severity]
 
 
+def fell(status: RolloutStatus) -> set[str]:
+    """Everybody who fell since there was a latch, a person's request included."""
+    holding = status.rollback
+    return set() if holding is None else {holding.gate, *holding.also_fell}
+
+
+def counts_from(plan: Plan, status: RolloutStatus, now: float) -> dict[str, float]:
+    """By gate: evidence about the time before this instant may neither pass nor trip it.
+
+    While a latch holds, these are the gates that would walk on down the ladder: one bad window must not walk it whole.
+    After it is lifted, they are those that had fallen, also when meanwhile another one causes the next fall.
+    """
+    since = {anchor.gate: anchor.at for anchor in (status.anchor, *status.anchors) if anchor is not None}
+    if status.rollback is not None:
+        walking = [asking.name for asking in plan.gates if asking.gate.on_regression is OnRegression.PREVIOUS_STAGE]
+        since |= dict.fromkeys(walking, _fall_confirmed_at(status, now))
+    return since
+
+
 def to_status(latch: Latch, published_at: float | None = None) -> RollbackStatus:
     """The latch as status shows it."""
     return RollbackStatus(
@@ -108,6 +138,7 @@ def to_status(latch: Latch, published_at: float | None = None) -> RollbackStatus
         generation=latch.generation,
         target=latch.target,
         detected_at=latch.detected_at,
+        also_fell=latch.also_fell,
         published_at=published_at,
     )
 
@@ -123,6 +154,7 @@ def from_status(rollback: RollbackStatus) -> Latch:
         target=rollback.target,
         evidence=rollback.evidence,
         detected_at=rollback.detected_at,
+        also_fell=rollback.also_fell,
     )
 
 
@@ -136,16 +168,37 @@ def lift_by_generation(plan: Plan, status: RolloutStatus, generation: int, now: 
 
 def lift_to_restart(plan: Plan, status: RolloutStatus, now: float) -> RolloutStatus:
     """No latch, and back to the first stage."""
-    return _lifted(status, at_first(plan, status.parameters or OFF, now), now)
+    return _lifted(plan, status, at_first(plan, status.parameters or OFF, now), now)
 
 
 def lift_to_retry(plan: Plan, status: RolloutStatus, now: float) -> RolloutStatus:
     """No latch, and on from the nearest stage below the one that fell, in small steps."""
     fell = plan.named(status.rollback.from_stage) if status.rollback else None
     rung = (plan.below(fell.index) if fell else None) or plan.first
-    return _lifted(status, enter(rung, status.parameters or OFF, now, reentry=True), now)
+    return _lifted(plan, status, enter(rung, status.parameters or OFF, now, reentry=True), now)
 
 
-def _lifted(status: RolloutStatus, stage: StageStatus | None, now: float) -> RolloutStatus:
-    anchor = EvidenceAnchor(gate=status.rollback.gate, at=now) if status.rollback else status.anchor
-    return status.model_copy(update={"rollback": None, "anchor": anchor, "stage": stage})
+def _lifted(plan: Plan, status: RolloutStatus, stage: StageStatus | None, now: float) -> RolloutStatus:
+    update: dict[str, object] = {"rollback": None, "stage": stage}
+    if status.rollback is not None:
+        update |= {"anchors": _anchors(plan, status, now), "anchor": None}
+    return status.model_copy(update=update)
+
+
+def _anchors(plan: Plan, status: RolloutStatus, now: float) -> tuple[EvidenceAnchor, ...]:
+    """What counts from now on only with new evidence: who fell, and who regresses with nothing left to lower."""
+    regressing = {gate.name for gate in status.gates if gate.verdict is VerdictKind.REGRESSION}
+    since = counts_from(plan, status, now) | dict.fromkeys(fell(status) | regressing, now)
+    return tuple(
+        EvidenceAnchor(gate=asking.name, at=min(since[asking.name], now))
+        for asking in plan.gates
+        if asking.acts and asking.name in since
+    )
+
+
+def _fall_confirmed_at(status: RolloutStatus, now: float) -> float:
+    """When the last fall was confirmed; while it is not, a moment still to come."""
+    confirmed = status.propagation.confirmed_at if status.propagation else None
+    applied = status.rollback.applied_at if status.rollback else None
+    times = [time for time in (confirmed, applied) if time is not None]
+    return min(times) if times else now + 1.0

@@ -25,7 +25,8 @@ class Direction(StrEnum):
 class Latch:
     """What the published document remembers of a rollback; survives a crash before the status write.
 
-    ``at``: when it began to go wrong. ``detected_at``: when the fall was decided.
+    ``at``: when it began to go wrong. ``detected_at``: when the fall was decided. ``also_fell``: the other gates that
+    fell with ``gate``, or while the latch held.
     """
 
     gate: str
@@ -36,6 +37,7 @@ class Latch:
     target: Vector
     evidence: str
     detected_at: float
+    also_fell: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any, Final
 
 from veriramp_operator.api.base import format_instant, parse_instant
@@ -21,6 +21,7 @@ FLAGS_SUFFIX: Final = "-flags"
 STAGE: Final = "veriramp.dev/stage"
 PUBLISHED_AT: Final = "veriramp.dev/published-at"
 USERS: Final = "veriramp.dev/users"
+_LATCH_FIELDS: Final = frozenset(field.name for field in fields(Latch))
 
 
 def document_request(rollout: Rollout, spec: RolloutSpec, command: PublishFlags) -> flags.DocumentRequest:
@@ -113,13 +114,19 @@ def _matches(raw: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
 def _latch_text(latch: Latch | None) -> str | None:
     if latch is None:
         return None
-    return json.dumps(
-        {**asdict(latch), "severity": latch.severity.value, "target": latch.target.to_api()}, sort_keys=True
-    )
+    told = asdict(latch) | {"severity": latch.severity.value, "target": latch.target.to_api()}
+    if not latch.also_fell:
+        del told["also_fell"]  # older versions do not read a latch that tells more than they know
+    return json.dumps(told, sort_keys=True)
 
 
 def _latch(text: str | None) -> Latch | None:
     if text is None:
         return None
     raw = json.loads(text)
-    return Latch(**{**raw, "severity": Severity(raw["severity"]), "target": Vector.model_validate(raw["target"])})
+    read = {
+        "severity": Severity(raw["severity"]),
+        "target": Vector.model_validate(raw["target"]),
+        "also_fell": tuple(raw.get("also_fell", ())),
+    }
+    return Latch(**{name: value for name, value in raw.items() if name in _LATCH_FIELDS} | read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -72,14 +73,34 @@ def test_what_was_published_is_read_back() -> None:
     detected_at=INSTANTS,
     generation=st.integers(0, 2**31),
     target=st.sampled_from([OFF, LIVE, Vector(mode=Mode.SHADOW, sampling_rate=0.05)]),
+    also_fell=st.lists(TEXTS, max_size=3).map(tuple),
 )
 def test_every_latch_survives(
-    gate: str, evidence: str, severity: Severity, at: float, detected_at: float, generation: int, target: Vector
+    gate: str,
+    evidence: str,
+    severity: Severity,
+    at: float,
+    detected_at: float,
+    generation: int,
+    target: Vector,
+    also_fell: tuple[str, ...],
 ) -> None:
-    latch = Latch(gate, severity, at, "canary", generation, target, evidence, detected_at)
+    latch = Latch(gate, severity, at, "canary", generation, target, evidence, detected_at, also_fell)
     seen = published_from(written(a_command(latch=latch)))
     assert seen is not None
     assert seen.latch == latch
+
+
+def test_a_latch_of_another_version_is_read() -> None:
+    """An older one tells only who holds it, as this one does where nobody else fell; a newer one may tell more."""
+    raw = written(a_command(latch=LATCH))
+    notes = raw["metadata"]["annotations"]
+    told = json.loads(notes["veriramp.dev/latch"])
+    assert "also_fell" not in told
+    notes["veriramp.dev/latch"] = json.dumps({**told, "from_a_newer_version": 1})
+    seen = published_from(raw)
+    assert seen is not None
+    assert seen.latch == LATCH
 
 
 def test_a_document_without_a_latch_has_none() -> None:
