@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.dispatcher import Place, RefusedError
 from veriramp_workers.bus.retry import RetryTopic
 from veriramp_workers.bus.settings import BusSettings
@@ -30,7 +31,7 @@ def small_settings(**changes: object) -> BusSettings:
         "max_poll_records": 4,
         **changes,
     }
-    return BusSettings("", "group", **settings)  # type: ignore[arg-type] # one value for each field
+    return BusSettings(KafkaSettings(""), "group", **settings)  # type: ignore[arg-type] # one value for each field
 
 
 @dataclass

@@ -15,6 +15,7 @@ import signal
 from prometheus_client import CollectorRegistry
 
 from veriramp_sdk.events import Topic
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.kafka import KafkaWorker
 from veriramp_workers.bus.retry import RetryTopic
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
@@ -35,7 +36,7 @@ def bus_settings(brokers: str, **changes: object) -> BusSettings:
         "commit_seconds": 0.1,
         **changes,
     }
-    return BusSettings(brokers, GROUP, **fields)  # type: ignore[arg-type] # one value for each field
+    return BusSettings(KafkaSettings(brokers), GROUP, **fields)  # type: ignore[arg-type] # one value for each field
 
 
 def scripted(work_seconds: float = 0.0) -> Handler:

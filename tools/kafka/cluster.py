@@ -1,5 +1,7 @@
 """Runs Kafka nodes (KRaft, broker and controller in one process each) on loopback, as processes of this one.
 
+With `Secured` a cluster has listeners with TLS and passwords too, beside the open one.
+
 `a_kafka(folder)` is the way in: it formats, starts, waits until every node is a broker of the cluster, and stops
 everything at the end. A `Node` can be killed and started again on the same ports with the same data. One node takes
 about 5 s to start and 350 MB, three take about 10 s and 1.1 GB.
@@ -15,14 +17,14 @@ import struct
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tools.gobuild import cache_folder
 from tools.kafka import jars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 START_SECONDS: Final = 90.0
@@ -33,15 +35,30 @@ class KafkaFailed(RuntimeError):  # noqa: N818 - reads as the sentence it carrie
     """A node did not start; the message ends with the tail of its log."""
 
 
+@dataclass(frozen=True)
+class Secured:
+    """Listeners SASL_SSL, SASL_PLAINTEXT and SSL, the last for clients with a certificate of `authority`.
+
+    `host` is the address of loopback that the certificate in `key_store` is for; `users` have passwords, for PLAIN and
+    for SCRAM. The files are PEM, `key_store` has the key and the certificate.
+    """
+
+    host: str
+    key_store: Path
+    authority: Path
+    users: Mapping[str, str]
+
+
 @dataclass
 class Node:
-    """One broker and controller; `port` is where clients come in."""
+    """One broker and controller; `port` is where clients come in, `secured` where they do with TLS or passwords."""
 
     id: int
     host: str
     port: int
     controller_port: int
     folder: Path
+    secured: Mapping[str, int] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -82,6 +99,16 @@ class Kafka:
         """Every node's address, separated by commas, as clients take it."""
         return ",".join(node.address for node in self.nodes)
 
+    def secured(self, protocol: str) -> str:
+        """Every node's address for SASL_SSL, SASL_PLAINTEXT or SSL."""
+        return ",".join(f"{node.host}:{node.secured[protocol]}" for node in self.nodes)
+
+    def set_password(self, user: str, password: str) -> None:
+        """Give a user another password for SCRAM-SHA-512; connections that are open stay. Raises KafkaFailed."""
+        change = ("--alter", "--add-config", f"SCRAM-SHA-512=[password={password}]")
+        who = ("--entity-type", "users", "--entity-name", user)
+        _run("kafka.admin.ConfigCommand", "--bootstrap-server", self.bootstrap, *change, *who)
+
     def wait(self, seconds: float = START_SECONDS) -> None:
         """Wait until every running node knows all running nodes as brokers. Raises KafkaFailed when one ends."""
         wanted = {node.id for node in self.nodes if node.running}
@@ -98,14 +125,14 @@ class Kafka:
 
 
 @contextmanager
-def a_kafka(folder: Path, nodes: int = 1) -> Iterator[Kafka]:
+def a_kafka(folder: Path, nodes: int = 1, secured: Secured | None = None) -> Iterator[Kafka]:
     """Run a cluster with its data and logs in `folder`, ready to serve.
 
     Topics are created at first use, with three partitions and a replica on each node (two must acknowledge, of three).
     Raises ToolMissing when Java is missing or the jars are not in the cache, KafkaFailed when a node does not start.
     """
     with ExitStack() as stack:
-        kafka = Kafka(_formatted(folder, nodes))
+        kafka = Kafka(_formatted(folder, nodes, secured))
         for node in kafka.nodes:
             stack.callback(node.kill)  # its data goes with the folder, and a last node waits long for the others
             node.start()
@@ -141,25 +168,30 @@ def _broker_ids(answer: bytes) -> set[int]:
     return ids
 
 
-def _formatted(folder: Path, count: int) -> tuple[Node, ...]:
+def _formatted(folder: Path, count: int, secured: Secured | None) -> tuple[Node, ...]:
     # An address of its own, so that no client's random port takes that of a node which is down for a while.
-    host = f"127.12.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
-    ports = _free_ports(host, 2 * count)
-    nodes = tuple(Node(n + 1, host, ports[2 * n], ports[2 * n + 1], folder / f"kafka-{n + 1}") for n in range(count))
+    host = secured.host if secured else f"127.12.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
+    protocols = _SECURED if secured else ()
+    ports = iter(_free_ports(host, count * (2 + len(protocols))))
+    nodes = tuple(
+        Node(n, host, next(ports), next(ports), folder / f"kafka-{n}", {name: next(ports) for name in protocols})
+        for n in range(1, count + 1)
+    )
+    users = secured.users.items() if secured else ()
+    scram = [f"--add-scram={kind}=[name={user},password={word}]" for kind in _SCRAM for user, word in users]
     for node in nodes:
         node.folder.mkdir(parents=True)
-        (node.folder / "server.properties").write_text(_properties(node, nodes), encoding="utf-8")
-        command = _java("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", node.folder / "server.properties")
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise KafkaFailed(f"formatting the data of Kafka node {node.id} failed:\n{done.stdout}{done.stderr}")
+        values = _properties(node, nodes) | (_security(node, secured) if secured else {})
+        text = "".join(f"{name}={value}\n" for name, value in values.items())
+        (node.folder / "server.properties").write_text(text, encoding="utf-8")
+        _run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", node.folder / "server.properties", *scram)
     return nodes
 
 
-def _properties(node: Node, nodes: tuple[Node, ...]) -> str:
+def _properties(node: Node, nodes: tuple[Node, ...]) -> dict[str, object]:
     voters = ",".join(f"{each.id}@{each.host}:{each.controller_port}" for each in nodes)
     replicas = min(3, len(nodes))
-    values = {
+    return {
         "process.roles": "broker,controller",
         "node.id": node.id,
         "controller.quorum.voters": voters,
@@ -180,7 +212,35 @@ def _properties(node: Node, nodes: tuple[Node, ...]) -> str:
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 1_000,
     }
-    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+def _security(node: Node, secured: Secured) -> dict[str, object]:
+    ports = {"PLAINTEXT": node.port, **node.secured, "CONTROLLER": node.controller_port}
+    kinds = {name: "PLAINTEXT" if name == "CONTROLLER" else name for name in ports}
+    users = " ".join(f'user_{user}="{word}"' for user, word in secured.users.items())
+    values: dict[str, object] = {
+        "listeners": ",".join(f"{name}://{node.host}:{port}" for name, port in ports.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{kind}" for name, kind in kinds.items()),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": secured.key_store,
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": secured.authority,
+        "listener.name.ssl.ssl.client.auth": "required",
+    }
+    for name in ("sasl_ssl", "sasl_plaintext"):
+        of = f"listener.name.{name}"
+        values[f"{of}.sasl.enabled.mechanisms"] = ",".join(("PLAIN", *_SCRAM))
+        values[f"{of}.plain.sasl.jaas.config"] = f"{_LOGIN}.plain.PlainLoginModule required {users};"
+        for kind in _SCRAM:
+            values[f"{of}.{kind.lower()}.sasl.jaas.config"] = f"{_LOGIN}.scram.ScramLoginModule required;"
+    return values
+
+
+def _run(program: str, *arguments: object) -> None:
+    command = _java(program, *arguments)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise KafkaFailed(f"{program} failed:\n{done.stdout}{done.stderr}")
 
 
 def _java(program: str, *arguments: object) -> list[str]:
@@ -199,5 +259,8 @@ def _free_ports(host: str, count: int) -> list[int]:
 
 
 _CLUSTER_ID: Final = "dmVyaXJhbXAta2Fma2EtMQ"  # 16 bytes in base64url, as Kafka wants them
+_SECURED: Final = ("SASL_SSL", "SASL_PLAINTEXT", "SSL")
+_SCRAM: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_LOGIN: Final = "org.apache.kafka.common.security"
 _POLL_SECONDS: Final = 0.1
 _ASK_SECONDS: Final = 2.0

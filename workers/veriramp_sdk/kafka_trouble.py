@@ -9,6 +9,7 @@ connection of our own.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
@@ -36,6 +37,8 @@ from veriramp_sdk.kafka_settings import (
     KafkaSettings,
 )
 
+_log = logging.getLogger(__name__)
+
 
 async def why_unreachable(settings: KafkaSettings, seconds: float = 5.0) -> str:
     """Connect as a client would and say what is wrong; nothing when a broker and those that it names answer.
@@ -54,6 +57,7 @@ class Credentials:
         self._clock = clock
         self._version: tuple[object, ...] = ()
         self._asked_at = -_ASK_SECONDS
+        self._told = ""
 
     def options(self) -> dict[str, Any]:
         """Return aiokafka's arguments for a new client; raises ``ConfigurationError`` for a file of no use."""
@@ -67,7 +71,10 @@ class Credentials:
         if self._settings.version() == self._version or self._clock() - self._asked_at < _ASK_SECONDS:
             return False
         self._asked_at = self._clock()
-        answered, _ = await _survey(self._settings, _ASK_PATIENCE)
+        answered, wrong = await _survey(self._settings, _ASK_PATIENCE)
+        if not answered and wrong != self._told:
+            _log.warning("the credentials for Kafka have changed and are not used yet: %s", wrong)
+        self._told = "" if answered else wrong
         return answered
 
 
@@ -90,7 +97,7 @@ async def _survey(settings: KafkaSettings, seconds: float) -> tuple[bool, str]:
 _Address = tuple[str, int]
 _MOST_ASKED: Final = 5
 _ASK_SECONDS: Final = 10.0
-_ASK_PATIENCE: Final = 5.0
+_ASK_PATIENCE: Final = 2.0
 
 
 async def _asked(

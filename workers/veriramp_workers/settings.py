@@ -13,9 +13,18 @@ from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from veriramp_sdk.environment import MOST_PORT, ConfigurationError, flags_url_from
+from veriramp_sdk.kafka_settings import KafkaSettings, kafka_settings_from
 
-class ConfigurationError(Exception):
-    """The environment is wrong; the text names the variable, its value and what to write instead."""
+__all__ = [
+    "ConfigurationError",
+    "ServiceSettings",
+    "TopicSettings",
+    "WorkerSettings",
+    "service_settings_from",
+    "settings_from",
+    "topic_settings_from",
+]
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,7 @@ class WorkerSettings:
     that nothing is paid for, and an empty ``admin_token`` that nobody may administrate.
     """
 
-    brokers: str
+    kafka: KafkaSettings
     flags_url: str
     rollout: str
     flag_key: str
@@ -57,13 +66,13 @@ class WorkerSettings:
 def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSettings:
     """Read the environment; ``profile`` is the default of ``VERIRAMP_PROFILE``. Raises :class:`ConfigurationError`."""
     return WorkerSettings(
-        brokers=_brokers(environment),
-        flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
+        kafka=kafka_settings_from(environment),
+        flags_url=flags_url_from(environment),
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
         flag_key=environment.get("VERIRAMP_FLAG_KEY", ""),
         profile=_profile(environment, profile),
         host=_host(environment),
-        port=_number(environment, "VERIRAMP_PORT", 8080, 0, _MOST_PORT),
+        port=_number(environment, "VERIRAMP_PORT", 8080, 0, MOST_PORT),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         verifier_url=_verifier_url(environment),
         verifier_version=environment.get("VERIRAMP_VERIFIER_VERSION") or "1",
@@ -100,7 +109,7 @@ def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
     """Read the environment of ``veriramp-worker verifier``. Raises :class:`ConfigurationError`."""
     return ServiceSettings(
         host=_host(environment),
-        port=_number(environment, "VERIRAMP_PORT", 8080, 0, _MOST_PORT),
+        port=_number(environment, "VERIRAMP_PORT", 8080, 0, MOST_PORT),
         solvers=_number(environment, "VERIRAMP_SOLVERS", 2, 1, 64),
         log_level=_level(environment),
         log_format=_log_format(environment),
@@ -111,7 +120,7 @@ def service_settings_from(environment: Mapping[str, str]) -> ServiceSettings:
 class TopicSettings:
     """What ``veriramp-worker topics`` is told, and a worker of the topics that it needs."""
 
-    brokers: str
+    kafka: KafkaSettings
     replication: int
     min_insync: int
 
@@ -126,15 +135,13 @@ def topic_settings_from(environment: Mapping[str, str]) -> TopicSettings:
             f"could be written; write a whole number from 1 to {replication}"
         )
     return TopicSettings(
-        brokers=_brokers(environment),
+        kafka=kafka_settings_from(environment),
         replication=replication,
         min_insync=min_insync,
     )
 
 
-_BROKERS: Final = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*")
 _PROFILE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
 _ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 _VERIFIER: Final = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 _TWO_NUMBERS: Final = re.compile(r"\d{1,4}(\.\d{1,3})?,\d{1,4}(\.\d{1,3})?")
@@ -142,16 +149,7 @@ _LEVEL: Final = re.compile(r"DEBUG|INFO|WARNING|ERROR")
 _NO_BUDGET: Final = "none"
 _FORMAT: Final = re.compile(r"json|text")
 _MOST: Final = 10**9
-_MOST_PORT: Final = 65_535
 _SHORTEST_TOKEN: Final = 16
-
-
-def _brokers(environment: Mapping[str, str]) -> str:
-    name, what = "VERIRAMP_BROKERS", "host:port, several separated by commas"
-    value = _matching(environment, name, _BROKERS, what)
-    if not all(1 <= int(broker.rpartition(":")[2]) <= _MOST_PORT for broker in value.split(",")):
-        raise ConfigurationError(f'{name} is "{value}"; write {what}, with ports from 1 to {_MOST_PORT}')
-    return value
 
 
 def _profile(environment: Mapping[str, str], default: str) -> str:

@@ -24,8 +24,9 @@ def topics_command(arguments: Sequence[str], environment: Mapping[str, str]) -> 
     parser = argparse.ArgumentParser(
         prog="veriramp-worker topics",
         description="List the topics of the pipeline and what differs from the plan; only --apply changes anything.",
-        epilog="Reads VERIRAMP_BROKERS, VERIRAMP_TOPIC_REPLICATION (3) and VERIRAMP_TOPIC_MIN_INSYNC (2). "
-        "Exit code 0: all is as it should be; 1: something differs; 2: the cluster cannot be asked.",
+        epilog="Reads VERIRAMP_BROKERS, VERIRAMP_KAFKA_* (TLS, SASL), VERIRAMP_TOPIC_REPLICATION (3) and "
+        "VERIRAMP_TOPIC_MIN_INSYNC (2). Exit code 0: all is as it should be; 1: something differs; 2: the cluster "
+        "cannot be asked.",
     )
     parser.add_argument("--apply", action="store_true", help="create what is missing; what exists is never changed")
     parser.add_argument("--check", action="store_true", help="print only what differs")
@@ -34,6 +35,8 @@ def topics_command(arguments: Sequence[str], environment: Mapping[str, str]) -> 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say is told below
     try:
         settings = topic_settings_from(environment)
+        if settings.kafka.warning:
+            sys.stderr.write(f"veriramp-worker topics: {settings.kafka.warning}\n")
         states = asyncio.run(_states(settings, apply=options.apply))
     except (ConfigurationError, ClusterError) as error:
         sys.stderr.write(f"veriramp-worker topics: {error}\n")
@@ -58,7 +61,7 @@ class _State:
 
 async def _states(settings: TopicSettings, *, apply: bool) -> list[_State]:
     plans = wanted_topics(settings.replication, settings.min_insync)
-    async with Cluster(settings.brokers) as cluster:
+    async with Cluster(settings.kafka) as cluster:
         names = [plan.name for plan in plans]
         facts = await cluster.facts(names)
         missing = [plan for plan in plans if plan.name not in facts] if apply else []
@@ -72,7 +75,7 @@ async def _states(settings: TopicSettings, *, apply: bool) -> list[_State]:
             wanted=plan.facts,
             actual=facts.get(plan.name),
             created=plan.name in created,
-            differences=differences(plan, facts.get(plan.name), settings.brokers),
+            differences=differences(plan, facts.get(plan.name), settings.kafka.brokers),
         )
         for plan in plans
     ]

@@ -76,6 +76,8 @@ async def run_orchestrator(settings: WorkerSettings, registry: CollectorRegistry
 
         flags.on_change(changed)
         _log.info("%s obeys %s", settings.profile, settings.rollout)
+        if settings.kafka.warning:
+            _log.warning("%s", settings.kafka.warning)
         await worker.run(stop)
 
 
@@ -122,7 +124,7 @@ async def _verifier(
 
 def _bus(settings: WorkerSettings) -> BusSettings:
     return BusSettings(
-        brokers=settings.brokers,
+        kafka=settings.kafka,
         group="verification-orchestrator-group",
         topics=(Topic.INTERACTIVE, Topic.BACKFILL),
         retries=tuple(map(RetryTopic, _RETRY_TOPICS, settings.retry_seconds)),
@@ -137,7 +139,7 @@ def _bus(settings: WorkerSettings) -> BusSettings:
 def _missing(worker: KafkaWorker, stop: asyncio.Event) -> str:
     if stop.is_set():
         return "the worker is being stopped"
-    return "" if worker.ready else "the broker's group is not joined"
+    return worker.missing
 
 
 def _waiting(lag: Gauge) -> Callable[[], float]:

@@ -60,7 +60,7 @@ async def a_bus(brokers: str, handler: Handler, **changes: object) -> AsyncItera
         async def ready() -> bool:
             if running.done():
                 running.result()
-            return worker.ready
+            return not worker.missing
 
         await wait_until(ready, SECONDS, "the worker to be ready")
         yield Bus(worker, registry)
@@ -158,7 +158,7 @@ async def test_a_pause_keeps_the_whole_backlog(brokers: str, topics: Topics) -> 
             return bus.metric("veriramp_bus_polls_total") > polls + 5
 
         await wait_until(polled_on, SECONDS, "five more polls")
-        assert bus.worker.ready
+        assert not bus.worker.missing
         assert bus.metric("veriramp_bus_in_work") <= 60, "no more is read than before the pause"
         assert sum(seen.values()) <= 10, "asked once for each that was in work"
         assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == 0

@@ -27,6 +27,7 @@ from tests.support.pipeline import (
 from tests.support.waiting import wait_until
 from tools.kafka.cluster import Kafka, Node, a_kafka
 from veriramp_sdk.events import Topic
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.kafka import KafkaWorker
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
 from veriramp_workers.ports import Message, Record
@@ -43,7 +44,7 @@ async def live(operator: Operator) -> AsyncIterator[None]:
 
 async def answered(ledger: Ledger, count: int) -> None:
     async def enough() -> bool:
-        return len(ledger.verdicts) >= count
+        return ledger.answered >= count
 
     await wait_until(enough, SECONDS, f"{count} answers")
 
@@ -142,7 +143,7 @@ async def test_a_group_that_refuses_the_worker_is_joined_again_and_again(
         raise AssertionError(record)
 
     caplog.set_level(logging.WARNING)
-    too_short = BusSettings(brokers, "group", ("topic",), "dead", session_seconds=1)
+    too_short = BusSettings(KafkaSettings(brokers), "group", ("topic",), "dead", session_seconds=1)
     worker, stop = KafkaWorker(too_short, nothing, BusMetrics(CollectorRegistry())), asyncio.Event()
     running = asyncio.create_task(worker.run(stop))
 
@@ -152,6 +153,6 @@ async def test_a_group_that_refuses_the_worker_is_joined_again_and_again(
 
     await wait_until(refused_twice, SECONDS, "two refusals")
     assert "InvalidSessionTimeoutError" in caplog.text
-    assert not worker.ready
+    assert worker.missing
     stop.set()
     await running

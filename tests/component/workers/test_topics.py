@@ -15,6 +15,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 from tests.support.pipeline import BOTH_BROKERS, admin_of, free_port
 from tests.support.waiting import wait_until
 from tools.kafka.cluster import a_kafka
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.admin import warn_of_topics
 from veriramp_workers.bus.plan import wanted_topics
 from veriramp_workers.main import main
@@ -167,12 +168,12 @@ async def test_a_worker_tells_once_what_is_missing_and_what_differs(
     command: Command, brokers: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await command("--apply") == 0
-    await warn_of_topics(brokers, wanted_topics(1, 1))
+    await warn_of_topics(KafkaSettings(brokers), wanted_topics(1, 1))
     assert caplog.messages == []
     async with admin_of(brokers) as admin:
         await admin.delete_topics(["verification_failed"])
         await gone(admin, ("verification_failed",))
-        await warn_of_topics(brokers, wanted_topics(3, 1))
+        await warn_of_topics(KafkaSettings(brokers), wanted_topics(3, 1))
         assert "verification_failed" not in await admin.list_topics(), "looking creates nothing"
     (line,) = caplog.messages
     assert "verify_chunks.interactive: replication is 1, wanted 3" in line

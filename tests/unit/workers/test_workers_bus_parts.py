@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus import dispatcher, kafka, waits
 from veriramp_workers.bus.lanes import Lanes
 from veriramp_workers.bus.pauses import Pauses
@@ -207,10 +208,10 @@ def test_a_very_long_reason_is_cut() -> None:
 
 def test_a_poll_must_fit_into_the_window() -> None:
     with pytest.raises(ValueError, match="max_poll_records is 11; write 1 to window"):
-        BusSettings("", "group", ("hot",), "dead", window=10, max_poll_records=11)
+        BusSettings(KafkaSettings(""), "group", ("hot",), "dead", window=10, max_poll_records=11)
 
 
 def test_with_a_broker_that_hangs_all_waits_at_the_end_are_shorter_than_25_seconds() -> None:
-    drain = BusSettings("", "group", ("hot",), "dead").drain_seconds + dispatcher._CANCEL_SECONDS
+    drain = BusSettings(KafkaSettings(""), "group", ("hot",), "dead").drain_seconds + dispatcher._CANCEL_SECONDS
     leave = 2 * (kafka._STOP_SECONDS + waits._LAST_SECONDS)
     assert kafka._POLL_PATIENCE + drain + kafka._COMMIT_PATIENCE + leave < 25

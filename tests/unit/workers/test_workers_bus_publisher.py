@@ -9,7 +9,9 @@ import pytest
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed, UnknownError
 from prometheus_client import CollectorRegistry
 
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus import publisher as module
+from veriramp_workers.bus.contact import Contact
 from veriramp_workers.bus.dispatcher import RefusedError
 from veriramp_workers.bus.publisher import Publisher
 from veriramp_workers.bus.settings import BusMetrics
@@ -54,7 +56,8 @@ async def published(
         return made[-1]
 
     monkeypatch.setattr(module, "AIOKafkaProducer", producer)
-    publisher = Publisher("", BusMetrics(CollectorRegistry()))
+    kafka = KafkaSettings("a:1")
+    publisher = Publisher(kafka, BusMetrics(CollectorRegistry()), Contact(kafka))
     await publisher.start()
     await publisher(MESSAGE)
     await publisher.stop(1.0)

@@ -24,7 +24,7 @@ TOKEN = "0123456789abcdef"
 
 def test_settings_have_defaults() -> None:
     settings = settings_from(GOOD, profile="orchestrator")
-    assert (settings.brokers, settings.host, settings.port, settings.solvers) == ("a:1,b:2", "127.0.0.1", 8080, 2)
+    assert (settings.kafka.brokers, settings.host, settings.port, settings.solvers) == ("a:1,b:2", "127.0.0.1", 8080, 2)
     assert (settings.store_url, settings.budget_per_day, settings.log_format) == ("", None, "json")
     assert settings_from({**GOOD, "POD_IP": "127.10.0.1"}, profile="x").host == "127.10.0.1"
     assert settings_from({**GOOD, "POD_IP": "127.10.0.1", "VERIRAMP_HOST": "h"}, profile="x").host == "h"
@@ -53,9 +53,20 @@ def test_what_is_secret_is_not_shown() -> None:
     [
         ({"VERIRAMP_BROKERS": ""}, "VERIRAMP_BROKERS is not set; write host:port"),
         ({"VERIRAMP_BROKERS": "kafka"}, 'VERIRAMP_BROKERS is "kafka"; write host:port'),
-        ({"VERIRAMP_BROKERS": "a:9092,b:65536"}, 'VERIRAMP_BROKERS is "a:9092,b:65536"; write host:port'),
+        (
+            {"VERIRAMP_BROKERS": "a:9092,b:65536"},
+            'VERIRAMP_BROKERS is "a:9092,b:65536", with "b:65536"; write host:port',
+        ),
         ({"VERIRAMP_BROKERS": "a:0"}, "with ports from 1 to 65535"),
         ({"VERIRAMP_FLAGS_URL": "http://flags"}, "VERIRAMP_FLAGS_URL"),
+        ({"VERIRAMP_FLAGS_URL": ""}, "VERIRAMP_FLAGS_URL is not set; write the flag server's gRPC address, host:port"),
+        (
+            {"VERIRAMP_FLAGS_URL": "flags:65536"},
+            'VERIRAMP_FLAGS_URL is "flags:65536"; write the flag server\'s gRPC address, host:port, with a port from 1',
+        ),
+        ({"VERIRAMP_FLAGS_URL": "grpc://flags:0"}, "with a port from 1 to 65535"),
+        ({"VERIRAMP_FLAGS_URL": "grpc://hush@flags:1"}, 'VERIRAMP_FLAGS_URL is "...@flags:1"; write'),
+        ({"VERIRAMP_KAFKA_SECURITY_PROTOCOL": "TLS"}, "write PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
         ({"VERIRAMP_ROLLOUT": "demo"}, "namespace/name"),
         ({"VERIRAMP_PROFILE": "Orchestrator"}, 'VERIRAMP_PROFILE is "Orchestrator"; write the name of a profile'),
         ({"VERIRAMP_PROFILE": "a" * 64}, "write the name of a profile: at most 63 lower case letters"),

@@ -15,6 +15,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, KafkaError, NoError, TopicAlreadyExistsError, for_code
 
+from veriramp_sdk.kafka_settings import KafkaSettings
+from veriramp_sdk.kafka_trouble import why_unreachable
 from veriramp_workers.bus.plan import TopicFacts, TopicPlan, differences
 
 _log = logging.getLogger(__name__)
@@ -27,21 +29,21 @@ class ClusterError(Exception):
 class Cluster:
     """The admin side of a Kafka cluster, an async context manager; everything raises :class:`ClusterError`."""
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._brokers = kafka.brokers
         self._admin: AIOKafkaAdminClient
 
     async def __aenter__(self) -> Self:
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers, request_timeout_ms=_TIMEOUT_MS)
+        self._admin = AIOKafkaAdminClient(**self._kafka.options(), request_timeout_ms=_TIMEOUT_MS)
         try:
             await self._admin.start()
         except BaseException as error:
             await self._admin.close()
             if not isinstance(error, KafkaError):
                 raise
-            raise ClusterError(
-                f"no Kafka broker answers at {self._brokers}; check VERIRAMP_BROKERS and whether it runs there"
-            ) from error
+            why = await why_unreachable(self._kafka) or repr(error)
+            raise ClusterError(f"no Kafka broker answers at {self._brokers}; {why}") from error
         return self
 
     async def __aexit__(
@@ -101,16 +103,16 @@ class Cluster:
         return f"{name} was not created: {text or error.description or error.__name__}"
 
 
-async def warn_of_topics(brokers: str, plans: Sequence[TopicPlan]) -> None:
+async def warn_of_topics(kafka: KafkaSettings, plans: Sequence[TopicPlan]) -> None:
     """Log in one line which topics are missing or differ from their plan. Raises :class:`ClusterError`."""
-    async with Cluster(brokers) as cluster:
+    async with Cluster(kafka) as cluster:
         facts = await cluster.facts([plan.name for plan in plans])
     wrong = [
         f"{plan.name}: {one.field} is {one.actual}, wanted {one.wanted}"
         if plan.name in facts
         else f"{plan.name} is missing"
         for plan in plans
-        for one in differences(plan, facts.get(plan.name), brokers)
+        for one in differences(plan, facts.get(plan.name), kafka.brokers)
     ]
     if wrong:
         _log.warning(

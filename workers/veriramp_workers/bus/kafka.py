@@ -12,13 +12,17 @@ import asyncio
 import logging
 import math
 from collections.abc import Collection
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CorruptRecordException, KafkaError
 
+from veriramp_sdk.environment import ConfigurationError
+from veriramp_sdk.kafka_trouble import Credentials
 from veriramp_workers.bus.admin import warn_of_topics
+from veriramp_workers.bus.contact import Contact
 from veriramp_workers.bus.dispatcher import Dispatcher, Place
 from veriramp_workers.bus.publisher import Publisher
 from veriramp_workers.bus.settings import BusMetrics, BusSettings
@@ -35,7 +39,9 @@ class KafkaWorker:
     def __init__(self, settings: BusSettings, handler: Handler, metrics: BusMetrics, *, paused: bool = False) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._publisher = Publisher(settings.brokers, metrics)
+        self._contact = Contact(settings.kafka)
+        self._credentials = Credentials(settings.kafka)
+        self._publisher = Publisher(settings.kafka, metrics, self._contact)
         self._dispatcher = Dispatcher(settings, handler, self._publisher, metrics)
         self._joined = False
         self._careful_until = 0.0
@@ -43,9 +49,17 @@ class KafkaWorker:
             self.pause()
 
     @property
-    def ready(self) -> bool:
-        """Whether the group was joined and no failure ended the work."""
-        return self._joined and self._dispatcher.failure is None
+    def missing(self) -> str:
+        """What keeps this worker from its work, for ``/readyz``; nothing when it is ready.
+
+        A pause is none. Kafka is, after half a minute without an answer: a rollout should not rise while nobody works.
+        """
+        if self._dispatcher.failure is not None:
+            return "the worker cannot go on"
+        if not self._joined:
+            cause = self._contact.cause
+            return f"the broker's group is not joined{f': {cause}' if cause else ''}"
+        return self._contact.missing
 
     def pause(self, reason: str = "mode") -> None:
         """Read nothing more until this reason is resumed; what is in work is finished."""
@@ -70,15 +84,19 @@ class KafkaWorker:
         try:
             if self._settings.plans:
                 # Before subscribing: that may create topics, with the defaults of the cluster.
-                looking = warn_of_topics(self._settings.brokers, self._settings.plans)
+                looking = warn_of_topics(self._settings.kafka, self._settings.plans)
                 await bounded(looking, _LOOK_SECONDS, "looking at the topics")
             while not stop.is_set() and self._dispatcher.failure is None:
                 started = asyncio.get_running_loop().time()
                 try:
                     await self._session(stop)
-                except (KafkaError, StartsAgainError) as error:
+                except _RenewedError:
+                    _log.info("Kafka takes the new credentials; joining the group anew")
+                    await unless(stop, self._publisher.renew())
+                except (KafkaError, StartsAgainError, ConfigurationError) as error:
                     self._metrics.broker_failures.labels("read").inc()
-                    _log.warning("reading failed, joining the group anew in %.1f s: %s", delay, _said(error))
+                    why = str(error) if isinstance(error, StartsAgainError) else await self._contact.why(error)
+                    _log.warning("reading failed, joining the group anew in %.1f s: %s", delay, why)
                     await unless(stop, asyncio.sleep(delay))
                     lasted = asyncio.get_running_loop().time() - started
                     delay = _FIRST_RETRY if lasted > _STEADY_SECONDS else min(2 * delay, _LAST_RETRY)
@@ -89,11 +107,12 @@ class KafkaWorker:
 
     async def _session(self, stop: asyncio.Event) -> None:
         """Be a member of the group until ``stop`` is set or the consumer cannot go on."""
-        consumer = _consumer(self._settings)
+        consumer = _consumer(self._settings, self._credentials.options())
         consumer.subscribe(list(self._settings.lanes), listener=_HandOver(self, consumer))
         try:
             if not await unless(stop, consumer.start()):
                 return
+            self._contact.answered()
             keeping = asyncio.create_task(self._keep(consumer))
             self._joined = True
             try:
@@ -171,6 +190,8 @@ class KafkaWorker:
         told: set[str] = set()
         while True:
             await self._measure(consumer)
+            if await self._credentials.renewed():
+                raise _RenewedError
             missing = {topic for topic in self._settings.lanes if not consumer.partitions_for_topic(topic)}
             for topic in sorted(missing - told):
                 _log.warning(
@@ -213,6 +234,7 @@ class KafkaWorker:
             self._metrics.broker_failures.labels("commit").inc()
             _log.warning("commit failed, it will be tried again: %s", _said(error))
             return
+        self._contact.answered()
         for place, offset in offsets.items():
             windows[place].committed(offset)
 
@@ -228,11 +250,27 @@ class KafkaWorker:
                     if done is None:
                         done = await consumer.position(TopicPartition(*place))
                     lags[place] = max(0, ends[place] - done)
+            if windows:
+                self._contact.answered()
+            else:
+                await self._ask(consumer)
         except (KafkaError, TimeoutError) as error:
             self._metrics.broker_failures.labels("lag").inc()
-            _log.warning("the lag is not known: %s", _said(error))
+            await self._contact.missed("the lag is not known", error)
+            await self._ask(consumer)
         for place in lags.keys() & self._dispatcher.windows.keys():
             self._metrics.lag.labels(*place).set(lags[place])
+
+    async def _ask(self, consumer: AIOKafkaConsumer) -> None:
+        """Ask the group's broker something: with no partition, or one without a leader, others may be well."""
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_MEASURE_PATIENCE):
+                await consumer.committed(TopicPartition(self._settings.lanes[0], 0))
+                self._contact.answered()
+
+
+class _RenewedError(Exception):
+    """The credentials have changed, and work."""
 
 
 class _HandOver(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ships no types
@@ -247,9 +285,9 @@ class _HandOver(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         self._worker.take_over(assigned)
 
 
-def _consumer(settings: BusSettings) -> AIOKafkaConsumer:
+def _consumer(settings: BusSettings, options: dict[str, Any]) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        bootstrap_servers=settings.brokers,
+        **options,
         group_id=settings.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -270,9 +308,7 @@ def _record_of(record: ConsumerRecord) -> Record:
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "Kafka gave no answer in time"
-    return str(error) if isinstance(error, StartsAgainError) else repr(error)
+    return "Kafka gave no answer in time" if isinstance(error, TimeoutError) else repr(error)
 
 
 _NOWHERE: Final = ("", 0)

@@ -24,6 +24,9 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
+from veriramp_sdk.environment import ConfigurationError
+from veriramp_sdk.kafka_settings import KafkaSettings
+from veriramp_workers.bus.contact import Contact
 from veriramp_workers.bus.dispatcher import RefusedError
 from veriramp_workers.bus.settings import BusMetrics
 from veriramp_workers.bus.waits import bounded
@@ -35,9 +38,10 @@ _log = logging.getLogger(__name__)
 class Publisher:
     """Stores messages with the broker, with the acknowledgement of all in-sync replicas and without duplicates."""
 
-    def __init__(self, brokers: str, metrics: BusMetrics) -> None:
-        self._brokers = brokers
+    def __init__(self, kafka: KafkaSettings, metrics: BusMetrics, contact: Contact) -> None:
+        self._kafka = kafka
         self._metrics = metrics
+        self._contact = contact
         self._producer: AIOKafkaProducer
         self._renewing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -45,6 +49,10 @@ class Publisher:
     async def start(self) -> None:
         """Connect; tries until it succeeds or is cancelled."""
         self._producer = await self._started()
+
+    async def renew(self) -> None:
+        """Go on with a new producer, and with the credentials of now; tries until it succeeds or is cancelled."""
+        await self._renew(self._producer)
 
     async def stop(self, seconds: float) -> None:
         """Send what is left, at most for so long."""
@@ -64,6 +72,7 @@ class Publisher:
                 # A timeout: the queue stays full, because the broker takes nothing at the moment.
                 if not error.retriable and not isinstance(error, KafkaTimeoutError):
                     # After a batch that failed for good the broker takes no later sequence number of this producer.
+                    _log.warning("the producer cannot go on and is replaced")
                     await self._renew(producer)
                     failures += not isinstance(error, _NO_REFUSAL)
                 if not insist and (isinstance(error, _TOO_LARGE) or failures > _MOST_FAILURES):
@@ -78,7 +87,6 @@ class Publisher:
         async with self._renewing:
             if self._producer is not broken:
                 return
-            _log.warning("the producer cannot go on and is replaced")
             self._producer = await self._started()
             ending = asyncio.create_task(self._end(broken))
             self._ending.add(ending)
@@ -89,23 +97,27 @@ class Publisher:
         await bounded(former.stop(), _FORMER_SECONDS, "closing a former producer")
 
     async def _started(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._brokers, acks="all", enable_idempotence=True, max_request_size=_LARGEST_MESSAGE
-        )
         delay = _FIRST_RETRY
+        while True:
+            try:
+                return await self._connected()
+            except (KafkaError, ConfigurationError) as error:
+                self._metrics.broker_failures.labels("connect").inc()
+                await self._contact.missed("no broker yet", error)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LAST_RETRY)
+
+    async def _connected(self) -> AIOKafkaProducer:
+        # Made anew for each try: the files of the credentials may have changed.
+        producer = AIOKafkaProducer(
+            **self._kafka.options(), acks="all", enable_idempotence=True, max_request_size=_LARGEST_MESSAGE
+        )
         try:
-            while True:
-                try:
-                    await producer.start()
-                except KafkaError as error:
-                    _log.warning("no broker yet, trying again: %r", error)
-                    await asyncio.sleep(delay)
-                    delay = min(2 * delay, _LAST_RETRY)
-                else:
-                    return producer
+            await producer.start()
         except BaseException:
             await producer.stop()
             raise
+        return producer
 
 
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)

@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.plan import TopicPlan
 from veriramp_workers.bus.retry import RetryTopic, Route
 
@@ -27,7 +28,7 @@ class BusSettings:
     at a hand-over. What differs from ``plans`` is told at the start.
     """
 
-    brokers: str
+    kafka: KafkaSettings
     group: str
     topics: tuple[str, ...]
     dead_letters: str
@@ -84,5 +85,5 @@ class BusMetrics:
             ("step",),
             registry=registry,
         )
-        for step in ("read", "commit", "lag"):
+        for step in ("connect", "read", "commit", "lag"):
             self.broker_failures.labels(step)
