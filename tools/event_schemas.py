@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL
 from veriramp_sdk.events import EVENTS, SCHEMA_VERSION, Topic
 from veriramp_workers.bus.plan import TopicPlan, wanted_topics
 from veriramp_workers.bus.retry import ATTEMPT, ERROR_CLASS, LEFT_OUT, NOT_BEFORE, ORIGIN, REASON, SOURCE
@@ -28,7 +29,9 @@ def event_schema(name: str) -> str:
 def asyncapi() -> str:
     """The AsyncAPI 3.0 document of all topics, as text; the payloads are the schemas in the folder beside it."""
     channels = {str(plan.name): _channel(plan) for plan in wanted_topics(3, 2)}
-    messages = {name: _message(name, _schema(name)["description"], _TRACE) for name in EVENTS}
+    messages = {
+        name: _message(name, _schema(name)["description"], _TRACE | _HEADERS.get(name, {})) for name in EVENTS
+    }
     messages["verify_chunks_again"] = _message("verify_chunks", "A request that could not be done.", _TRACE | _AGAIN)
     return _text(
         {
@@ -101,6 +104,12 @@ _CHANNELS: Final[dict[Topic, tuple[str, str]]] = {
     Topic.PAGERANK: ("pagerank_recalc", "Documents whose quality moved."),
 }
 _TRACE: Final = {"traceparent": "W3C trace context; kept from the request to the verdict"}
+_HEADERS: Final[dict[str, dict[str, str]]] = {
+    "verification_complete": {
+        BUDGET_LEFT: "what share (0..1) of its demand the tenant's budget can bear now; only where there is a budget",
+        BUDGET_UNTIL: "until when that holds without further news, in milliseconds since the epoch",
+    }
+}
 _AGAIN: Final = {
     ATTEMPT: "how often it was tried",
     NOT_BEFORE: "milliseconds since the epoch before which it is not tried again; in the topics with a delay",

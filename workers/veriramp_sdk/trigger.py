@@ -29,6 +29,7 @@ from typing import Final, Protocol, Self
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from veriramp_sdk.background import Background
+from veriramp_sdk.budget import BudgetShares, affordable
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.decision import FlagState
 from veriramp_sdk.events import (
@@ -126,12 +127,15 @@ class VerificationTrigger:
         self._retry_seconds = retry_seconds
         self._clock = clock
         self._pending = Pending()
+        self._budgets = BudgetShares()
         self._verifier: tuple[int, str] | None = None
         self._queue = AskQueue(capacity)
         self._complained_at = -math.inf
         self._metrics = TriggerMetrics(registry, rollout)
         self._metrics.follow(
-            queue=lambda: float(len(self._queue)), pending=lambda: float(self._pending.count(self._clock()))
+            queue=lambda: float(len(self._queue)),
+            pending=lambda: float(self._pending.count(self._clock())),
+            budget=lambda: self._budgets.lowest(self._clock()),
         )
         self._task: asyncio.Task[None] | None = None
         self._background: Background | None = None
@@ -162,14 +166,20 @@ class VerificationTrigger:
         finally:
             self._metrics.took(time.perf_counter() - started)
 
-    def answered(self, event: VerificationComplete | VerificationFailed) -> None:
-        """Take in what came back for a chunk: it is in progress no longer, and who verifies at present is learned."""
+    def answered(
+        self, event: VerificationComplete | VerificationFailed, headers: Iterable[tuple[str, bytes | None]] = ()
+    ) -> None:
+        """Take in what came back for a chunk: it is in progress no longer, and who verifies at present is learned.
+
+        From the message's ``headers`` it learns what the tenant's budget has left; without them all is asked for.
+        """
         now = self._clock()
         self._pending.answered(event.chunk_key, now)
         if isinstance(event, VerificationComplete) and unit_problem(Known.of(event), int(now * 1000)) is None:
             told = (event.verified_at_ms, verifier_of(event))
             if self._verifier is None or told > self._verifier:
                 self._verifier = told
+            self._budgets.heard(event.org_id, headers, event.verified_at_ms / 1000)
 
     def is_pending(self, chunk_key: str) -> bool:
         """Tell whether this process asked for a verdict on a chunk not long ago and has no answer yet."""
@@ -213,7 +223,10 @@ class VerificationTrigger:
         count = how_many(scores, decision.top_k, fewest=self._fewest, share=share)
         self._metrics.count(Outcome.SPARED, max(0, min(decision.top_k, len(results)) - count))
         now, left, queued = self._clock(), _HASHED_IN_SEARCH, 0
-        for chunk, percentile in zip(results[:count], percentiles(scores), strict=False):
+        wanted = list(zip(results[:count], percentiles(scores), strict=False))
+        paid = affordable(wanted, lambda tenant: self._budgets.of(tenant, now), query_id or repr(now))
+        self._metrics.count(Outcome.BUDGET, len(wanted) - len(paid))
+        for chunk, percentile in paid:
             ask = Ask(chunk, percentile, decision.revision, query_id, traceparent, now)
             cost = 0 if chunk.content_hash is not None else len(chunk.content or "")
             if cost <= left:

@@ -29,7 +29,8 @@ class Query(StrEnum):
 class Outcome(StrEnum):
     """What became of a chunk of a sampled query; ``sent`` is counted beside ``queued``.
 
-    ``spared``: taken from ``topK`` because the query was clear, or for budget or backlog.
+    ``spared``: taken from ``topK`` because the query was clear, for backlog or the host's own share; ``budget``: left
+    out because the verifier's budget for the tenant runs short.
     """
 
     QUEUED = "queued"
@@ -37,6 +38,7 @@ class Outcome(StrEnum):
     FRESH = "fresh"
     PENDING = "pending"
     SPARED = "spared"
+    BUDGET = "budget"
 
 
 class Drop(StrEnum):
@@ -69,6 +71,7 @@ class TriggerMetrics:
         self._offer = families.offer.labels(*labels)
         self._queue = families.queue.labels(*labels)
         self._pending = families.pending.labels(*labels)
+        self._budget = families.budget.labels(*labels)
 
     def asked(self, query: Query) -> None:
         """Count one search."""
@@ -86,10 +89,11 @@ class TriggerMetrics:
         """Record how long one search spent in the trigger."""
         self._offer.observe(seconds)
 
-    def follow(self, *, queue: Callable[[], float], pending: Callable[[], float]) -> None:
-        """Read these two at each scrape."""
+    def follow(self, *, queue: Callable[[], float], pending: Callable[[], float], budget: Callable[[], float]) -> None:
+        """Read these at each scrape."""
         self._queue.set_function(queue)
         self._pending.set_function(pending)
+        self._budget.set_function(budget)
 
 
 class _Families:
@@ -106,6 +110,12 @@ class _Families:
         self.queue = Gauge("veriramp_trigger_queue_chunks", "Chunks that wait to be sent", LABELS, registry=registry)
         self.pending = Gauge(
             "veriramp_trigger_pending_chunks", "Chunks asked for and not answered yet", LABELS, registry=registry
+        )
+        self.budget = Gauge(
+            "veriramp_trigger_budget_share",
+            "Lowest share of its requests that the budget of a tenant leaves; 1 without news",
+            LABELS,
+            registry=registry,
         )
         self.offer = Histogram(
             "veriramp_trigger_offer_seconds",

@@ -1,27 +1,30 @@
 """Follow the verdicts on Kafka.
 
-Public names: :func:`follow_verdicts`, :data:`Answer`. It is not on the way of a search: with the broker down, searches
-go on and verdicts are those known.
+Public names: :func:`follow_verdicts`, :data:`Answer`, :data:`Headers`, :data:`Take`. It is not on the way of a search:
+with the broker down, searches go on and verdicts are those known.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from veriramp_sdk.events import Topic, UnreadableEventError, VerificationComplete, VerificationFailed, parse_event
 
 Answer = VerificationComplete | VerificationFailed
+Headers = Sequence[tuple[str, bytes | None]]
+Take = Callable[[Answer, Headers], None]
+"""What gets each answer with the headers of its message."""
 
 _log = logging.getLogger(__name__)
 
 
-async def follow_verdicts(brokers: str, take: Callable[[Answer], None]) -> None:
+async def follow_verdicts(brokers: str, take: Take) -> None:
     """Read verdicts from their beginning and failures from now on until cancelled; connects anew after trouble."""
     delay = _FIRST_RETRY
     while True:
@@ -36,7 +39,7 @@ async def follow_verdicts(brokers: str, take: Callable[[Answer], None]) -> None:
                 await consumer.seek_to_end(*failures)
             delay = _FIRST_RETRY
             async for record in consumer:
-                _take(record.topic, record.value or b"", take)
+                _take(record, take)
         except KafkaError as error:
             _log.warning("verdicts cannot be read, trying again: %r", error)
             await asyncio.sleep(delay)
@@ -45,17 +48,18 @@ async def follow_verdicts(brokers: str, take: Callable[[Answer], None]) -> None:
             await consumer.stop()
 
 
-def _take(topic: str, value: bytes, take: Callable[[Answer], None]) -> None:
+def _take(record: ConsumerRecord, take: Take) -> None:
+    value = record.value or b""
     try:
         event: Answer
-        if topic == Topic.COMPLETE:
+        if record.topic == Topic.COMPLETE:
             event = parse_event(VerificationComplete, value)
         else:
             event = parse_event(VerificationFailed, value)
     except UnreadableEventError as error:
         _log.warning("an answer is left out: %s", error)
         return
-    take(event)
+    take(event, record.headers)
 
 
 _FIRST_RETRY: Final = 0.2

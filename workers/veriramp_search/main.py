@@ -25,7 +25,7 @@ from veriramp_sdk.flags import Flags
 from veriramp_sdk.kafka import KafkaSender
 from veriramp_sdk.trigger import VerificationTrigger
 from veriramp_search.app import search_app
-from veriramp_search.broker import Answer, follow_verdicts
+from veriramp_search.broker import Answer, Headers, follow_verdicts
 from veriramp_search.corpus import shipped
 from veriramp_search.faults import RegressionSwitch
 from veriramp_search.logs import configure_logging
@@ -140,8 +140,8 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def _following(trigger: VerificationTrigger, board: QualityBoard, brokers: str) -> AsyncIterator[None]:
-    def take(event: Answer) -> None:
-        trigger.answered(event)
+    def take(event: Answer, headers: Headers) -> None:
+        trigger.answered(event, headers)
         if isinstance(event, VerificationComplete):
             board.apply(event)
 

@@ -195,7 +195,8 @@ class Taken:
 
     ``used`` and ``limit`` are verifications of this tenant on this day, with this one if it was granted; ``resets_at``
     is the next local midnight. ``repeated``: paid before, so it is granted and costs nothing. If it was refused,
-    ``refused_by`` says by what, and asking before ``next_at`` does not help.
+    ``refused_by`` says by what, and asking before ``next_at`` does not help. ``left`` (0..1) is the share of its demand
+    that the tenant should ask for now, so that nobody is refused; it is 0 until ``spent_until`` when nothing is left.
     """
 
     granted: bool
@@ -205,6 +206,8 @@ class Taken:
     next_at: datetime
     repeated: bool = False
     refused_by: Bound | None = None
+    left: float = 1.0
+    spent_until: datetime | None = None
 
 
 class BudgetUnavailableError(Exception):

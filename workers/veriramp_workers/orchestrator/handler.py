@@ -149,7 +149,8 @@ class Orchestrator:
         self._metrics.answered(judgement, effect, known=known, seconds=seconds)
         _log.debug("verdict on a chunk", extra=_fields(request, record, verdict=judgement.verdict, mode=effect.mode))
         complete = self._complete(request, replace(judgement, reason=reason), effect, known=known)
-        return (Message(Topic.COMPLETE, complete.key(), complete.to_bytes(), _trace(record)),)
+        news = () if self._purse is None else self._purse.news(request.org_id)
+        return (Message(Topic.COMPLETE, complete.key(), complete.to_bytes(), (*_trace(record), *news)),)
 
     async def _judged(self, request: VerifyChunk, record: Record) -> tuple[Judgement, bool]:
         """Return the verdict, and whether it was known before."""

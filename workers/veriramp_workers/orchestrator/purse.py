@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, NoReturn
 
+from veriramp_sdk.budget import NEWS_SECONDS, budget_headers
 from veriramp_sdk.events import Topic
 from veriramp_workers.orchestrator.flow import Defer, after_payment, has_expired
 from veriramp_workers.orchestrator.limiter import RateLimiter
@@ -59,11 +60,21 @@ class Purse:
         self._granted_at = clock()
         self._blocked_until = -math.inf
         self._told_until: dict[str, float] = {}
+        self._known: dict[str, tuple[float, Taken]] = {}
 
     @property
     def blocked(self) -> bool:
         """Whether nobody gets anything: no answer, a bound of all, or for a minute refusals only."""
         return self._clock() < self._blocked_until
+
+    def news(self, tenant: str) -> tuple[tuple[str, bytes], ...]:
+        """Return the headers that tell those who ask what the tenant's budget has left; none if that is not known."""
+        now, (at, known) = self._clock(), self._known.get(tenant, (-math.inf, None))
+        if known is not None and known.spent_until is not None and now < known.spent_until.timestamp():
+            return budget_headers(0.0, int(known.spent_until.timestamp() * 1000))
+        if known is None or now - at > _NEWS_AGE_SECONDS or now >= known.resets_at.timestamp():
+            return ()
+        return budget_headers(known.left, int((now + NEWS_SECONDS) * 1000))
 
     async def pay(self, tenant: str, key: str, record: Record, *, share: float) -> None:
         """Return when the verification may be made.
@@ -72,6 +83,8 @@ class Purse:
         """
         now = datetime.fromtimestamp(self._clock(), UTC)
         taken = await self._taken(tenant, key, now, share)
+        if taken is not None:
+            self._remember(tenant, taken)
         step = after_payment(taken, now)
         if step is None:
             if taken is not None and not taken.repeated:
@@ -97,6 +110,12 @@ class Purse:
             _log.info("the budget can be asked again")
         self._away = False
         return taken
+
+    def _remember(self, tenant: str, taken: Taken) -> None:
+        self._known.pop(tenant, None)
+        while len(self._known) >= _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        self._known[tenant] = (self._clock(), taken)
 
     def _defer(self, step: Defer, record: Record, now: datetime) -> NoReturn:
         if has_expired(_since_ms(record), now):
@@ -135,5 +154,7 @@ _NOBODY_SECONDS: Final = 60.0
 _ROUND_SECONDS: Final = 1.0
 _TOLD_SECONDS: Final = 1.0
 _TOLD_EVERY_SECONDS: Final = 300.0
+_NEWS_AGE_SECONDS: Final = 60.0
+_REMEMBERED: Final = 1_000
 _SHOWN: Final = 100
 _MOST_DIGITS: Final = 15

@@ -1,6 +1,7 @@
 """Local days of a budget and how much of a limit is free at a time of the day: pure arithmetic on instants.
 
-Public names: :class:`Day`, :func:`day_of`, :func:`free`, :func:`free_at`.
+Public names: :class:`Day`, :func:`day_of`, :func:`free`, :func:`free_at`, :func:`left_of_day`,
+:func:`left_of_month`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from zoneinfo import ZoneInfo
 class Day:
     """One local day: ``name`` is its ISO date, ``starts_at`` and ``ends_at`` are UTC, the end does not belong to it.
 
-    It may have 23 or 25 hours, or whatever the zone did. ``month_ends_at`` is the first instant of the next month.
+    It may have 23 or 25 hours, or whatever the zone did. ``month_starts_at`` is the first instant of its month,
+    ``month_ends_at`` that of the next one.
     """
 
     name: str
     starts_at: datetime
     ends_at: datetime
+    month_starts_at: datetime
     month_ends_at: datetime
 
     @property
@@ -41,8 +44,10 @@ def day_of(now: datetime, zone: ZoneInfo) -> Day:
         on -= _DAY
     elif instant >= _midnight(on + _DAY, zone):
         on += _DAY
-    following = (on.replace(day=1) + 31 * _DAY).replace(day=1)
-    return Day(on.isoformat(), _midnight(on, zone), _midnight(on + _DAY, zone), _midnight(following, zone))
+    first = on.replace(day=1)
+    following = (first + 31 * _DAY).replace(day=1)
+    ends = (_midnight(one, zone) for one in (on, on + _DAY, first, following))
+    return Day(on.isoformat(), *ends)
 
 
 def free(limit: int, at_once: float, day: Day, now: datetime) -> int:
@@ -63,6 +68,32 @@ def free_at(count: int, limit: int, at_once: float, day: Day) -> datetime:
     return day.starts_at + _TICK * ((count - burst - 1) * _ticks(day) // (limit - burst) + 1)
 
 
+def left_of_day(used: int, limit: int, at_once: float, day: Day, now: datetime) -> float:
+    """Return what share (0..1) of the demand a tenant's day can bear now; 0 only when it is spent.
+
+    The level of the bucket that :func:`free` fills, as a share of what it holds at midnight (of an hour's worth, if
+    that is more): proportional control. Demand ``d`` times the even rate settles at a share of ``1 / d``, where as much is
+    asked for as is released, and nobody is refused.
+    """
+    if used >= limit:
+        return 0.0
+    full = max(1.0, float(_burst(limit, at_once)), limit / _HOURS)
+    return min(1.0, max(_LEAST, (free(limit, at_once, day, now) - used) / full))
+
+
+def left_of_month(used: int, limit: int, day: Day, now: datetime) -> float:
+    """Return the same for the month, which nothing paces: what is left as a share of what the rest of it would take.
+
+    1 without a limit (0).
+    """
+    if limit <= 0:
+        return 1.0
+    if used >= limit:
+        return 0.0
+    rest = (day.month_ends_at - now) / (day.month_ends_at - day.month_starts_at)
+    return min(1.0, max(_LEAST, (limit - used) / (limit * rest))) if rest > 0 else 1.0
+
+
 def _burst(limit: int, at_once: float) -> int:
     return min(limit, round(limit * at_once))
 
@@ -77,4 +108,7 @@ def _midnight(on: date, zone: ZoneInfo) -> datetime:
 
 
 _DAY: Final = timedelta(days=1)
+_HOURS: Final = 24.0
+# So that some news still comes, and with it the end of the shortage.
+_LEAST: Final = 0.01
 _TICK: Final = timedelta(microseconds=1)

@@ -19,7 +19,7 @@ from veriramp_workers.breaker import BreakerSettings, CircuitBreaker, Outcome
 from veriramp_workers.ports import Bound, BreakerOpenError, BudgetUnavailableError, Judgement, Taken
 from veriramp_workers.stores import backend as store
 from veriramp_workers.stores.backend import Backend, Paid, Payment, StoreError, StoreTroubleError
-from veriramp_workers.stores.day import Day, day_of, free, free_at
+from veriramp_workers.stores.day import Day, day_of, free, free_at, left_of_day, left_of_month
 from veriramp_workers.stores.entry import FORMAT, MAX_BYTES, CorruptEntryError, UnwritableError, decode, encode
 from veriramp_workers.stores.metrics import StoreMetrics, Usage
 from veriramp_workers.stores.settings import BudgetSettings, Deadlines
@@ -194,7 +194,17 @@ class SharedBudget:
             next_at=max(now, next_at),
             repeated=paid.outcome is store.Outcome.REPEATED,
             refused_by=refused_by,
+            left=min(
+                left_of_day(paid.used, limit, self._settings.at_once, day, now),
+                left_of_month(paid.month_used, self._settings.per_month, day, now),
+            ),
+            spent_until=self._spent_until(paid, day),
         )
+
+    def _spent_until(self, paid: Paid, day: Day) -> datetime | None:
+        if 0 < self._settings.per_month <= paid.month_used:
+            return day.month_ends_at
+        return day.ends_at if paid.used >= self._settings.per_day else None
 
     def _count(self, tenant: str, taken: Taken, paid: Paid, day: Day) -> None:
         self._metrics.takes.labels(taken.refused_by or paid.outcome).inc()
