@@ -1,54 +1,65 @@
 """Follow the verdicts on Kafka.
 
-Public names: :func:`follow_verdicts`, :data:`Answer`, :data:`Headers`, :data:`Take`. It is not on the way of a search:
-with the broker down, searches go on and verdicts are those known.
+Public names: :func:`follow_verdicts`, :data:`Answer`. It is not on the way of a search: with the broker down, searches
+go on and verdicts are those known.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import chain
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from veriramp_sdk.environment import ConfigurationError
 from veriramp_sdk.events import Topic, UnreadableEventError, VerificationComplete, VerificationFailed, parse_event
+from veriramp_sdk.kafka_settings import KafkaSettings
+from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 
 Answer = VerificationComplete | VerificationFailed
-Headers = Sequence[tuple[str, bytes | None]]
-Take = Callable[[Answer, Headers], None]
-"""What gets each answer with the headers of its message."""
 
 _log = logging.getLogger(__name__)
 
 
-async def follow_verdicts(brokers: str, take: Take) -> None:
+async def follow_verdicts(kafka: KafkaSettings, take: Callable[[Answer], None]) -> None:
     """Read verdicts from their beginning and failures from now on until cancelled; connects anew after trouble."""
-    delay = _FIRST_RETRY
+    delay, credentials = _FIRST_RETRY, Credentials(kafka)
     while True:
-        # Without a group: every process reads every partition, and nothing is committed.
-        consumer = AIOKafkaConsumer(
-            Topic.COMPLETE, Topic.FAILED, bootstrap_servers=brokers, auto_offset_reset="earliest"
-        )
         try:
-            await consumer.start()
-            failures = [one for one in consumer.assignment() if one.topic == Topic.FAILED]
-            if failures:
-                await consumer.seek_to_end(*failures)
-            delay = _FIRST_RETRY
-            async for record in consumer:
-                _take(record, take)
-        except KafkaError as error:
-            _log.warning("verdicts cannot be read, trying again: %r", error)
+            async with _consumer(credentials.options()) as consumer:
+                delay = _FIRST_RETRY
+                while not await credentials.renewed():
+                    batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_AT_ONCE)
+                    for record in chain.from_iterable(batches.values()):
+                        _take(record, take)
+                    await asyncio.sleep(0)  # a search that waits in this loop goes first
+        except (KafkaError, ConfigurationError) as error:
+            why = await why_unreachable(kafka) or repr(error)
+            _log.warning("verdicts cannot be read, trying again: %s", why)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
-        finally:
-            await consumer.stop()
 
 
-def _take(record: ConsumerRecord, take: Take) -> None:
+@asynccontextmanager
+async def _consumer(options: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
+    # Without a group: every process reads every partition, and nothing is committed.
+    consumer = AIOKafkaConsumer(Topic.COMPLETE, Topic.FAILED, **options, auto_offset_reset="earliest")
+    try:
+        await consumer.start()
+        failures = [one for one in consumer.assignment() if one.topic == Topic.FAILED]
+        if failures:
+            await consumer.seek_to_end(*failures)
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def _take(record: ConsumerRecord, take: Callable[[Answer], None]) -> None:
     value = record.value or b""
     try:
         event: Answer
@@ -59,8 +70,10 @@ def _take(record: ConsumerRecord, take: Take) -> None:
     except UnreadableEventError as error:
         _log.warning("an answer is left out: %s", error)
         return
-    take(event, record.headers)
+    take(event)
 
 
 _FIRST_RETRY: Final = 0.2
 _LAST_RETRY: Final = 5.0
+_POLL_MS: Final = 1_000
+_MOST_AT_ONCE: Final = 50

@@ -6,6 +6,7 @@ Public names: :func:`main`, :class:`SearchSettings`, :class:`ConfigurationError`
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -20,12 +21,14 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from starlette.applications import Starlette
 
 from veriramp_sdk.contract import Role
+from veriramp_sdk.environment import ConfigurationError, flags_url_from
 from veriramp_sdk.events import VerificationComplete
 from veriramp_sdk.flags import Flags
 from veriramp_sdk.kafka import KafkaSender
+from veriramp_sdk.kafka_settings import KafkaSettings, kafka_settings_from
 from veriramp_sdk.trigger import VerificationTrigger
 from veriramp_search.app import search_app
-from veriramp_search.broker import Answer, Headers, follow_verdicts
+from veriramp_search.broker import Answer, follow_verdicts
 from veriramp_search.corpus import shipped
 from veriramp_search.faults import RegressionSwitch
 from veriramp_search.logs import configure_logging
@@ -33,23 +36,23 @@ from veriramp_search.metrics import watch
 from veriramp_search.quality import QualityBoard
 from veriramp_search.service import SearchService
 
+__all__ = ["ConfigurationError", "SearchSettings", "main", "settings_from"]
 
-class ConfigurationError(Exception):
-    """The environment is wrong; the text names the variable, its value and what to write instead."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """``VERIRAMP_FLAGS_URL``, ``_ROLLOUT``, ``_FLAG_KEY``, ``_BROKERS``, ``_HOST``, ``_PORT``, ``_DEBUG``, ``_FEWEST``.
 
-    The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. Without brokers nothing is verified. An empty
-    flag key means the rollout's name.
+    For Kafka also ``VERIRAMP_KAFKA_*``. The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. Without
+    brokers nothing is verified. An empty flag key means the rollout's name.
     """
 
     flags_url: str
     rollout: str
     flag_key: str
-    brokers: str
+    kafka: KafkaSettings | None
     host: str
     port: int
     debug: bool
@@ -78,10 +81,10 @@ def settings_from(environment: Mapping[str, str]) -> SearchSettings:
     if fewest and not fewest.isdecimal():
         raise ConfigurationError(f'VERIRAMP_FEWEST is "{fewest}"; write a whole number, or leave it out')
     return SearchSettings(
-        flags_url=_matching(environment, "VERIRAMP_FLAGS_URL", _URL, "the flag server's gRPC address, host:port"),
+        flags_url=flags_url_from(environment),
         rollout=_matching(environment, "VERIRAMP_ROLLOUT", _ROLLOUT, "the rollout to obey, namespace/name"),
         flag_key=environment.get("VERIRAMP_FLAG_KEY", ""),
-        brokers=environment.get("VERIRAMP_BROKERS", ""),
+        kafka=kafka_settings_from(environment) if environment.get("VERIRAMP_BROKERS") else None,
         host=environment.get("VERIRAMP_HOST") or environment.get("POD_IP") or "127.0.0.1",
         port=int(port),
         debug=environment.get("VERIRAMP_DEBUG", "") == "1",
@@ -95,12 +98,12 @@ async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
         settings.flags_url, settings.rollout, key=settings.flag_key or None, role=Role.SEARCH, registry=registry
     )
     trigger = VerificationTrigger(
-        KafkaSender(settings.brokers),
+        KafkaSender(settings.kafka or ""),
         rollout=settings.rollout,
         in_force=flags.state,
         fewest=settings.fewest,
         # Without brokers nothing leaves: then nothing is in progress either.
-        share=None if settings.brokers else lambda: 0.0,
+        share=None if settings.kafka else lambda: 0.0,
         registry=registry,
     )
     service = SearchService(corpus, flags, trigger, board, switch)
@@ -110,9 +113,11 @@ async def _serve(settings: SearchSettings, registry: CollectorRegistry) -> None:
     async def background(_: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(flags)
-            if settings.brokers:
+            if settings.kafka is not None:
+                if settings.kafka.warning:
+                    _log.warning("%s", settings.kafka.warning)
                 await stack.enter_async_context(trigger)
-                await stack.enter_async_context(_following(trigger, board, settings.brokers))
+                await stack.enter_async_context(_following(trigger, board, settings.kafka))
             yield
 
     app = search_app(service, registry, debug_switch=switch if settings.debug else None, lifespan=background)
@@ -139,13 +144,13 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _following(trigger: VerificationTrigger, board: QualityBoard, brokers: str) -> AsyncIterator[None]:
-    def take(event: Answer, headers: Headers) -> None:
-        trigger.answered(event, headers)
+async def _following(trigger: VerificationTrigger, board: QualityBoard, kafka: KafkaSettings) -> AsyncIterator[None]:
+    def take(event: Answer) -> None:
+        trigger.answered(event)
         if isinstance(event, VerificationComplete):
             board.apply(event)
 
-    task = asyncio.create_task(follow_verdicts(brokers, take))
+    task = asyncio.create_task(follow_verdicts(kafka, take))
     try:
         yield
     finally:
@@ -162,7 +167,6 @@ def _matching(environment: Mapping[str, str], name: str, form: re.Pattern[str], 
 
 
 _LAST_PORT: Final = 65_535
-_URL: Final = re.compile(r"(grpcs?://)?[^\s/:]+:\d+")
 _ROLLOUT: Final = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 
 if __name__ == "__main__":
