@@ -1,14 +1,14 @@
 """Follow the verdicts on Kafka.
 
-Public names: :func:`follow_verdicts`, :data:`Answer`. It is not on the way of a search: with the broker down, searches
-go on and verdicts are those known.
+Public names: :func:`follow_verdicts`, :data:`Answer`, :data:`Headers`, :data:`Take`. It is not on the way of a search:
+with the broker down, searches go on and verdicts are those known.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any, Final
@@ -22,11 +22,14 @@ from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 
 Answer = VerificationComplete | VerificationFailed
+Headers = Sequence[tuple[str, bytes | None]]
+Take = Callable[[Answer, Headers], None]
+"""What gets each answer with the headers of its message."""
 
 _log = logging.getLogger(__name__)
 
 
-async def follow_verdicts(kafka: KafkaSettings, take: Callable[[Answer], None]) -> None:
+async def follow_verdicts(kafka: KafkaSettings, take: Take) -> None:
     """Read verdicts from their beginning and failures from now on until cancelled; connects anew after trouble."""
     delay, credentials = _FIRST_RETRY, Credentials(kafka)
     while True:
@@ -59,7 +62,7 @@ async def _consumer(options: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
         await consumer.stop()
 
 
-def _take(record: ConsumerRecord, take: Callable[[Answer], None]) -> None:
+def _take(record: ConsumerRecord, take: Take) -> None:
     value = record.value or b""
     try:
         event: Answer
@@ -70,7 +73,7 @@ def _take(record: ConsumerRecord, take: Callable[[Answer], None]) -> None:
     except UnreadableEventError as error:
         _log.warning("an answer is left out: %s", error)
         return
-    take(event)
+    take(event, record.headers)
 
 
 _FIRST_RETRY: Final = 0.2

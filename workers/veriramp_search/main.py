@@ -28,7 +28,7 @@ from veriramp_sdk.kafka import KafkaSender
 from veriramp_sdk.kafka_settings import KafkaSettings, kafka_settings_from
 from veriramp_sdk.trigger import VerificationTrigger
 from veriramp_search.app import search_app
-from veriramp_search.broker import Answer, follow_verdicts
+from veriramp_search.broker import Answer, Headers, follow_verdicts
 from veriramp_search.corpus import shipped
 from veriramp_search.faults import RegressionSwitch
 from veriramp_search.logs import configure_logging
@@ -145,8 +145,8 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def _following(trigger: VerificationTrigger, board: QualityBoard, kafka: KafkaSettings) -> AsyncIterator[None]:
-    def take(event: Answer) -> None:
-        trigger.answered(event)
+    def take(event: Answer, headers: Headers) -> None:
+        trigger.answered(event, headers)
         if isinstance(event, VerificationComplete):
             board.apply(event)
 
