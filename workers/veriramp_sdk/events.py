@@ -76,7 +76,8 @@ _Id = Annotated[str, AfterValidator(_whole), Field(json_schema_extra={"pattern":
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    # JSON has no infinity: it would be written as null.
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
     schema_version: str = SCHEMA_VERSION
     """major.minor; a reader refuses a major that it does not know."""

@@ -106,6 +106,20 @@ def test_a_failure_is_the_request_and_why() -> None:
     assert set(VerifyChunk.model_fields) < set(VerificationFailed.model_fields)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e400"])
+def test_what_is_no_number_in_json_is_refused_and_never_written(name: str, number: str) -> None:
+    fields = example(name)
+    for field, said in read(f"events/{name}")["properties"].items():
+        if "number" not in said["type"]:
+            continue
+        text = json.dumps(fields | {field: "@"}).replace('"@"', number)
+        with pytest.raises(UnreadableEventError, match=f"{EVENTS[name].__name__}: {field}: Input should be"):
+            parse_event(EVENTS[name], text.encode())
+        with pytest.raises(ValueError, match=field):
+            EVENTS[name].model_validate(fields | {field: float(number)})
+
+
 @pytest.mark.shows("S1-EVT-04")
 def test_the_key_of_a_recalculation_is_its_document() -> None:
     event = parse_event(PagerankRecalc, json.dumps(example("pagerank_recalc")).encode())
