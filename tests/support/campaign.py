@@ -111,6 +111,7 @@ class Campaign:
             await wait_until(fleet[0].ready, self.seconds, "a worker to be ready")
             peak = max(peak, *map(peak_megabytes, fleet))
             committed = await self._committed(topics, len(work.messages))
+            await ledger.caught_up()
             codes = [await program.stop() for program in fleet]
             assert codes == [0] * len(fleet), f"the workers ended with {codes}"
         records = ledger.records
@@ -135,7 +136,7 @@ class Campaign:
 
     @staticmethod
     def _done(ledger: Ledger) -> int:
-        return len(ledger.verdicts) + len(ledger.dead)
+        return ledger.answered + len(ledger.dead)
 
     async def _answered(self, ledger: Ledger, count: int) -> None:
         async def enough() -> bool:

@@ -1,4 +1,7 @@
-"""What a sink has that counts each event once, and whether anything is missing from it."""
+"""What a sink has that counts each event once, and whether anything is missing from it or in it twice.
+
+The requests of one test have chunks of their own, so that an event's key tells which request it answers.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from tests.support.pipeline import WORK_SECONDS, Topics
 from tests.support.waiting import wait_until
@@ -34,9 +37,14 @@ class Totals:
 
 
 class Ledger:
-    """Follows the topics with the answers and counts each event once."""
+    """Follows the topics with the answers and counts each event once.
 
-    def __init__(self) -> None:
+    ``contradictions``: events that came with two contents, and requests that were answered by two events.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer | None = None) -> None:
+        self._consumer = consumer
+        self._event_of: dict[bytes, str] = {}
         self.verdicts: dict[str, tuple[str, str | None, bytes]] = {}
         self.dead: set[bytes] = set()
         self.contradictions = 0
@@ -46,8 +54,13 @@ class Ledger:
     def totals(self) -> Totals:
         return Totals(dict(self.verdicts), frozenset(self.dead))
 
+    @property
+    def answered(self) -> int:
+        """How many requests have an answer."""
+        return len(self._event_of)
+
     def note(self, record: ConsumerRecord) -> None:
-        """Count a record; the same event with another content is a contradiction."""
+        """Count a record."""
         self.records[record.topic] += 1
         if record.topic == Topic.DEAD_LETTERS:
             self.dead.add(record.value)
@@ -56,14 +69,27 @@ class Ledger:
         answer = (str(event.verdict), event.reason, bytes(record.key))
         if self.verdicts.setdefault(event.event_id, answer) != answer:
             self.contradictions += 1
+        if self._event_of.setdefault(bytes(record.key), event.event_id) != event.event_id:
+            self.contradictions += 1
+
+    async def caught_up(self) -> None:
+        """Wait until everything is counted that is in the topics now."""
+        assert self._consumer is not None
+        consumer = self._consumer
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+
+        async def read() -> bool:
+            return all([await consumer.position(place) >= end for place, end in ends.items()])
+
+        await wait_until(read, WORK_SECONDS, "the ledger to read to the end")
 
 
 @asynccontextmanager
 async def a_ledger(brokers: str) -> AsyncIterator[Ledger]:
     """Follow the answers of a broker from their beginning."""
-    ledger = Ledger()
     topics = (Topic.COMPLETE, Topic.DEAD_LETTERS)
     async with AIOKafkaConsumer(*topics, bootstrap_servers=brokers, auto_offset_reset="earliest") as consumer:
+        ledger = Ledger(consumer)
 
         async def follow() -> None:
             async for record in consumer:
@@ -81,10 +107,11 @@ async def each_counts_once(ledger: Ledger, topics: Topics, wanted: Sequence[Veri
     """Wait until every request has one event, whatever came twice, nothing is a dead letter, every offset is done."""
 
     async def answered() -> bool:
-        return len(ledger.verdicts) >= len(wanted)
+        return ledger.answered >= len(wanted)
 
     await wait_until(answered, WORK_SECONDS, "an answer to each")
     await topics.all_committed(GROUP, Topic.INTERACTIVE, len(wanted))
+    await ledger.caught_up()
     assert sorted(key or b"" for _, _, key in ledger.verdicts.values()) == sorted(each.key() for each in wanted)
     assert ledger.contradictions == 0
     assert ledger.dead == set()

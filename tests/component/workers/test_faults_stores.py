@@ -37,7 +37,7 @@ async def waits_for_the_budget(worker: Program) -> None:
 
 async def answered(ledger: Ledger, count: int) -> None:
     async def enough() -> bool:
-        return len(ledger.verdicts) >= count
+        return ledger.answered >= count
 
     await wait_until(enough, SECONDS, f"{count} answers")
 
