@@ -71,13 +71,15 @@ def free_at(count: int, limit: int, at_once: float, day: Day) -> datetime:
 def left_of_day(used: int, limit: int, at_once: float, day: Day, now: datetime) -> float:
     """Return what share (0..1) of the demand a tenant's day can bear now; 0 only when it is spent.
 
-    The level of the bucket that :func:`free` fills, as a share of what it holds at midnight (of an hour's worth, if
-    that is more): proportional control. Demand ``d`` times the even rate settles at a share of ``1 / d``, where as much is
-    asked for as is released, and nobody is refused.
+    The level of the bucket that :func:`free` fills, as a share of half of what it holds at midnight (of an hour's
+    worth, if that is more), or of what the rest of the day, an hour at least, would take, if that is less. That is
+    proportional control: demand ``d`` times the rate of release settles at a share of ``1 / d``, where as much is asked
+    for as is released and nobody is refused; and at the end of the day little is held back.
     """
     if used >= limit:
         return 0.0
-    full = max(1.0, float(_burst(limit, at_once)), limit / _HOURS)
+    rest = (day.ends_at - now) / (day.ends_at - day.starts_at)
+    full = max(1.0, min(max(_burst(limit, at_once), limit / _HOURS) / 2.0, limit * max(rest, 1.0 / _HOURS)))
     return min(1.0, max(_LEAST, (free(limit, at_once, day, now) - used) / full))
 
 
