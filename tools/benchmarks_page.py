@@ -38,6 +38,9 @@ TITLES: Final = {
     "trigger": "Trigger",
     "verifier": "Verifier",
     "pipeline": "Throughput of the pipeline",
+    "concurrency": "Verifications at once",
+    "soak": "Soak of the pipeline",
+    "outage": "Long outage of the verifier",
     "scale": "Many rollouts",
 }
 

@@ -33,7 +33,7 @@ from typing import Final, Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from tests.bench import report
-from tests.bench.proc import cpu_nanoseconds, peak_mib
+from tests.bench.proc import children, cpu_nanoseconds, peak_mib
 from tests.bench.puzzles import rows_of
 from tests.bench.report import Figure, percentile, say
 from tests.support.flags import LIVE, ROLLOUT, Operator, a_document, free_ports
@@ -104,7 +104,7 @@ class Stand:
         self.brokers = brokers
         self._folder = folder
         self._flags_url = flags_url
-        (self.broker_pid,) = _children(os.getpid())
+        (self.broker_pid,) = children(os.getpid())
 
     @asynccontextmanager
     async def orchestrator(self) -> AsyncIterator[Program]:
@@ -122,7 +122,7 @@ class Stand:
     def cpu(self, program: Program) -> dict[str, float]:
         """CPU seconds used so far by each part."""
         worker = program.process.pid
-        solvers = sum(map(cpu_nanoseconds, _children(worker)))
+        solvers = sum(map(cpu_nanoseconds, children(worker)))
         used = (cpu_nanoseconds(self.broker_pid), cpu_nanoseconds(worker), solvers)
         return {part: nanoseconds / 1e9 for part, nanoseconds in zip(PARTS, used, strict=True)}
 
@@ -137,13 +137,6 @@ async def a_stand() -> AsyncIterator[Stand]:
             operator.publish(a_document(revision=1, vector=LIVE, worker_settings=settings))
             operator.renew()
             yield Stand(brokers, Path(name), f"127.0.0.1:{server.grpc_port}")
-
-
-def _children(pid: int) -> set[int]:
-    found = set[int]()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found.update(int(number) for number in (task / "children").read_text(encoding="utf-8").split())
-    return found
 
 
 def a_message(text: Text, number: int) -> VerifyChunk:
@@ -174,7 +167,7 @@ async def throughput(stand: Stand, requests: Sequence[VerifyChunk]) -> list[Figu
     say(f"{len(requests)} requests lie in the broker")
     async with stand.orchestrator() as program, _answers(stand) as consumer:
         points = await _points(stand, program, consumer, len(requests))
-        pids = {"orchestrator": {program.process.pid}, "solvers": _children(program.process.pid)}
+        pids = {"orchestrator": {program.process.pid}, "solvers": children(program.process.pid)}
         peaks = {part: max(peak_mib(pid) for pid in found) for part, found in pids.items()}
         verdicts = await _verdicts(consumer, requests)
     say(f"verdicts: {dict(verdicts)}")

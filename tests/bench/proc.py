@@ -1,6 +1,6 @@
 """What a process has used, from /proc.
 
-Public: :func:`cpu_seconds`, :func:`cpu_nanoseconds`, :func:`rss_mib`, :func:`peak_mib`.
+Public: :func:`cpu_seconds`, :func:`cpu_nanoseconds`, :func:`rss_mib`, :func:`peak_mib`, :func:`children`.
 """
 
 from __future__ import annotations
@@ -32,3 +32,11 @@ def cpu_nanoseconds(pid: int) -> int:
     """CPU time of the threads that a process has now, in the kernel's finest unit."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text(encoding="utf-8").split()[0]) for task in tasks)
+
+
+def children(pid: int) -> set[int]:
+    """The processes that a process has started and that are there."""
+    found = set[int]()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found.update(int(number) for number in (task / "children").read_text(encoding="utf-8").split())
+    return found
