@@ -23,7 +23,7 @@ FULL_WEIGHT: Final = 0.15
 """Ranking weight at which the blend replaces the original score altogether."""
 
 DECAY_PER_DAY: Final = 0.01
-"""A verdict's signal fades by exp(-0.01 x days) toward neutral (half-life 69.3 days)."""
+"""A verdict's signal fades by exp(-0.01 x days) toward neutral (half-life 69.3 days), whole hours counted."""
 
 NEUTRAL: Final = 0.5
 """What a candidate without a signal counts as, while others have it: neither a bonus nor a penalty."""
@@ -128,7 +128,8 @@ def rank_normalised(scores: Sequence[float]) -> list[float]:
 
 _INFLUENCED: Final = frozenset({Arm.TREATMENT, Arm.FORCED})
 _BLEND: Final = (("relevance", 0.45), ("pagerank", 0.30), ("verification", 0.15), ("history", 0.10))
-_SECONDS_PER_DAY: Final = 86_400.0
+_SECONDS_PER_HOUR: Final = 3_600.0
+_HOURS_PER_DAY: Final = 24.0
 
 
 def _signals(result: Candidate, original: float, now: float) -> dict[str, float | None]:
@@ -144,7 +145,9 @@ def _verification(result: Candidate, now: float) -> float | None:
     if result.verification is None or not math.isfinite(result.verification):
         return None
     signal = bounded_signal(result.verification)
-    age = 0.0 if result.verified_at is None else max(0.0, now - result.verified_at) / _SECONDS_PER_DAY
+    # In whole hours: else results with equal scores would stand in the order in which their verdicts happened to come.
+    hours = 0.0 if result.verified_at is None else max(0.0, now - result.verified_at) // _SECONDS_PER_HOUR
+    age = hours / _HOURS_PER_DAY
     return NEUTRAL + signal * math.exp(-DECAY_PER_DAY * age) / 2.0
 
 

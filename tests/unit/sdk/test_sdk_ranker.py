@@ -148,7 +148,15 @@ def test_a_verdict_fades_with_a_half_life_of_69_days() -> None:
     fresh = Candidate("a", 1.0, verification=1.0, verified_at=NOW)
     old = Candidate("b", 1.0, verification=1.0, verified_at=NOW - DAY * 100 * math.log(2))
     ranked = {one.candidate.id: one.breakdown.verification for one in RANKER.rank([fresh, old], Decided(), NOW)}
-    assert ranked == {"a": pytest.approx(1.0), "b": pytest.approx(0.75)}
+    assert ranked == {"a": 1.0, "b": pytest.approx(0.75, abs=1e-4)}
+
+
+def test_equal_scores_with_equal_verdicts_keep_their_order_whichever_was_verified_first() -> None:
+    """Their verdicts come in any order, some milliseconds apart: that must not be seen on the page."""
+    verified = (NOW - 0.003, NOW - 0.001, NOW - 5.0)
+    found = [Candidate(f"d{place}", 1.0, verification=1.0, verified_at=at) for place, at in enumerate(verified)]
+    for later in (0.0, 60.0, 3 * DAY + 100.0):
+        assert [one.moved for one in RANKER.rank(found, Decided(), NOW + later)] == [0, 0, 0]
 
 
 def test_influence_grows_evenly_with_the_weight_up_to_one() -> None:
