@@ -26,7 +26,7 @@ TEXTS: Final = ROOT / "examples" / "verify" / "texts.jsonl"
 QUERY: Final = "Soneir bridge"
 SECONDS: Final = 60.0
 ARMS: Final = ("control", "treatment")
-_REASON: Final = 88
+_WIDTH: Final = 60
 
 
 def main() -> int:
@@ -179,7 +179,7 @@ def _how_to_go_on(console: Console, parts: Parts) -> None:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _REASON else f"{text[: _REASON - 1]}…"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def _stopped(_number: int, _frame: object) -> NoReturn:
