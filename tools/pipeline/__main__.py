@@ -170,8 +170,8 @@ def _how_to_go_on(console: Console, parts: Parts) -> None:
     file = parts.file.relative_to(ROOT) if parts.file.is_relative_to(ROOT) else parts.file
     console.show(
         f"  sed -i 's/^mode: Off /mode: Live/' {file}\n"
-        f"  curl -s '{parts.search}/search?q=Guheld+tower&user=user-1' | python3 -m json.tool | less\n"
-        f"  curl -s {parts.flags}/flags/search/search-verification | python3 -m json.tool | less\n"
+        f"  curl -s '{parts.search}/search?q=Guheld+tower&user=user-1' | python3 -m json.tool | head -60\n"
+        f"  curl -s {parts.flags}/flags/search/search-verification | python3 -m json.tool | head -60\n"
         f"  curl -s {parts.worker}/metrics | grep ^verification_\n"
         f"  VERIRAMP_BROKERS={parts.brokers} .venv/bin/veriramp-worker topics\n"
         f"  tail -f {file.parent}/*.log"
