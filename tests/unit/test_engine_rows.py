@@ -266,9 +266,11 @@ def test_a_split_that_is_wrong_holds_and_says_what_to_look_for() -> None:
 def test_users_counted_under_another_percent_say_nothing_about_this_one() -> None:
     world = at_the_full_vector()
     mismatched(world)
-    world.counted_at = stage(world).entered_at - 1
-
-    assert world.tick(5).reason is Reason.BAKING
+    confirmed = stage(world).full_at
+    assert confirmed is not None
+    for counted_at, reason in ((confirmed, Reason.BAKING), (confirmed + 1, Reason.SAMPLE_RATIO_MISMATCH)):
+        world.counted_at = counted_at
+        assert world.tick(5).reason is reason
 
 
 def test_a_split_of_one_arm_alone_is_none() -> None:

@@ -155,7 +155,7 @@ def sample_ratio_mismatch(scene: Scene) -> Finding | None:
     confirmed_at = scene.confirmed_at
     for judged in scene.bench.comparing:
         samples = scene.seen.samples.get(judged.gate.name)
-        if samples is None or samples.occupied is None or samples.occupied.at < confirmed_at:
+        if samples is None or samples.occupied is None or samples.occupied.at <= confirmed_at:
             continue  # what was counted under another percent says nothing about this one
         split = sample_ratio(samples.occupied, scene.in_force.canary_percent)
         if split.kind is VerdictKind.REGRESSION:

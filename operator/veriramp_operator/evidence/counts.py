@@ -117,26 +117,32 @@ def extend(counts: Counts, rows: Sequence[Row], until: float, scrape: float) -> 
 
 
 def problem_of(events: Iterable[RawSeries], total: Iterable[RawSeries], names: tuple[str, str]) -> Failure | None:
-    """Why two counters cannot be compared: an arm without requests exported, or without events beside its requests.
+    """Why two counters cannot be compared: an arm without requests exported, without events beside them, or with NaN.
 
     ``names``: of the events and of the total.
     """
-    counted, asked = ({series.labels.get("arm") for series in counter} for counter in (events, total))
-    for name, seen in ((names[1], asked), (names[0], counted)):
-        missing = [arm for arm in ARMS if arm not in seen]
-        if missing:
+    for name, counter in ((names[1], [*total]), (names[0], [*events])):
+        seen = {series.labels.get("arm") for series in counter}
+        if missing := [arm for arm in ARMS if arm not in seen]:
             return Failure(NoDataReason.NOT_YET_EXPOSED, _not_exposed(name, missing, rest=bool(seen)))
+        numbers = {series.labels.get("arm") for series in counter if _numbered_at(series) is not None}
+        if odd := [arm for arm in ARMS if arm not in numbers]:
+            return Failure(NoDataReason.NOT_A_NUMBER, f"{name} lately has no finite number with {_named(odd)}")
     return None
 
 
-def newest_of(total: Iterable[RawSeries]) -> float | None:
-    """When the arm that is further behind was last scraped (seconds since the epoch); None when one has no sample."""
-    newest: dict[str, float] = {}
-    for series in total:
-        arm = series.labels.get("arm", "")
-        if arm in ARMS and series.at:
-            newest[arm] = max(newest.get(arm, -math.inf), series.at[-1])
-    return min(newest.values()) if len(newest) == len(ARMS) else None
+def newest_of(*counters: Iterable[RawSeries]) -> float | None:
+    """When the counter and arm that is furthest behind last had a finite number (seconds since the epoch).
+
+    None when one has none at all.
+    """
+    newest: dict[tuple[int, str], float] = {}
+    for number, counter in enumerate(counters):
+        for series in counter:
+            arm, at = series.labels.get("arm", ""), _numbered_at(series)
+            if arm in ARMS and at is not None:
+                newest[number, arm] = max(newest.get((number, arm), -math.inf), at)
+    return min(newest.values()) if newest and len(newest) == len(ARMS) * len(counters) else None
 
 
 def trial_start(trial: Trial, now: float) -> float | None:
@@ -146,12 +152,21 @@ def trial_start(trial: Trial, now: float) -> float | None:
     return trial.began_at + max(0, math.floor((now - trial.began_at) / TRIAL_SECONDS)) * TRIAL_SECONDS
 
 
+def _numbered_at(series: RawSeries) -> float | None:
+    """When a series last had a finite number."""
+    samples = zip(reversed(series.at), reversed(series.values), strict=True)
+    return next((at for at, value in samples if math.isfinite(value)), None)
+
+
 def _not_exposed(name: str, missing: list[str], *, rest: bool) -> str:
-    arms = " and ".join(f'arm="{arm}"' for arm in missing)
-    message = f"{name} lately has no series with {arms}, namespace and rollout of this rollout"
+    message = f"{name} lately has no series with {_named(missing)}, namespace and rollout of this rollout"
     if rest:
         return f"{message}; export it with the value 0 from the start, not from the first event on"
     return f"{message}; count it with the labels namespace, rollout and arm, as the SDK's metrics are"
+
+
+def _named(arms: list[str]) -> str:
+    return " and ".join(f'arm="{arm}"' for arm in arms)
 
 
 def _merged_up_to(index: int, kept: int) -> int:

@@ -165,7 +165,7 @@ def _regression(alerts: Sequence[_Alert], since: float | None, now: float, windo
     def trips(alert: _Alert) -> bool:
         if since is None:
             return True
-        return alert.heard_at >= since and (alert.began_at >= since or now >= since + window)
+        return alert.heard_at >= since and (alert.began_at > since or now >= since + window)
 
     new = [alert for alert in alerts if trips(alert)]
     worst = min(new or alerts, key=lambda alert: (alert.began_at, alert.name))

@@ -202,7 +202,7 @@ class _Chunk:
         before = ledger.counts
         ledger.fold(events.series, total.series, self._until - SETTLE_SECONDS)
         problem = problem_of(events.series, total.series, (spec.events, spec.total))
-        newest = newest_of(total.series)
+        newest = newest_of(events.series, total.series)
         age = None if newest is None else Series((newest,))
         if isinstance(occupied, Failure):
             occupied = watch.occupied

@@ -231,6 +231,32 @@ def test_the_age_is_that_of_the_arm_which_is_further_behind() -> None:
     assert newest_of([counter(1)]) is None
 
 
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("what", "events", "total", "expected"),
+    [
+        ("requests", [counter(1), counter(1, arm="control")], [counter(NAN), counter(1, arm="control")],
+         'requests lately has no finite number with arm="treatment"'),
+        ("events", [counter(1), counter(NAN, NAN, arm="control")], [counter(1), counter(1, arm="control")],
+         'errors lately has no finite number with arm="control"'),
+    ],
+)  # fmt: skip
+def test_nan_is_no_evidence(what: str, events: list[RawSeries], total: list[RawSeries], expected: str) -> None:
+    problem = problem_of(events, total, ("errors", "requests"))
+    assert problem is not None, what
+    assert (problem.reason, problem.message) == (NoDataReason.NOT_A_NUMBER, expected)
+
+
+def test_the_age_is_that_of_the_last_finite_number_of_either_counter() -> None:
+    """Else a healthy past stood for a present of which nothing is known (found by the walks)."""
+    total = [counter(1, 2, 3), counter(1, 2, 3, arm="control")]
+    assert newest_of([counter(1, NAN, NAN), counter(1, 2, 3, arm="control")], total) == START + 1
+    assert newest_of(total, [counter(1, 2, NAN), counter(1, 2, 3, arm="control")]) == START + 16
+    assert newest_of([counter(NAN), counter(1, 2, arm="control")], total) is None
+
+
 def test_a_guard_begins_anew_every_thirty_days() -> None:
     trial = Trial(50.0, 1000.0, None)
     assert trial_start(Trial(50.0), 5.0) is None

@@ -50,7 +50,8 @@ def test_a_start_in_our_future_is_no_later_than_the_news_of_it() -> None:
     [
         (NOW - 10, NOW - 5, VerdictKind.INCONCLUSIVE),  # news of before the fall
         (NOW - 10, NOW - 14, VerdictKind.INCONCLUSIVE),  # news of after it, of an alert that began before it
-        (NOW - 10, NOW - 15, VerdictKind.REGRESSION),  # it began after it: new evidence at once
+        (NOW - 10, NOW - 15, VerdictKind.INCONCLUSIVE),  # it began with it: it may be what made it fall
+        (NOW - 10, NOW - 16, VerdictKind.REGRESSION),  # it began after it: new evidence at once
         (NOW - 10, NOW - 20, VerdictKind.REGRESSION),
         (NOW - 400, NOW - 300, VerdictKind.INCONCLUSIVE),
     ],
