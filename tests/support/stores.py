@@ -123,6 +123,7 @@ def a_judgement(**changed: object) -> Judgement:
         "degradation": 0.5,
         "solver_seconds": 0.25,
         "total_seconds": 1.5,
+        "judged_at_ms": 1_790_000_000_123,
     }
     return Judgement(**{**fields, **changed})  # type: ignore[arg-type]
 

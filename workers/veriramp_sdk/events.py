@@ -20,7 +20,7 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 """Version of every message written here: ``major.minor``; a reader refuses another major."""
 
 MAX_CONTENT: Final = 100_000
@@ -117,6 +117,8 @@ class VerifyChunk(_ChunkEvent):
     """interactive or backfill; the topic decides, this is for reports."""
     enqueued_at_ms: _Milliseconds
     """When it was asked for, in milliseconds since the epoch."""
+    newer_than_ms: _Milliseconds | None = None
+    """What the asker knows was verified then; only what is judged later is an answer. Milliseconds since the epoch."""
     rollout: str | None = None
     """namespace/name of the rollout under which the request was sampled."""
     revision: int | None = None

@@ -383,6 +383,7 @@ def message_of(ask: Ask, rollout: str | None) -> Message:
         query_id=ask.query_id,
         lane=topic.rpartition(".")[2],
         enqueued_at_ms=int(ask.at * 1000),
+        newer_than_ms=chunk.known.verified_at_ms if chunk.known is not None and verified else None,
         rollout=rollout,
         revision=ask.revision,
     )

@@ -116,7 +116,8 @@ class Judgement:
     ``check_sat`` is the solver's word (sat, unsat, unknown, or error text); ``conflict`` the smallest set of sentences
     found that cannot be true together; ``skipped`` the premises that could not be formalised and were left out, which
     can only make a verdict weaker. ``similarity`` and ``degradation`` (0..1) are what a formaliser says about its own
-    work, None if it says nothing; they are shown and never decide. Times are in seconds.
+    work, None if it says nothing; they are shown and never decide. Times are in seconds, but ``judged_at_ms``, in
+    milliseconds since the epoch, which is set for the cache; 0 if nobody noted it.
     """
 
     verdict: Verdict
@@ -129,6 +130,7 @@ class Judgement:
     degradation: float | None = None
     solver_seconds: float = 0.0
     total_seconds: float = 0.0
+    judged_at_ms: int = 0
 
 
 class VerifierUnavailableError(Exception):

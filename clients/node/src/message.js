@@ -10,9 +10,10 @@ export const LARGEST_MESSAGE = 900_000
  */
 export function messageOf (ask) {
   const { chunk, digest } = ask
-  const topic = laneOf(ask.percentile, chunk.known?.contentHash === digest)
+  const verified = chunk.known?.contentHash === digest
+  const topic = laneOf(ask.percentile, verified)
   const event = {
-    schema_version: '1.0',
+    schema_version: '1.1',
     chunk_key: ask.key,
     org_id: chunk.orgId,
     document_id: chunk.documentId,
@@ -23,6 +24,7 @@ export function messageOf (ask) {
     premises: chunk.premises ?? [],
     lane: topic.slice(topic.lastIndexOf('.') + 1),
     enqueued_at_ms: ask.atMs,
+    newer_than_ms: verified ? chunk.known.verifiedAtMs : undefined,
     rollout: ask.rollout ?? undefined,
     revision: ask.revision ?? undefined
   }

@@ -206,6 +206,18 @@ def test_a_time_in_seconds_is_counted_and_told_once(caplog: pytest.LogCaptureFix
     assert caplog.text.count("write seconds times 1000") == 1
 
 
+@pytest.mark.shows("S1-TRIG-04")
+async def test_an_old_verdict_on_the_same_content_asks_for_a_newer_one() -> None:
+    rig = Rig()
+    old = rig.clock.ms - FRESH_MS - 1
+    same, edited = Known(content_hash("text"), "z3", old), Known(content_hash("old text"), "z3", old)
+    found = [Chunk("org", f"doc-{place}", "0", "text", known=known) for place, known in enumerate((same, edited, None))]
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), found)
+    asked = {request.document_id: request.newer_than_ms for request in rig.wire.sent}
+    assert asked == {"doc-0": old, "doc-1": None, "doc-2": None}
+
+
 @pytest.mark.shows("S1-TRIG-05")
 async def test_the_lane_is_the_topic() -> None:
     rig = Rig()

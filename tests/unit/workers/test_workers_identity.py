@@ -87,6 +87,39 @@ async def test_a_decisive_verdict_after_an_undecided_one_is_seen_by_a_sink_that_
     assert undecided.event_id != decided.event_id
 
 
+@pytest.mark.shows("S1-COST-01", "S1-TRIG-04")
+async def test_who_asks_for_news_does_not_get_the_old_verdict_from_the_cache_and_refreshes_it() -> None:
+    """O10: a check that the cache answers would count old evidence again."""
+    cache, day = Cache(), 86_400.0
+    verifier = Saying(Verdict.CONTRADICTED, Verdict.ENTAILED)
+    request = a_request("Anne is old.")
+    first = await answer(orchestrator_of(verifier, cache=cache, now=1e9), request)
+    request = request.model_copy(update={"enqueued_at_ms": int((1e9 + 8 * day) * 1000)})
+    plain = await answer(orchestrator_of(verifier, cache=cache, now=1e9 + 8 * day), request)
+    again = request.model_copy(update={"newer_than_ms": first.verified_at_ms})
+    later = orchestrator_of(verifier, cache=cache, now=1e9 + 8 * day)
+    news, repeated = [await answer(later, again) for _ in range(2)]
+    other_chunk = await answer(later, a_request("Anne is old.", document="other"))
+    found = [(one.verdict, one.cache_hit) for one in (first, plain, news, repeated, other_chunk)]
+    assert found == [
+        (Verdict.CONTRADICTED, False),
+        (Verdict.CONTRADICTED, True),
+        (Verdict.ENTAILED, False),
+        (Verdict.ENTAILED, True),
+        (Verdict.ENTAILED, True),
+    ]
+    assert news.event_id == repeated.event_id != first.event_id
+
+
+async def test_an_entry_of_a_version_that_noted_no_time_is_no_news() -> None:
+    cache, request = Cache(), a_request("Anne is old.")
+    orchestrator = orchestrator_of(Saying(Verdict.ENTAILED), cache=cache)
+    await answer(orchestrator, request)
+    cache.kept = {key: (replace(known, judged_at_ms=0), 1.0) for key, (known, _) in cache.kept.items()}
+    assert (await answer(orchestrator, request)).cache_hit
+    assert not (await answer(orchestrator, request.model_copy(update={"newer_than_ms": 1}))).cache_hit
+
+
 @pytest.mark.shows("S1-COST-03")
 async def test_each_request_is_paid_for_once_and_another_question_for_itself() -> None:
     purse = Purse(10)

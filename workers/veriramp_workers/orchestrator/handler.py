@@ -159,9 +159,12 @@ class Orchestrator:
         key = self._key(request)
         # The same text is often in many chunks: whoever comes second finds what the first has paid for.
         async with self._turns.of(key):
-            if (known := await self._cache.get(key)) is not None:
+            known = await self._cache.get(key)
+            # Who has an old verdict and asks anew must not get the same one as if it were news.
+            if known is not None and known.judged_at_ms > (request.newer_than_ms or -1):
                 return known, True
             judgement = await self._asked(request, record)
+            judgement = replace(judgement, judged_at_ms=int(self._clock() * 1000))
             if seconds := lifetime_seconds(judgement.verdict):
                 await self._cache.put(key, judgement, seconds)
             return judgement, False
