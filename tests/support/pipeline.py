@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,9 +121,17 @@ class Program:
 
 @asynccontextmanager
 async def a_program(
-    module: str, *arguments: str, folder: Path, env: Mapping[str, str], wait: bool = True
+    module: str,
+    *arguments: str,
+    folder: Path,
+    env: Mapping[str, str],
+    wait: bool = True,
+    before: Sequence[str] = (),
 ) -> AsyncIterator[Program]:
-    """Start ``python -m module`` on a free port of loopback and, with ``wait``, wait until it is ready."""
+    """Start ``python -m module`` on a free port of loopback and, with ``wait``, wait until it is ready.
+
+    ``before``: a command that becomes the one behind it.
+    """
     port = free_port()
     log = folder / f"{module}-{port}.log"
     environment = {
@@ -132,7 +140,7 @@ async def a_program(
         "VERIRAMP_PORT": str(port),
         **env,
     }
-    command = [sys.executable, "-m", module, *arguments]
+    command = [*before, sys.executable, "-m", module, *arguments]
     process = _started(command, environment, log)
     program = Program(process, f"http://127.0.0.1:{port}", log)
     try:
@@ -149,9 +157,11 @@ def _started(command: list[str], environment: Mapping[str, str], log: Path) -> s
         return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
 
-def an_orchestrator(folder: Path, env: Mapping[str, str], *, wait: bool = True) -> AbstractAsyncContextManager[Program]:
+def an_orchestrator(
+    folder: Path, env: Mapping[str, str], *, wait: bool = True, before: Sequence[str] = ()
+) -> AbstractAsyncContextManager[Program]:
     """An orchestrator as a process of its own."""
-    return a_program("veriramp_workers.main", "orchestrator", folder=folder, env=env, wait=wait)
+    return a_program("veriramp_workers.main", "orchestrator", folder=folder, env=env, wait=wait, before=before)
 
 
 def peak_megabytes(program: Program) -> float:
