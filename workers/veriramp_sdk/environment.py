@@ -33,8 +33,9 @@ def shown(value: str) -> str:
     """Return a value as messages show it: in quotes, without what may be a password before an @, and not endless."""
     user, at, rest = value.rpartition("@")
     short = f"...@{rest}" if at and user else value
+    short = "".join(sign if sign.isprintable() else "?" for sign in short[: _MOST_SHOWN + 1])
     return f'"{short[:_MOST_SHOWN]}..."' if len(short) > _MOST_SHOWN else f'"{short}"'
 
 
-_URL: Final = re.compile(r"(grpcs?://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@]+):(?P<port>\d{1,5})")
+_URL: Final = re.compile(r"(grpcs?://)?(\[[0-9A-Fa-f:.]+\]|[^\s/:@]+):(?P<port>[0-9]{1,5})")
 _MOST_SHOWN: Final = 200

@@ -139,7 +139,7 @@ _OVERHEARD: Final = {
     "SCRAM-SHA-256": "everything but the password",
     "SCRAM-SHA-512": "everything but the password",
 }
-_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253}):(?P<port>\d{1,5})")
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]{1,253}):(?P<port>[0-9]{1,5})")
 _WHAT: Final = "host:port, several separated by commas"
 _MOST_BYTES: Final = 65_536
 _USUAL_PORT: Final = 9092  # as aiokafka
