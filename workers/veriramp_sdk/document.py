@@ -71,10 +71,10 @@ def lease_rules(node: Any) -> Iterator[list[Any]]:
 
 def _document(raw: dict[str, Any], text: str, key: str) -> Document:
     flags = raw["flags"]
+    if not flags:
+        raise DocumentError("the flag server has no document of this rollout; is its name right, and is it published")
     if key not in flags or settings_key(key) not in flags:
-        raise DocumentError(
-            f'no flag "{key}" with "{settings_key(key)}" in the document; it has {", ".join(flags) or "none"}'
-        )
+        raise DocumentError(f'no flag "{key}" with "{settings_key(key)}" in the document; it has {", ".join(flags)}')
     metadata = raw["metadata"]
     leases = [rule[1] for rule in lease_rules(flags)]
     variants = flags[settings_key(key)]["variants"]

@@ -62,7 +62,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         """Raise ``ValueError`` when the address says nothing."""
         parts = self._parts()
-        if parts.scheme not in ("grpc", "grpcs") or not parts.netloc or parts.path:
+        if parts.scheme not in ("grpc", "grpcs") or not parts.hostname or not _port(parts) or parts.path:
             raise ValueError(f'flag server "{self.address}": write host:port, grpc://host:port or grpcs://host:port')
 
     def channel(self) -> grpc.Channel:
@@ -82,6 +82,13 @@ class Endpoint:
 
     def _parts(self) -> SplitResult:
         return urlsplit(self.address if "://" in self.address else f"grpc://{self.address}")
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        return None
 
 
 Report = Callable[[], dict[str, object]]

@@ -142,7 +142,7 @@ def _spoil(change: Any) -> str:
     [
         ("", "malformed"),
         ("[]", "malformed"),
-        ('{"flags":{}}', "no flag"),
+        ('{"flags":{}}', "no document of this rollout"),
         (_spoil(lambda raw: raw["metadata"].update(revision=2)), "different revisions"),
         (_spoil(lambda raw: raw["metadata"].pop("uid")), "malformed"),
         (_spoil(lambda raw: raw["metadata"].update(revision=True)), "whole number"),
@@ -181,11 +181,20 @@ def test_a_value_out_of_range_is_never_used(value: dict[str, Any]) -> None:
         ("localhost:1", "a/b/c", 'write "namespace/name"'),
         ("http://localhost:1", "a/b", "grpc://host:port"),
         ("", "a/b", "grpc://host:port"),
+        ("flagserver", "a/b", "write host:port"),
+        ("flagserver:grpc", "a/b", "write host:port"),
+        ("flagserver:80150", "a/b", "write host:port"),
+        ("flagserver:0", "a/b", "write host:port"),
     ],
 )
 def test_a_wrong_address_is_told_at_once(url: str, rollout: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Flags(url, rollout, registry=CollectorRegistry())
+
+
+def test_a_wrong_key_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(DocumentError, match=r'no flag "demo" with .* it has verification'):
+        read_document(a_document().text, "demo")
 
 
 def test_closed_flags_are_off_and_nothing_raises() -> None:
