@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -69,6 +71,11 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
             exported = await program.metric("kafka_consumer_lag", topic=Topic.INTERACTIVE, partition="0")
             return [lag.get(f"{Topic.INTERACTIVE}/0"), str(exported)]
 
+        async def unready() -> bool:
+            answer = await client.get(f"{program.url}/readyz")
+            said = rf"no answer from Kafka for \d+ s: {re.escape(env['VERIRAMP_BROKERS'])} takes no connection\n"
+            return answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and re.fullmatch(said, answer.text) is not None
+
         async def lag_known() -> bool:
             return await lags() == [0, "0.0"]
 
@@ -83,6 +90,8 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
                 await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first answer")
             await wait_until(lag_known, 20, "the lag")
         await wait_until(lag_unknown, 20, "the lag to be not known")
+        await wait_until(unready, 60, "the worker to be unready")
+        assert await program.alive()
         with a_broker_at(port, folder) as brokers:
             async with topics_of(brokers) as topics:
                 await topics.send(Topic.INTERACTIVE, a_request("The mill is old."))
@@ -90,6 +99,7 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
                     Topic.COMPLETE, lambda records: len({record.key for record in records}) == 2, "the second answer"
                 )
             await wait_until(lag_known, 20, "the lag again")
+            await wait_until(program.ready, 20, "the worker to be ready again")
             assert await program.stop() == 0
         assert program.log.read_text().count("verify_chunks.interactive is missing") == 1
 

@@ -6,19 +6,21 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.admin import NewTopic
 from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from prometheus_client import CollectorRegistry
 
 from tests.support.bus_program import ANSWERS, GROUP, bus_settings, scripted
-from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program
+from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, admin_of
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic
+from veriramp_workers.bus import contact
 from veriramp_workers.bus.kafka import KafkaWorker
 from veriramp_workers.bus.settings import BusMetrics
 from veriramp_workers.ports import Handler, Message, PauseError, Record
@@ -293,3 +295,26 @@ async def test_a_process_killed_between_work_and_commit(tmp_path: Path, brokers:
         done = await answers(topics, 200)
         assert await second.stop() == 0
     assert set(ids(done)) == set(range(200))
+
+
+async def test_a_worker_without_partitions_is_ready_as_long_as_kafka_answers(
+    brokers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(record: Record) -> tuple[Message, ...]:
+        raise AssertionError(record)
+
+    monkeypatch.setattr(contact, "SILENT_SECONDS", 8.0)
+    async with admin_of(brokers) as admin:
+        await admin.create_topics([NewTopic("narrow", num_partitions=1, replication_factor=1)])
+    async with AsyncExitStack() as stack:
+        both = [await stack.enter_async_context(a_bus(brokers, nothing, topics=("narrow",), retries=())) for _ in "12"]
+        before = [bus.metric("veriramp_bus_polls_total") for bus in both]
+
+        async def polled_on() -> bool:
+            # At least 16 s: one that waits asks five times a second.
+            return all(
+                bus.metric("veriramp_bus_polls_total") > count + 80 for bus, count in zip(both, before, strict=True)
+            )
+
+        await wait_until(polled_on, SECONDS, "80 more polls of each")
+        assert [bus.worker.missing for bus in both] == ["", ""]
