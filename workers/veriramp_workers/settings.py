@@ -56,6 +56,7 @@ class WorkerSettings:
     budget_per_day: int | None
     budget_per_month: int
     budget_at_once: float
+    budget_warning: float
     time_zone: str
     price: float
     admin_token: str = field(repr=False)
@@ -86,6 +87,7 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         budget_per_day=_budget(environment),
         budget_per_month=_number(environment, "VERIRAMP_BUDGET_PER_MONTH", 0, 0, _MOST),
         budget_at_once=_real(environment, "VERIRAMP_BUDGET_AT_ONCE", 0.25, 0.0, 1.0),
+        budget_warning=_real(environment, "VERIRAMP_BUDGET_WARNING", 0.8, 0.01, 1.0),
         time_zone=_time_zone(environment),
         price=_real(environment, "VERIRAMP_PRICE", 0.0, 0.0, 1e6),
         admin_token=_admin_token(environment),

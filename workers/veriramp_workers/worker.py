@@ -98,6 +98,7 @@ async def _stores(settings: WorkerSettings, registry: CollectorRegistry) -> Asyn
         per_month=settings.budget_per_month,
         zone=settings.time_zone,
         at_once=settings.budget_at_once,
+        warning=settings.budget_warning,
         price=settings.price,
     )
     async with open_stores(settings.store_url, registry, limits) as stores:

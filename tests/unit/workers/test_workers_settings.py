@@ -90,6 +90,7 @@ def test_what_is_secret_is_not_shown() -> None:
         ({"VERIRAMP_BUDGET_PER_DAY": "5"}, "VERIRAMP_STORE_URL is not set"),
         ({"VERIRAMP_BUDGET_PER_MONTH": "1.5"}, 'VERIRAMP_BUDGET_PER_MONTH is "1.5"; write a whole number'),
         ({"VERIRAMP_BUDGET_AT_ONCE": "2"}, 'VERIRAMP_BUDGET_AT_ONCE is "2"; write a number from 0 to 1'),
+        ({"VERIRAMP_BUDGET_WARNING": "80"}, 'VERIRAMP_BUDGET_WARNING is "80"; write a number from 0.01 to 1'),
         ({"VERIRAMP_TIME_ZONE": "Mars/North"}, 'VERIRAMP_TIME_ZONE is "Mars/North"; write an IANA time zone'),
         ({"VERIRAMP_TIME_ZONE": "../etc"}, "write an IANA time zone"),
         ({"VERIRAMP_PRICE": "nan"}, 'VERIRAMP_PRICE is "nan"; write a number from 0 to 1e+06'),

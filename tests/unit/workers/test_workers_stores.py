@@ -252,6 +252,8 @@ def test_figures_that_are_none_are_no_entry() -> None:
         ({"zone": ""}, "write an IANA time zone"),
         ({"at_once": 1.5}, "at_once is 1.5; write a share from 0 to 1"),
         ({"at_once": math.nan}, "at_once is nan"),
+        ({"warning": 0.0}, "warning is 0.0; write a share above 0, at most 1"),
+        ({"warning": math.nan}, "warning is nan"),
         ({"price": -0.1}, "price is -0.1; write 0 or more"),
         ({"price": math.inf}, "price is inf"),
     ],

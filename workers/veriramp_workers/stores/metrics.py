@@ -5,14 +5,18 @@ Public names: :class:`StoreMetrics`, :class:`Usage`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from veriramp_workers.ports import Taken
+from veriramp_workers.ports import Bound, Taken
+from veriramp_workers.stores.day import Day
+
+_log = logging.getLogger(__name__)
 
 MAX_TENANTS: Final = 20
 """Tenants with a time series of their own; the others are one, ``_others``."""
@@ -33,10 +37,12 @@ class StoreMetrics:
         )
         self.cost = Counter(
             "veriramp_verification_cost",
-            "Price of the verifications granted, in the price's currency",
+            "Price of the verifications granted, in cost units: those that the price is written in",
             registry=registry,
         )
-        self.price = Gauge("veriramp_verification_price", "Price of one verification, as configured", registry=registry)
+        self.price = Gauge(
+            "veriramp_verification_price", "Price of one verification in cost units, as configured", registry=registry
+        )
         for outcome in ("hit", "miss", "expired", "corrupt", "error", "skipped"):
             self.reads.labels(outcome)
         for outcome in ("stored", "too_large", "error", "skipped"):
@@ -49,23 +55,31 @@ class Usage(Collector):
     """Budgets as the last answers told them, each until its day is over; ``clock`` gives seconds since the epoch.
 
     Tenants are many and a time series each would be without bound: the ones with the largest used share have their
-    own, the rest is added up as ``_others``.
+    own, the rest is added up as ``_others``. From the share ``warning`` of a limit on, a gauge and a log line warn.
     """
 
-    def __init__(self, registry: CollectorRegistry, *, per_month: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, *, per_month: int, warning: float, clock: Callable[[], float]
+    ) -> None:
         self._per_month = per_month
+        self._warning = warning
         self._clock = clock
         self._tenants: dict[str, Taken] = {}
         self._month: tuple[float, int] = (0.0, 0)
+        self._warned: dict[Bound, str] = {}
         registry.register(self)
 
-    def saw(self, tenant: str, taken: Taken, month_used: int, month_ends_at: float) -> None:
+    def saw(self, tenant: str, taken: Taken, month_used: int, day: Day) -> None:
         """Remember the last answer about a tenant."""
         self._tenants.pop(tenant, None)
         while len(self._tenants) >= _REMEMBERED:
             del self._tenants[next(iter(self._tenants))]
         self._tenants[tenant] = taken
-        self._month = (month_ends_at, month_used)
+        self._month = (day.month_ends_at.timestamp(), month_used)
+        if self._is_short(taken.used, taken.limit):
+            self._warn(Bound.DAY, day.name, {"tenant": tenant, "used": taken.used, "limit": taken.limit})
+        if self._is_short(month_used, self._per_month):
+            self._warn(Bound.MONTH, day.month, {"used": month_used, "limit": self._per_month})
 
     def collect(self) -> Iterable[Metric]:
         """Yield the gauges for one scrape; of a day that is over nothing is left."""
@@ -84,11 +98,47 @@ class Usage(Collector):
             left.add_metric([_OTHERS], sum(max(0, taken.limit - taken.used) for taken in others))
             limit.add_metric([_OTHERS], sum(taken.limit for taken in others))
         month_ends_at, month_used = self._month
-        month = GaugeMetricFamily("veriramp_budget_month_used", "Verifications paid this month by all tenants")
-        month.add_metric([], month_used if month_ends_at > now else 0)
-        month_limit = GaugeMetricFamily("veriramp_budget_month_limit", "Verifications a month for all; 0: no limit")
-        month_limit.add_metric([], self._per_month)
-        return used, left, limit, month, month_limit
+        month_used = month_used if month_ends_at > now else 0
+        short = {
+            Bound.DAY: any(self._is_short(taken.used, taken.limit) for _, taken in current),
+            Bound.MONTH: self._is_short(month_used, self._per_month),
+        }
+        return used, left, limit, *self._of_month(month_used), _warnings(short)
+
+    def _of_month(self, used: int) -> tuple[Metric, ...]:
+        month = GaugeMetricFamily("veriramp_budget_month_used", "Verifications paid this month by all tenants", used)
+        limit = GaugeMetricFamily(
+            "veriramp_budget_month_limit", "Verifications a month for all; 0: no limit", self._per_month
+        )
+        if not self._per_month:
+            return month, limit
+        left = GaugeMetricFamily(
+            "veriramp_budget_month_remaining",
+            "Verifications left this month for all tenants; absent without a limit",
+            max(0, self._per_month - used),
+        )
+        return month, limit, left
+
+    def _is_short(self, used: int, limit: int) -> bool:
+        return limit > 0 and used >= self._warning * limit
+
+    def _warn(self, bound: Bound, period: str, fields: Mapping[str, object]) -> None:
+        """Once for each period; of the tenants the first."""
+        if self._warned.get(bound) == period:
+            return
+        self._warned[bound] = period
+        _log.warning("the budget of the %s runs short", bound, extra={"bound": bound, "period": period, **fields})
+
+
+def _warnings(short: Mapping[Bound, bool]) -> Metric:
+    warning = GaugeMetricFamily(
+        "veriramp_budget_warning",
+        "1 while a bound is used up so far that a warning is due; of the day: for any tenant",
+        labels=["bound"],
+    )
+    for bound, is_short in short.items():
+        warning.add_metric([bound], float(is_short))
+    return warning
 
 
 _OTHERS: Final = "_others"

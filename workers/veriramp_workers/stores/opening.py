@@ -61,7 +61,7 @@ async def open_stores(
         except StoreTroubleError as error:
             _log.warning("the store %s cannot be used yet: %s", _shown(url), error)
         metrics = StoreMetrics(registry)
-        usage = Usage(registry, per_month=settings.per_month, clock=clock)
+        usage = Usage(registry, per_month=settings.per_month, warning=settings.warning, clock=clock)
         yield Stores(SharedCache(door, metrics, clock), SharedBudget(door, settings, metrics, usage))
     finally:
         await backend.close()

@@ -15,13 +15,15 @@ class BudgetSettings:
 
     ``per_day`` verifications for each tenant on each local day of ``zone``; ``per_month`` for all tenants together, 0
     for no such bound. ``at_once`` (0..1) is the share of a day's limit that is free at midnight; the rest is released
-    evenly over the day (1: no pacing). ``price`` of one call, in whatever currency; it is only shown.
+    evenly over the day (1: no pacing). From the share ``warning`` (0..1) of a limit on a warning is given. ``price`` of
+    one call, in whatever cost units; it is only shown.
     """
 
     per_day: int = 10_000
     per_month: int = 0
     zone: str = "UTC"
     at_once: float = 0.25
+    warning: float = 0.8
     price: float = 0.0
 
     def __post_init__(self) -> None:
@@ -33,6 +35,8 @@ class BudgetSettings:
             raise ValueError(f"per_day is {self.per_day}, per_month {self.per_month}; write 0 to {_MOST}")
         if not 0.0 <= self.at_once <= 1.0:
             raise ValueError(f"at_once is {self.at_once}; write a share from 0 to 1")
+        if not 0.0 < self.warning <= 1.0:
+            raise ValueError(f"warning is {self.warning}; write a share above 0, at most 1")
         if not 0.0 <= self.price < float("inf"):
             raise ValueError(f"price is {self.price}; write 0 or more")
 

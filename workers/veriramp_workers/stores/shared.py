@@ -210,7 +210,7 @@ class SharedBudget:
         self._metrics.takes.labels(taken.refused_by or paid.outcome).inc()
         if paid.outcome is store.Outcome.GRANTED:
             self._metrics.cost.inc(self._settings.price)
-        self._usage.saw(tenant, taken, paid.month_used, day.month_ends_at.timestamp())
+        self._usage.saw(tenant, taken, paid.month_used, day)
 
 
 class _Skipped(Exception):  # noqa: N818 - nothing went wrong now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -122,11 +123,10 @@ async def test_a_day_has_a_limit_and_ends_at_local_midnight(place: Place) -> Non
         late = midnight - timedelta(seconds=1)
         for number in (1, 2):
             taken = await it.stores.budget.take("acme", f"event {number}", late)
-            assert taken == Taken(granted=True, used=number, limit=2, resets_at=midnight, next_at=late)
+            left, spent_until = (1.0, None) if number == 1 else (0.0, midnight)
+            assert taken == Taken(True, number, 2, midnight, late, left=left, spent_until=spent_until)
         refused = await it.stores.budget.take("acme", "event 3", late)
-        assert refused == Taken(
-            granted=False, used=2, limit=2, resets_at=midnight, next_at=midnight, refused_by=Bound.DAY
-        )
+        assert refused == replace(taken, granted=False, next_at=midnight, refused_by=Bound.DAY)
         taken = await it.stores.budget.take("acme", "event 3", midnight)
         assert (taken.granted, taken.used, taken.resets_at) == (True, 1, midnight + timedelta(days=1))
 
