@@ -26,7 +26,8 @@ class Endpoint(_Strict):
 class Profile(_Strict):
     """What a worker of this name runs. ``port`` serves /livez, /readyz and /metrics.
 
-    Each key of the Secrets in ``env_from_secrets``, in the rollout's namespace, is a variable of the worker.
+    Each key of the Secrets in ``env_from_secrets``, in the rollout's namespace, is a variable of the worker. Each key
+    of those in ``files_from_secrets`` is a file, ``/etc/veriramp/secrets/<secret>/<key>``, that follows its changes.
     """
 
     image: Annotated[str, Field(min_length=1)]
@@ -34,6 +35,7 @@ class Profile(_Strict):
     args: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
     env_from_secrets: tuple[str, ...] = ()
+    files_from_secrets: tuple[Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")], ...] = ()
     resources: dict[str, Any] = Field(default_factory=dict)
     service_account_name: str = ""
     port: Annotated[int, Field(ge=1, le=65535)] = 8080

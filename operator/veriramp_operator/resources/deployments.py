@@ -13,6 +13,7 @@ from veriramp_operator.api.rollout import GROUP, KIND, VERSION
 ROLLOUT_LABEL: Final = "veriramp.dev/rollout"
 PROFILE_LABEL: Final = "veriramp.dev/profile"
 SPEC_HASH: Final = "veriramp.dev/spec-hash"
+SECRETS_FOLDER: Final = "/etc/veriramp/secrets"
 
 
 def deployment_name(rollout: Rollout, profile: str) -> str:
@@ -95,6 +96,12 @@ def _template(
         "automountServiceAccountToken": False,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     }
+    if profile.files_from_secrets:
+        volumes = [(f"secret-{number}", name) for number, name in enumerate(profile.files_from_secrets)]
+        pod["volumes"] = [{"name": volume, "secret": {"secretName": name}} for volume, name in volumes]
+        container["volumeMounts"] = [
+            {"name": volume, "mountPath": f"{SECRETS_FOLDER}/{name}", "readOnly": True} for volume, name in volumes
+        ]
     if profile.service_account_name:
         pod["serviceAccountName"] = profile.service_account_name
     return {

@@ -20,6 +20,7 @@ PROFILE = Profile(
     args=("--quiet",),
     env={"VERIRAMP_BROKERS": "kafka:9092", "VERIRAMP_PROFILE": "ours wins"},
     env_from_secrets=("store",),
+    files_from_secrets=("kafka.user", "kafka-ca"),
     resources={"requests": {"cpu": "100m"}},
     service_account_name="workers",
 )
@@ -70,6 +71,7 @@ def test_a_bare_profile_runs_what_the_image_says() -> None:
     container = rendered(profile=Profile(image="a"))["spec"]["template"]["spec"]["containers"][0]
     assert "command" not in container
     assert "envFrom" not in container
+    assert "volumeMounts" not in container
     assert "args" not in container
 
 
