@@ -128,6 +128,7 @@ def _abort(going: Walk) -> None:
 
 def _status_is_lost(going: Walk) -> None:
     going.world.status = RolloutStatus()
+    going.memory.anew_from.clear()
     if going.world.published is None:
         going.forget()
 
@@ -148,6 +149,7 @@ def _remember_status(going: Walk) -> None:
 def _older_status_comes_back(going: Walk) -> None:
     if going.snapshot is not None and going.world.published is not None:
         going.world.status = going.snapshot
+        going.memory.anew_from.clear()
 
 
 def _somebody_writes_the_document(going: Walk) -> None:

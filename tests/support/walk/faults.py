@@ -152,6 +152,7 @@ FAULTS: Final[Mapping[str, Plant]] = {
     "a latch lifts itself once it is applied": _put(rollback, "lift_by_generation", _observation_lifts),
     "retry goes on in the stage that fell": _put(requests, "lift_to_retry", _retry_where_it_fell),
     "the way back skips its steps": _put(decide, "pace_of", _in_one_go),
+    "a lifted latch forgets who fell": _put(rollback, "_anchors", lambda *_: ()),
     "one bad window walks down the whole ladder": _put(gates, "counts_from", lambda *_: {}),
     "the clocks count the gap of a crash": _put(decide, "elapsed", _every_second),
     "the clocks run in every row": _put(decide, "elapsed", _every_row),

@@ -117,6 +117,7 @@ def _falls_reach_their_target(walk: Walk, tick: Tick) -> None:
         if action is not NoDataAction.HOLD and tick.now - since >= tick.spec.on_no_data.after:
             _is_down(tick, OnRegression(action.value), f"blind {name}")
     _one_window_walks_one_stage(walk, tick)
+    _old_evidence_trips_nothing(walk, tick)
 
 
 def _remember_blindness(walk: Walk, tick: Tick) -> None:
@@ -133,8 +134,9 @@ def _remember_blindness(walk: Walk, tick: Tick) -> None:
 
 def _counts(walk: Walk, tick: Tick, gate: GateSpec) -> bool:
     """What this gate says must count: it applies in any stage, and no fall or retry makes its evidence old."""
-    memory = (tick.before.rollback, *tick.before.anchors, *tick.decision.status.anchors, walk.memory.latched)
-    fresh = all(each is None for each in memory) and not gate.stages
+    anchored = {anchor.gate for anchor in (*tick.before.anchors, *tick.decision.status.anchors)}
+    latched = tick.before.rollback is not None or walk.memory.latched is not None
+    fresh = not latched and gate.name not in anchored and not gate.stages
     compares = gate.comparison is None or (tick.before.stage is not None and tick.arms_before)
     return fresh and compares and gate.on_regression is not OnRegression.REPORT
 
@@ -168,6 +170,25 @@ def _one_window_walks_one_stage(walk: Walk, tick: Tick) -> None:
         if gate.name == new.gate and gate.on_regression is OnRegression.PREVIOUS_STAGE
     ]
     assert not windows or tick.now >= fell + windows[0], "fell on evidence from before the last fall"
+
+
+def _old_evidence_trips_nothing(walk: Walk, tick: Tick) -> None:
+    """Whoever fell counts after the retry only with a window of its own, whichever gate held the latch."""
+    memory, latch = walk.memory, tick.decision.status.rollback
+    if tick.reason is not Reason.REGRESSION or latch is None or walk.rewound:
+        return
+    for gate in tick.spec.gates:
+        bad = tick.news[gate.name] is News.BAD and tick.spec.on_inconclusive is not OnInconclusive.ROLLBACK
+        if bad and gate.name in (latch.gate, *latch.also_fell) and gate.name in memory.anew_from:
+            counts_from = memory.anew_from[gate.name] + (gate.window or 0.0)
+            assert tick.now >= counts_from, f"{gate.name} fell again on evidence from before the latch was lifted"
+    if tick.was.mode is Mode.LIVE and tick.before.rollback is None:
+        memory.fell |= {gate.name for gate in tick.spec.gates if _fell(tick, gate)}
+
+
+def _fell(tick: Tick, gate: GateSpec) -> bool:
+    acts = gate.on_regression is not OnRegression.REPORT and not gate.stages and gate.comparison is None
+    return acts and tick.news[gate.name] is News.BAD
 
 
 def _monotone_within_a_stage(_walk: Walk, tick: Tick) -> None:
@@ -233,6 +254,10 @@ def _latches_hold(walk: Walk, tick: Tick) -> None:
         if newer or tick.lifts:
             memory.latched = None
             _starts_low(tick, "restart" if newer else tick.lifts)
+            if tick.whole and tick.decision.status.rollback is None:
+                memory.anew_from |= dict.fromkeys(memory.fell, tick.now)
+                memory.anew_from = {gate.name: memory.anew_from.get(gate.name, 0.0) for gate in tick.spec.gates}
+            memory.fell = set()
     if memory.latched is not None:
         assert not tick.raised, "rose through a latch"
         knows = tick.seen.published is tick.published_before

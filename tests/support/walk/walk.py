@@ -129,7 +129,8 @@ class Memory:
     """What the judges remember; empty again when nothing is left of a rollout.
 
     ``latched``: severity and generation of the last latch published. ``fell_at``: when the last latch was published.
-    ``blind_since``: when each gate began to have no data, as far as nothing but time has passed since.
+    ``blind_since``: when each gate began to have no data, as far as nothing but time has passed since. ``fell``: gates
+    that were bad when something fell, since there is a latch. ``anew_from``: when such a latch was lifted, by gate.
     """
 
     latched: tuple[Severity, int] | None = None
@@ -137,6 +138,8 @@ class Memory:
     fell_at: float | None = None
     blind_since: dict[str, float] = field(default_factory=dict)
     stage: str = ""
+    fell: set[str] = field(default_factory=set)
+    anew_from: dict[str, float] = field(default_factory=dict)
 
 
 class Walk:
