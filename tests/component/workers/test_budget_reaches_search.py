@@ -16,21 +16,22 @@ from prometheus_client import CollectorRegistry
 
 from tests.component.workers.test_search import FULL, QUERY, a_search, ask, follows
 from tests.support.flags import LIVE, Operator, a_document, obeyed
-from tests.support.pipeline import BOTH_BROKERS, Topics, an_orchestrator
+from tests.support.pipeline import BOTH_BROKERS, Program, Topics, an_orchestrator
 from tests.support.waiting import wait_until
 from veriramp_sdk.budget import BUDGET_LEFT
 from veriramp_sdk.contract import Arm, Mode
 from veriramp_sdk.decision import VerificationDecision
-from veriramp_sdk.events import Topic, VerificationComplete, parse_event
+from veriramp_sdk.events import Topic, Verdict, VerificationComplete, parse_event
 from veriramp_sdk.kafka import KafkaSender
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.selection import Chunk
 from veriramp_sdk.trigger import VerificationTrigger
 from veriramp_search.broker import follow_verdicts
-from veriramp_search.corpus import shipped
+from veriramp_search.corpus import ORG, shipped
 
 VERIFY: Final = VerificationDecision(Mode.LIVE, Arm.TREATMENT, verify=True, weight=0.1, top_k=10, revision=1)
 SECONDS: Final = 30.0
+PRICE: Final = 0.25
 
 
 def with_budget(env: dict[str, str], folder: Path, per_day: int) -> dict[str, str]:
@@ -39,10 +40,12 @@ def with_budget(env: dict[str, str], folder: Path, per_day: int) -> dict[str, st
         "VERIRAMP_STORE_URL": f"sqlite:///{folder}/store.db",
         "VERIRAMP_BUDGET_PER_DAY": str(per_day),
         "VERIRAMP_BUDGET_AT_ONCE": "1",
+        "VERIRAMP_BUDGET_PER_MONTH": "1000",
+        "VERIRAMP_PRICE": str(PRICE),
     }
 
 
-@pytest.mark.shows("S1-COST-04")
+@pytest.mark.shows("S1-COST-04", "S1-COST-05", "S2-BUD-01", "S2-BUD-02")
 async def test_a_search_service_asks_for_nothing_more_when_the_day_is_spent(
     tmp_path: Path, env: dict[str, str], operator: Operator
 ) -> None:
@@ -63,12 +66,27 @@ async def test_a_search_service_asks_for_nothing_more_when_the_day_is_spent(
         assert QUERY in topics
         await wait_until(spent, SECONDS, "the news that nothing is left")
         assert await worker.metric("veriramp_budget_takes_total", outcome="granted") == 30
+        await what_it_cost(worker, search)
         before = await search.metric("veriramp_trigger_chunks_total", outcome="queued")
         left_out = await search.metric("veriramp_trigger_chunks_total", outcome="budget")
         for topic in topics:
             await ask(client, "user-1", topic)
         assert await search.metric("veriramp_trigger_chunks_total", outcome="queued") == before
         assert await search.metric("veriramp_trigger_chunks_total", outcome="budget") >= left_out + len(topics)
+
+
+async def what_it_cost(worker: Program, search: Program) -> None:
+    """The figures of a day, as the queries of the documentation make them of the metrics."""
+    cost = await worker.metric("veriramp_verification_cost_total")
+    assert cost == pytest.approx(30 * PRICE)
+    assert await worker.metric("veriramp_budget_used", tenant=ORG) == 30
+    assert await worker.metric("veriramp_budget_remaining", tenant=ORG) == 0
+    assert await worker.metric("veriramp_budget_warning", bound="day") == 1
+    assert await worker.metric("veriramp_budget_month_remaining") == 1_000 - 30
+    verdicts = sum([await worker.metric("verification_verdicts_total", verdict=verdict) for verdict in Verdict])
+    assert 0.0 < cost / verdicts <= PRICE, "known verdicts cost nothing"
+    searches = sum([await search.metric("veriramp_search_requests_total", arm=arm) for arm in Arm])
+    assert 0.0 < cost / searches <= FULL.top_k * PRICE
 
 
 @BOTH_BROKERS
