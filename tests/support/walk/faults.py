@@ -77,7 +77,7 @@ def _observation_lifts(plan: Plan, status: RolloutStatus, _generation: int, now:
 def _retry_where_it_fell(plan: Plan, status: RolloutStatus, now: float) -> RolloutStatus:
     fell = plan.named(status.rollback.from_stage) if status.rollback else None
     stage = enter(fell or plan.first, status.parameters or OFF, now, reentry=True)
-    return rollback._lifted(status, stage, now)
+    return rollback._lifted(plan, status, stage, now)
 
 
 def _in_one_go(plan: Plan, rung: Any, stage: Any) -> Pace:

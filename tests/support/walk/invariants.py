@@ -6,15 +6,15 @@ Public: :data:`INVARIANTS`, by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tests.support.walk.rows import clocks_count_healthy_time, users_are_dealt_out_as_told
 from tests.support.walk.walk import Judge, Tick, Walk
-from tests.support.walk.world import News, Split
+from tests.support.walk.world import News
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import (
     GateSpec,
@@ -27,21 +27,10 @@ from veriramp_operator.api.rollout import (
 )
 from veriramp_operator.api.status import Severity
 from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine import trial_of
 from veriramp_operator.engine.types import Direction, PublishFlags, ScaleWorkers
-from veriramp_sdk.contract import BUCKETS, Mode
+from veriramp_sdk.contract import Mode
 
-_BAKE_ROWS: Final = frozenset(
-    {
-        Reason.EVIDENCE_LEANS_BAD,
-        Reason.WINDOW_CLOSED,
-        Reason.BAKING,
-        Reason.APPROVAL_REQUIRED,
-        Reason.INCONCLUSIVE,
-        Reason.PROMOTE,
-        Reason.GUARDING,
-    }
-)
-_RAMP_ROWS: Final = frozenset({Reason.RAMP_STEP, Reason.RAMPING})
 _ABOUT: Final = 1e-6
 
 
@@ -165,7 +154,7 @@ def _one_window_walks_one_stage(walk: Walk, tick: Tick) -> None:
     if new.gate != old.gate and (tick.edited or tick.lifts):
         return  # the latch was lifted in this very pass, and another gate fell anew
     windows = [
-        min(gate.window or 0.0, gate.step_down or 1e9)
+        min(walk.counts_again_after(gate), gate.step_down or 1e9)
         for gate in tick.spec.gates
         if gate.name == new.gate and gate.on_regression is OnRegression.PREVIOUS_STAGE
     ]
@@ -179,8 +168,14 @@ def _old_evidence_trips_nothing(walk: Walk, tick: Tick) -> None:
         return
     for gate in tick.spec.gates:
         bad = tick.news[gate.name] is News.BAD and tick.spec.on_inconclusive is not OnInconclusive.ROLLBACK
-        if bad and gate.name in (latch.gate, *latch.also_fell) and gate.name in memory.anew_from:
-            counts_from = memory.anew_from[gate.name] + (gate.window or 0.0)
+        tells_new_from_old = gate.burn_rate is not None or gate.firing is not None
+        if (
+            bad
+            and not tells_new_from_old
+            and gate.name in (latch.gate, *latch.also_fell)
+            and gate.name in memory.anew_from
+        ):
+            counts_from = memory.anew_from[gate.name] + walk.counts_again_after(gate)
             assert tick.now >= counts_from, f"{gate.name} fell again on evidence from before the latch was lifted"
     if tick.was.mode is Mode.LIVE and tick.before.rollback is None:
         memory.fell |= {gate.name for gate in tick.spec.gates if _fell(tick, gate)}
@@ -292,6 +287,7 @@ def _second_pass_changes_nothing(walk: Walk, tick: Tick) -> None:
     old, new = tick.decision.status.stage, tick.after.stage
     moved = tick.reason is Reason.PROMOTE or tick.decision.direction is Direction.FALL or old != new
     arms = (tick.was.canary_percent % 100 > 0) != (tick.out.canary_percent % 100 > 0)  # at 0 and at 100 there are none
+    arms = arms or trial_of(tick.before) != trial_of(tick.after)
     asked_now = [gate for gate in tick.spec.gates if (gate.stages and moved) or (gate.comparison is not None and arms)]
     if not tick.whole or asked_now:
         return
@@ -347,56 +343,7 @@ def _same_inputs_same_bytes(walk: Walk, tick: Tick) -> None:
         assert again.status.model_dump_json() == tick.decision.status.model_dump_json()
 
 
-def _clocks_count_healthy_time(_walk: Walk, tick: Tick) -> None:
-    """Not an invariant by number; the table of the rows says it: the two clocks, and when they run."""
-    old, new, clock = tick.before.stage, tick.decision.status.stage, tick.before.clock
-    if old is None or new is None or old.name != new.name or old.entered_at != new.entered_at:
-        return
-    if new.entered_at == tick.now:
-        return  # entered again at the very moment, after the clock went back
-    for rows, field in ((_BAKE_ROWS, "bake_seconds"), (_RAMP_ROWS, "ramp_seconds")):
-        added = getattr(new, field) - getattr(old, field)
-        assert added >= 0, f"{field} went back"
-        if added > 0:
-            assert clock is not None
-            assert added <= min(tick.now - clock.at, 2 * clock.interval) + _ABOUT, f"{field} counts a gap"
-            due = field == "ramp_seconds" and tick.reason is Reason.WINDOW_CLOSED  # the step became due in this pass
-            assert due or tick.reason in rows, f"{field} runs in {tick.reason}"
-            assert tick.before.reason in rows, f"{field} counts time that began in {tick.before.reason}"
-    rung = tick.plan.at(new)
-    if new.bake_seconds > old.bake_seconds:
-        assert tick.decision.status.parameters == rung.vector, "the bake ran on the ramp"
-    if rung.spec.ramp is not None and new.ramp_seconds > old.ramp_seconds and not new.reentry:
-        _one_step_at_a_time(rung.spec.ramp, old.ramp_seconds, new.ramp_seconds)
-
-
-def _users_are_dealt_out_as_told(_walk: Walk, tick: Tick) -> None:
-    """A row of the table, like the clocks: a wrong split of the users holds, and nothing else is called one."""
-    propagation = tick.decision.status.propagation
-    confirmed_at = None if propagation is None else propagation.confirmed_at
-    percent = (tick.decision.status.parameters or OFF).canary_percent
-    owned = round(percent * BUCKETS / 100)
-    odd = wrong = False
-    for gate in tick.comparing():
-        seen = tick.seen.samples.get(gate.name)
-        if confirmed_at is None or seen is None or seen.occupied is None or seen.occupied.at < confirmed_at:
-            continue
-        treatment, control = seen.occupied.treatment, seen.occupied.control
-        lost = owned >= 100 and treatment <= owned // 2 and control == BUCKETS - owned
-        wrong = wrong or lost or treatment > owned or control > BUCKETS - owned
-        odd = odd or (treatment, control) != Split.RIGHT.occupied(percent)
-    assert not wrong or tick.reason not in _BAKE_ROWS | _RAMP_ROWS, "went on with a wrong split"
-    assert odd or tick.reason is not Reason.SAMPLE_RATIO_MISMATCH, "called a right split wrong"
-
-
-def _one_step_at_a_time(ramp: RampSpec, before: float, after: float) -> None:
-    steps = len(ramp.steps) + (ramp.steps[-1] < 1) if ramp.steps else 0
-    interval = ramp.duration / steps if steps else ramp.interval or 0.0
-    if interval >= 1:
-        assert int((after + _ABOUT) / interval) <= int((before + _ABOUT) / interval) + 1, "several steps at once"
-
-
-INVARIANTS: Final[Mapping[str, Judge]] = {
+INVARIANTS: Final[dict[str, Judge]] = {
     "I1_nothing_rises_without_good_evidence": _rises_on_good_evidence,
     "I2_after_a_fall_finding_the_published_vector_is_at_or_below_its_target": _falls_reach_their_target,
     "I3_within_a_stage_each_parameter_is_monotone_and_within_the_target": _monotone_within_a_stage,
@@ -407,6 +354,6 @@ INVARIANTS: Final[Mapping[str, Judge]] = {
     "I8_a_spec_edit_raises_nothing_by_itself": _edits_raise_nothing,
     "I9_history_is_append_only_and_bounded": _history_is_appended,
     "I10_the_same_inputs_give_the_same_bytes": _same_inputs_same_bytes,
-    "clocks_count_healthy_time_only": _clocks_count_healthy_time,
-    "split_of_the_users_holds_while_it_is_wrong": _users_are_dealt_out_as_told,
+    "clocks_count_healthy_time_only": clocks_count_healthy_time,
+    "split_of_the_users_holds_while_it_is_wrong": users_are_dealt_out_as_told,
 }

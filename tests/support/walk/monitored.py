@@ -1,41 +1,220 @@
-"""Walks with real readings and the real judge of evidence between what gates are told and what the engine hears."""
+"""Walks with real readings and counters, and the real judge of evidence, between what gates are told and the engine.
+
+Public: :class:`MonitoredWalk`, :func:`healthy_arms_never_regress`,
+:func:`splits_are_read_as_they_are`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise, takewhile
+from typing import Final
 
-from tests.support.monitored_machine import MonitoredWorld, real
-from tests.support.walk.specs import spec_of
-from tests.support.walk.walk import Tick, Walk
-from tests.support.walk.world import WalkWorld
+from tests.support.builders import no_data, passes, regresses
+from tests.support.monitored_arms import SCRAPE, Arms, Reader, Scrape
+from tests.support.monitored_machine import EVERY, MonitoredWorld, Poll, real
+from tests.support.walk.rows import BAKE_ROWS, RAMP_ROWS
+from tests.support.walk.specs import kinds_of, spec_of
+from tests.support.walk.walk import Judge, Tick, Walk
+from tests.support.walk.world import News, Split, WalkWorld, leans_bad
+from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
 from veriramp_operator.api.status import VerdictKind
-from veriramp_operator.evidence import Mark
+from veriramp_operator.engine import trial_of
+from veriramp_operator.engine.types import Observation
+from veriramp_operator.evidence import Mark, for_of
+from veriramp_operator.evidence.monitor import FEWEST_FOR_RATIO, FEWEST_INTERVALS
+from veriramp_operator.evidence.types import Failure, Reading, Samples, Trial
+
+GAP: Final = 2.5 * EVERY
+"""For so long a breach outlives polls without data."""
+FRESH: Final = 30.0
+"""So old the newest sample may be."""
+_LATE: Final = 6 * SCRAPE
+_TIMEOUT: Final = Failure(NoDataReason.TIMEOUT, "no answer within 10 s")
 
 
 @dataclass
 class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
-    """Gates are polled; what they are told to say moves what monitoring answers."""
+    """Gates are polled and counters scraped; what gates are told to say moves what monitoring answers.
+
+    ``hides``: without data the treatment is not exported, instead of nobody answering. ``broke``: the arms have
+    differed at least once. ``rewound``: the clock has gone back, so that times do not tell what came first.
+    """
+
+    arms: Arms | None = None
+    reader: Reader | None = None
+    known: dict[str, Samples] = field(default_factory=dict)
+    hides: bool = False
+    broke: bool = False
+    rewound: bool = False
+    looked_at: float = -math.inf
+
+    def observe(self) -> Observation:
+        """One snapshot of readings and counters."""
+        return MonitoredWorld.observe(self)
+
+    def samples(self) -> dict[str, Samples]:
+        """What the operator knows of each gate by now."""
+        self.rewound = self.rewound or self.now < self.looked_at
+        self.looked_at = self.now
+        known = super().samples()
+        gate = next((gate for gate in self.spec.gates if gate.comparison is not None), None)
+        if gate is not None:
+            known[gate.name] = self._compared(gate)
+        self.known = known
+        return known
+
+    def _compared(self, gate: GateSpec) -> Samples:
+        if self.arms is None and not self._trial().has_arms:
+            return Samples()
+        if self.arms is None or not self.arms.counts(gate):
+            self.arms, self.reader = Arms(gate, self.now), None
+            self.arms.spoilt = self.arms.spoilt[: 1 + self.hides]
+        saying = self.says.get(gate.name, passes)
+        self.broke = self.broke or saying is regresses
+        revision = self.published.revision if self.published else 0
+        self.arms.pass_time(self.now, self.vector().canary_percent, revision, saying, self.split)
+        self.arms.answers = _TIMEOUT if saying is no_data and not self.hides else None
+        self.arms.hidden = "treatment" if saying is no_data and self.hides else ""
+        self.reader = self.reader or Reader(self.arms)
+        return self.reader.read(self.spec, self._trial(), self.now)[gate.name]
+
+    def _trial(self) -> Trial:
+        return trial_of(self.status)
+
+    def processes_restart(self) -> None:
+        if self.arms is not None:
+            self.arms.processes_restart()
+
+    def operator_restarts(self) -> None:
+        self.polls.clear()
+        self.reader = None
+
+    def news(self, gate: GateSpec) -> News:
+        """What the readings of a gate say as everybody can see."""
+        if gate.comparison is not None:
+            return self._news_of_arms(gate)
+        if gate.firing is not None:
+            return News.BAD if self.is_firing(gate) else News.SILENT
+        return _news_of_polls(self.polls[gate.name], for_of(gate), self.now)
+
+    def _news_of_arms(self, gate: GateSpec) -> News:
+        """Nothing is asked for (``GOOD``) where only the statistics can tell."""
+        trial, samples = self._trial(), self.known[gate.name]
+        began = math.inf if trial.began_at is None else trial.began_at
+        newest = samples.readings[-1] if samples.readings else None
+        if self.arms is None or not trial.has_arms or newest is None or max(began, newest.at) > self.now:
+            return News.GOOD
+        told = [scrape for scrape in self.arms.scrapes if scrape.saying is not leans_bad]  # NaN tells nothing
+        scraped = [scrape for scrape in told if began + SCRAPE <= scrape.at <= newest.at - 1]
+        if self._is_blind(gate, newest, scraped, began):
+            # A history that is read anew holds, and makes nothing fall.
+            return News.LEANS_BAD if self.rewound or len(samples.readings) == 1 else News.NONE
+        counts = samples.counts
+        if counts is not None and _surely_broken(scraped) and not self.rewound:
+            caught_up = newest.at - counts.until < 2 * SCRAPE and counts.since <= began
+            return News.BAD if caught_up else News.GOOD
+        baked = trial.full_at is not None and self.now - trial.full_at >= FEWEST_INTERVALS * SCRAPE
+        return News.GOOD if baked else News.UNCLEAR
+
+    def _is_blind(self, gate: GateSpec, newest: Reading, scraped: list[Scrape], began: float) -> bool:
+        """Nobody answers, or an arm is no longer exported or scraped; in the first moments it may be still to come."""
+        if newest.answer == _TIMEOUT:
+            return True
+        old = not scraped or newest.at - scraped[-1].at > FRESH + SCRAPE
+        gone = self.says.get(gate.name) is no_data and newest.at == self.now
+        return self.now - began > FRESH + 3 * SCRAPE and (old or gone)
+
+    def split_for_certain(self) -> Split | None:
+        """How the users have been dealt out in all the last scrapes, if these have been read."""
+        gate = next((gate for gate in self.spec.gates if gate.comparison is not None), None)
+        if self.arms is None or gate is None or self.rewound or not self.known[gate.name].readings:
+            return None
+        newest = self.known[gate.name].readings[-1]
+        late = [scrape for scrape in self.arms.scrapes if self.now - _LATE < scrape.at <= self.now]
+        told = {(scrape.split, scrape.percent) for scrape in late}
+        readable = newest.at > self.now - SCRAPE and not isinstance(newest.answer, Failure)
+        return late[0].split if readable and len(told) == 1 and len(late) >= _LATE // SCRAPE else None
+
+
+def _surely_broken(scraped: list[Scrape]) -> bool:
+    late = scraped[-3:]
+    return (
+        len(scraped) >= 6
+        and all(scrape.saying is regresses and 1 <= scrape.percent <= 99 for scrape in late)
+        and late[-1].at - late[0].at == 2 * SCRAPE
+    )
+
+
+def _news_of_polls(polls: list[Poll], lasting: float, now: float) -> News:
+    newest = polls[-1]
+    if newest.mark is Mark.GOOD:
+        return News.GOOD
+    if newest.mark is Mark.UNSURE:
+        return News.LEANS_BAD if newest.leans_bad else News.UNCLEAR
+    if newest.mark is Mark.UNKNOWN:
+        late = [poll for poll in polls if now - poll.reading.at <= GAP + EVERY]
+        return News.LEANS_BAD if any(poll.mark is Mark.BAD for poll in late) else News.NONE
+    row = list(takewhile(lambda poll: poll.mark is Mark.BAD, reversed(polls)))
+    gaps = any(later.reading.at - earlier.reading.at > GAP for later, earlier in pairwise(row))
+    lasted = row[0].reading.at - row[-1].reading.at
+    return News.BAD if lasted >= lasting and not gaps else News.LEANS_BAD
 
 
 class MonitoredWalk(Walk):
-    """A walk through such a world; without comparisons, whose counters nobody counts here."""
+    """A walk through such a world."""
 
     made_of = MonitoredWalkWorld
 
+    def __init__(self, data: bytes, judges: tuple[Judge, ...]) -> None:
+        super().__init__(data, judges)
+        assert isinstance(self.world, MonitoredWalkWorld)
+        self.world.hides = bool(data[0] & 1)
+        self.news_before: dict[str, News] = {}
+
     def spec_of(self, dna: bytes) -> RolloutSpec:
-        spec = spec_of(dna)
-        gates = tuple(gate for gate in spec.gates if gate.comparison is None)
-        unguarded = spec.allow_unguarded or not any(gate.is_required for gate in gates)
-        return real(spec.model_copy(update={"gates": gates, "allow_unguarded": unguarded}))
+        return _real(dna)
+
+    def counts_again_after(self, gate: GateSpec) -> float:
+        """A burn rate, alerts and counters tell old from new by themselves."""
+        if gate.burn_rate is not None:
+            return min(window.short for window in gate.burn_rate.windows)
+        if gate.comparison is not None:
+            return (FEWEST_FOR_RATIO - 1) * SCRAPE
+        return 0.0 if gate.firing is not None else super().counts_again_after(gate)
+
+    def news(self, fresh: bool) -> dict[str, News]:
+        """Of an observation of before: the news that was in it."""
+        now = super().news(fresh)
+        if fresh:
+            self.news_before = now
+            return now
+        return {gate.name: self.news_before.get(gate.name, News.GOOD) for gate in self.world.spec.gates}
 
 
-def asked(walk: Walk, tick: Tick) -> list[tuple[GateSpec, Mark, VerdictKind]]:
-    """The gates that applied in a pass: what their newest poll said, and the verdict."""
-    assert isinstance(walk.world, MonitoredWorld)
-    verdicts = {gate.name: gate.verdict for gate in tick.decision.status.gates}
-    return [
-        (gate, walk.world.mark(gate), verdicts[gate.name])
-        for gate in tick.spec.gates
-        if verdicts[gate.name] is not VerdictKind.NOT_APPLICABLE
-    ]
+@lru_cache(maxsize=256)
+def _real(dna: bytes) -> RolloutSpec:
+    return real(spec_of(dna), kinds_of(dna))
+
+
+def healthy_arms_never_regress(walk: Walk, tick: Tick) -> None:
+    """Neither restarts nor gaps, NaN or a long history look like a difference between two arms."""
+    assert isinstance(walk.world, MonitoredWalkWorld)
+    for gate in tick.decision.status.gates:
+        compared = any(each.name == gate.name and each.comparison is not None for each in tick.spec.gates)
+        assert not compared or walk.world.broke or gate.verdict is not VerdictKind.REGRESSION, gate.message
+
+
+def splits_are_read_as_they_are(walk: Walk, tick: Tick) -> None:
+    """Of the processes that run the newest revision; others may still deal by another percent."""
+    assert isinstance(walk.world, MonitoredWalkWorld)
+    split, seen = walk.world.split_for_certain(), tick.decision.status.propagation
+    if split is None or not tick.whole or seen is None or seen.confirmed_at is None:
+        return
+    if split is Split.DOUBLED and tick.comparing() and seen.confirmed_at <= tick.now - _LATE:
+        assert tick.reason not in BAKE_ROWS | RAMP_ROWS, "went on with a wrong split"
+    if split is not Split.DOUBLED and split is not Split.LOST:
+        assert tick.reason is not Reason.SAMPLE_RATIO_MISMATCH, "called a right split wrong"

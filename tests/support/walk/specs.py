@@ -1,6 +1,6 @@
 """Specs of every feature, out of bytes in fixed places: to change one byte is to edit one field.
 
-Public: :data:`DNA_SIZE`, :func:`spec_of`.
+Public: :data:`DNA_SIZE`, :func:`spec_of`, :func:`kinds_of`.
 """
 
 from __future__ import annotations
@@ -77,6 +77,12 @@ def spec_of(dna: bytes) -> RolloutSpec:
     return _spec(bytes(dna[:DNA_SIZE]))
 
 
+def kinds_of(dna: bytes) -> dict[str, int]:
+    """For each gate a number: which of its kinds it is, where gates ask monitoring."""
+    last = _GLOBALS + _STAGE * len(STAGE_NAMES) + _GATE - 1
+    return {name: dna[last + _GATE * index] for index, name in enumerate(GATE_NAMES)}
+
+
 @lru_cache(maxsize=256)
 def _spec(dna: bytes) -> RolloutSpec:
     draws = Draws(dna[:_GLOBALS])
@@ -86,7 +92,7 @@ def _spec(dna: bytes) -> RolloutSpec:
     chosen = draws.pick((1, 2, 3, 4, 2, 3, 0))
     at = _GLOBALS + _STAGE * len(STAGE_NAMES)
     gates = tuple(_gate(name, Draws(dna[at + _GATE * index :]), names) for index, name in enumerate(GATE_NAMES))
-    gates = (gates[3:] + gates[:3])[:chosen] if draws.one_in(4) else gates[:chosen]
+    gates = (gates[3:] + gates[:3])[:chosen] if draws.one_in(3) else gates[:chosen]
     replicas = draws.pick(_REPLICAS)
     action = draws.pick(("Hold", "PreviousStage", "Shadow"))
     unguarded = draws.one_in(4) or not any(gate.is_required for gate in gates)

@@ -14,7 +14,7 @@ from tests.support.builders import START
 from tests.support.walk.draws import Draws
 from tests.support.walk.specs import DNA_SIZE, spec_of
 from tests.support.walk.starts import begin
-from tests.support.walk.world import News, WalkWorld
+from tests.support.walk.world import News, Split, WalkWorld
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
 from veriramp_operator.api.status import RolloutStatus, Severity
@@ -94,7 +94,8 @@ class Tick:
 
     def required(self) -> list[GateSpec]:
         """The required gates that apply in the stage where the rollout stood; a comparison needs two arms."""
-        return [gate for gate in self._asked() if gate.is_required]
+        asked = [gate for gate in self._asked() if gate.is_required]
+        return [gate for gate in asked if self.news[gate.name] is not News.SILENT]
 
     def comparing(self) -> list[GateSpec]:
         """The gates that compare the arms there and act on it."""
@@ -153,6 +154,8 @@ class Walk:
         self.judges = judges
         start = Draws(data[DNA_SIZE : DNA_SIZE + START_SIZE])
         self.world: WalkWorld = begin(self.spec_of(bytes(self.dna)), start, self.made_of)
+        if start.one_in(6):
+            self.world.split = start.pick((Split.DOUBLED, Split.LOST))
         self.edited = False
         self.tokens = 0
         self.rewound = False
@@ -176,6 +179,10 @@ class Walk:
     def spec_of(self, dna: bytes) -> RolloutSpec:
         """The spec that these bytes stand for in this kind of walk."""
         return spec_of(dna)
+
+    def counts_again_after(self, gate: GateSpec) -> float:
+        """Seconds after a fall or a retry before a gate's evidence is all from after it, at the earliest."""
+        return gate.window or 0.0
 
     def tick(self, seconds: float | None = None, cut: int | None = None, seen: Observation | None = None) -> None:
         """One pass, judged; ``seconds`` None = as long as the last decision wished."""

@@ -32,7 +32,7 @@ class News(Enum):
     """What a gate's evidence is, as everybody can see, whatever the engine makes of it.
 
     ``GOOD`` asks for nothing. With ``UNCLEAR`` nothing is promoted; with the others nothing rises. ``BAD`` is a fall,
-    ``NONE`` is one when it lasts.
+    ``NONE`` is one when it lasts. ``SILENT``: the gate does not count.
     """
 
     GOOD = auto()
@@ -40,6 +40,7 @@ class News(Enum):
     LEANS_BAD = auto()
     BAD = auto()
     NONE = auto()
+    SILENT = auto()
 
 
 _TOLD: Final = {
