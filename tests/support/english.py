@@ -1,6 +1,6 @@
 """Texts with known verdicts, and mutations of them that must not be decided.
 
-Public: :class:`Labelled`, :func:`labelled`, :func:`mutated`, ``LABELLED``, ``FREE``.
+Public: :class:`Labelled`, :func:`labelled`, :func:`mutated`, ``LABELLED``, ``FREE``, ``ATTACKS``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LABELLED: Final = _FOLDER / "labelled.jsonl"
 """Our own texts, each with the one verdict that is right."""
 FREE: Final = _FOLDER / "free.jsonl"
 """Free English of which a careless reader takes a word for the whole; every verdict is right that decides nothing."""
+ATTACKS: Final = _FOLDER / "attacks.jsonl"
+"""Texts made to be misread, each with its category; where a verdict is right all the same it is ``expected``."""
 
 DECISIVE: Final = frozenset({Verdict.ENTAILED, Verdict.CONTRADICTED})
 NOT_DECISIVE: Final = frozenset(Verdict) - DECISIVE

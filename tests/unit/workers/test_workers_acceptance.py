@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.english import DECISIVE, FREE, LABELLED, Labelled, hedged, labelled, mutated
+from tests.support.english import ATTACKS, DECISIVE, FREE, LABELLED, Labelled, hedged, labelled, mutated
 from tests.support.theories import Case, chain_of_kinds, rules_and_facts
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Question
@@ -47,6 +47,13 @@ def test_free_english_is_never_decided_by_a_careless_reading(row: Labelled) -> N
     judgement = judge(row.question)
     assert judgement.verdict not in DECISIVE, f"{judgement.reason} {judgement.smt_lib}"
     assert judgement.reason
+
+
+@pytest.mark.shows("S1-FAIL-06")
+@pytest.mark.parametrize("row", labelled(ATTACKS), ids=str)
+def test_no_text_made_to_be_misread_is(row: Labelled) -> None:
+    judgement = judge(row.question)
+    assert judgement.verdict in row.expected, f"{judgement.reason} {judgement.smt_lib}"
 
 
 @pytest.mark.shows("S1-VER-10")

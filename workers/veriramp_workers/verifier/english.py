@@ -18,7 +18,7 @@ from veriramp_workers.verifier.formula import And, Exists, ForAll, Formula, Impl
 from veriramp_workers.verifier.measures import is_total, total
 from veriramp_workers.verifier.phrases import predicate
 from veriramp_workers.verifier.things import NO_SCOPE, Scope, Token, noun_phrase, split_verb, term
-from veriramp_workers.verifier.values import NotFormalisableError
+from veriramp_workers.verifier.values import NotFormalisableError, is_number
 
 __all__ = ["NotFormalisableError", "formalise", "sentences"]
 
@@ -147,8 +147,10 @@ def _conditional(tokens: tuple[Token, ...]) -> Formula:
     bindings: dict[str, Term] = {token.text: Variable(token.text) for token in tokens if _is_letter(token)}
     if _has_variable_subject(condition):
         bindings[_INTRODUCING] = _X
-        if condition[0].low in words.ANYTHING or not _names_another(condition):
+        if not _names_another(condition):
             bindings.update(_IT)
+        elif condition[0].low in words.ANYTHING:
+            bindings.update((word, _X) for word in ("it", "they"))
         if condition[0].low in words.ANYTHING:
             bindings[condition[0].low] = _X
         bindings.update({f"the {noun}": _X for noun in _introduced(condition)})
@@ -191,7 +193,15 @@ def _every(tokens: tuple[Token, ...], *, negatable: bool) -> Formula:
     restriction, rest = _restricted(tokens[1:])
     if not negatable and "not" in {token.low for token in rest}:
         raise NotFormalisableError('"every ... not" has two readings; write "no ..." or "if something is ..."')
+    if tokens[0].low == "all":
+        _refuse_together(rest)
     return ForAll((_X,), _implies(restriction, _predicates(rest, _X)))
+
+
+def _refuse_together(said: tuple[Token, ...]) -> None:
+    counts = said[0].low not in words.COPULAS and any(is_number(token.text) for token in said)
+    if counts or (said[0].low == "are" and len(said) > 1 and said[1].low in words.ARTICLES):
+        raise NotFormalisableError('whether each one is meant or all together is not clear; write "every ..."')
 
 
 def _no(tokens: tuple[Token, ...]) -> Formula:
@@ -249,7 +259,16 @@ def _is_bare_plural(tokens: tuple[Token, ...]) -> bool:
     if at == 0:
         at = next((at for at, token in enumerate(tokens[:-1], 1) if token.low in {"things", "people"}), 0)
     named = any(token.capital for token in tokens[1:at]) or tokens[0].low == "the"
+    if not named and _is_existential(tokens, at):
+        raise NotFormalisableError('whether all are meant or some is not clear; write "every ..." or "some ..."')
     return at > 0 and not named and words.is_plural(tokens[at - 1].low)
+
+
+def _is_existential(tokens: tuple[Token, ...], at: int) -> bool:
+    """Say whether a plural may mean some and not all: "people own the mill", "herons are in the mill"."""
+    if at == 1 and tokens[0].low in {"things", "people"}:
+        return True
+    return at > 0 and tokens[at].low == "are" and len(tokens) > at + 1 and tokens[at + 1].low in words.PREPOSITIONS
 
 
 def _clauses(tokens: tuple[Token, ...], scope: Scope) -> Formula:

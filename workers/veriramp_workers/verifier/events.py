@@ -46,6 +46,7 @@ def happened(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -
         if when not in words.PREPOSITIONS:
             raise NotFormalisableError(f'when "{plain(rest)}" was is not understood')
         return Atom(f"{tense} {word} {when}", (subject, term(tail[1:], scope)))
+    _refuse_recurring(subject)
     if when == "within" or _is_distance(tail):
         return _distant(word, tail, subject, scope)
     if not dated:
@@ -55,6 +56,12 @@ def happened(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -
     return _within(f"day {word}", subject, when, _period(tail[1:]))
 
 
+def _refuse_recurring(subject: Term) -> None:
+    named = subject.name if isinstance(subject, Attribute) else subject.text
+    if named.split()[-1] in words.RECURRING:
+        raise NotFormalisableError(f"a {named} may come again, at another time")
+
+
 def is_dated(rest: tuple[Token, ...]) -> bool:
     """Say whether the complement of "is" is a date, or a preposition and a date: "4 May 2025", "before 4 May 2025"."""
     return bool(rest) and bool(_DATED.fullmatch(plain(rest)))
@@ -62,6 +69,7 @@ def is_dated(rest: tuple[Token, ...]) -> bool:
 
 def dated(rest: tuple[Token, ...], subject: Term) -> Formula:
     """Read "the deadline is 4 May 2025", "the start of the lease is before 2025-05-04"."""
+    _refuse_recurring(subject)
     if isinstance(subject, Attribute):
         day, subject = f"day of the {subject.name}", subject.of
     elif isinstance(subject, The):
@@ -136,6 +144,8 @@ _LONGEST: Final = 100_000
 
 def _from_date(day: str, subject: Term, how: tuple[str, str], by: tuple[int, str], base: Period) -> Formula:
     operator, relation = how
+    if operator == "=" and by[1] in _MONTHS_PER_UNIT:
+        raise NotFormalisableError(f'"{by[0]} {by[1]}" may be rounded; write exactly, at least or at most')
     low: int | None
     high: int | None
     if base.end - base.first != 1:

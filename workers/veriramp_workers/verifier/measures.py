@@ -42,6 +42,17 @@ _COMPARATIVES: Final = {
 }
 """Only words with one meaning: "higher" may be of a price, "lighter" of a colour, "shorter" of a height or a length."""
 
+_LENGTHS: Final = frozenset({"metres", "feet"})
+_FITTING: Final = dict.fromkeys(("height", "width", "depth", "thickness", "diameter"), _LENGTHS) | {
+    "length": _LENGTHS | {"seconds", "months"},
+    "age": frozenset({"seconds", "months"}),
+    "duration": frozenset({"seconds", "months"}),
+    "weight": frozenset({"kilograms"}),
+    "mass": frozenset({"kilograms"}),
+    "speed": frozenset({"metres per second", "miles per hour"}),
+}
+"""In which dimensions these measures can be."""
+
 _USUAL: Final = dict.fromkeys(
     ("height", "length", "width", "depth", "thickness", "diameter", "distance", "span"), "metres"
 ) | {
@@ -140,13 +151,23 @@ def counted(rest: tuple[Token, ...], subject: Term) -> Formula:
     """Read "3 doors", "at least 3 doors"."""
     operator, tail = comparator(rest)
     if len(tail) > 1 and is_number(tail[0].text):
-        return _sized(f"number of {nouns(tail[1:])}", subject, operator, _quantity(tail[:1]).counted)
+        size = _quantity(tail[:1])
+        if size.value < 0 or size.value.denominator != 1:
+            raise NotFormalisableError(f"{tail[0].text} is no number of things")
+        return _sized(f"number of {nouns(tail[1:])}", subject, operator, size.counted)
     raise NotFormalisableError('write "has a roof", "has no roof", "has 3 towers" or "has a height of 12 metres"')
 
 
 def sized(name: str, of: Term, operator: str, tail: tuple[Token, ...]) -> Formula:
     """Compare the measure ``name`` of a thing with a quantity."""
-    return _sized(name, of, operator, _quantity(tail))
+    size = _quantity(tail)
+    if name == "distance":
+        raise NotFormalisableError("from where to where the distance is measured is not understood")
+    if size.dimension not in _FITTING.get(name, {size.dimension}):
+        raise NotFormalisableError(f'"{plain(tail)}" is no {name}')
+    if not words.LABELS.isdisjoint(name.split()):
+        raise NotFormalisableError(f"a {name} is no number that can be compared")
+    return _sized(name, of, operator, size)
 
 
 def same_measure(subject: Attribute, other: Attribute) -> Formula | None:

@@ -29,6 +29,10 @@ def distinct(names: Sequence[str]) -> list[str]:
 def surely_apart(one: str, other: str) -> bool:
     """Say whether two names cannot be spellings of the same name."""
     first, second = _folded(one), _folded(other)
+    if first.isascii() != second.isascii() or first.split()[:1] in _TITLES or second.split()[:1] in _TITLES:
+        return False
+    if _short_for(first) & _short_for(second):
+        return False
     if not set(first.split()).isdisjoint(second.split()):
         return False
     joined, joined_other = first.replace(" ", ""), second.replace(" ", "")
@@ -40,6 +44,33 @@ def surely_apart(one: str, other: str) -> bool:
         return False
     longest = max(len(joined), len(joined_other))
     return _distance(joined, joined_other) > (2 if longest >= _LONG else 1)
+
+
+_TITLES: Final = [
+    [title]
+    for title in (
+        *("mr", "mrs", "ms", "miss", "dr", "prof", "professor", "doctor", "sir", "lady", "lord", "dame", "king"),
+        *("queen", "prince", "princess", "president", "pope", "saint", "st", "captain", "general", "mayor", "judge"),
+    )
+]
+"""After one of these a surname may follow, and which first names go with it nobody knows."""
+
+_SHORT: Final = tuple(
+    frozenset(names.split())
+    for names in (
+        *("william bill billy will", "robert bob bobby", "richard dick rick", "margaret peggy meg maggie greta"),
+        *("elizabeth liz beth betty lisa eliza", "john jack johnny", "james jim jimmy", "edward ted ned eddie"),
+        *("henry harry hank", "charles chuck charlie", "alexander alex sasha sandy", "katherine kate kitty kathy"),
+        *("theodore ted", "francis frank", "anthony tony", "michael mike mick", "joseph joe", "thomas tom"),
+        *("mary molly polly", "dorothy dot dolly", "susan sue", "sarah sally", "martha patty", "patricia patty trish"),
+        *("andrew drew", "albert bert", "herbert bert", "ann nancy", "anne nancy nan", "helen nell", "eleanor nell"),
+        *("dave david", "stephen steve", "gerald gerry", "lawrence larry", "leonard leo len", "samuel sam"),
+    )
+)
+
+
+def _short_for(name: str) -> frozenset[int]:
+    return frozenset(number for number, names in enumerate(_SHORT) if not names.isdisjoint(name.split()[:1]))
 
 
 _SHORTEST_STEM: Final = 3

@@ -72,9 +72,15 @@ def _being(  # noqa: PLR0911 - one line for each complement
         return Atom(f"{tense} {rest[0].low}", (subject, term(rest[1:], scope)))
     if len(rest) > 2 and (rest[1].low in words.PREPOSITIONS or is_timed(rest)):  # noqa: PLR2004 - "built in 1932"
         return happened(tense, rest, subject, scope)
+    return _quality(copula, tense, rest, subject)
+
+
+def _quality(copula: str, tense: str, rest: tuple[Token, ...], subject: Term) -> Formula:
     refuse_reserved(rest)
     if len(rest) != 1 or is_number(rest[0].text):
         raise NotFormalisableError(f'"{plain(rest)}" is more than one adjective; join adjectives with "and"')
+    if isinstance(subject, Variable) and rest[0].low in words.KINDWISE:
+        raise NotFormalisableError(f'"{rest[0].text}" is said of a kind, not of each one')
     if copula == "are" and words.is_plural(rest[0].low):
         return Atom(kind(rest, tense), (subject,))
     return Atom(f"{tense} {rest[0].low}", (subject,))
@@ -131,6 +137,8 @@ def _doing(verb: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -> F
         return happened("does", (Token(verb), *rest), subject, scope)
     if verb in words.HEDGES - words.VERBS_TOO:
         raise NotFormalisableError(f'"{verb}" is outside the controlled language')
+    if isinstance(subject, Variable) and verb in words.TOGETHER:
+        raise NotFormalisableError(f'whether each one or all together "{verb}" is not clear')
     if not rest:
         return Atom(f"does {verb}", (subject,))
     return Atom(f"does {verb}", (subject, term(rest, scope)))

@@ -14,7 +14,7 @@ from veriramp_workers.ports import Question
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
 from veriramp_workers.verifier.facts import looks_like_facts, sentences_of_facts
 from veriramp_workers.verifier.formula import Parts, declarations, parts
-from veriramp_workers.verifier.words import DISCOURSE, POINTERS
+from veriramp_workers.verifier.words import CONNECTIVES, DISCOURSE, POINTERS, PREDICATE_HEADS
 
 MAX_TEXT: Final = 100_000
 """Longest text, premises included, in characters."""
@@ -65,11 +65,12 @@ def problem_of(question: Question) -> Problem:
     if not claim:
         raise NotFormalisableError("the text is empty")
     told = [_told_or_whole(premise) for premise in question.premises]
+    prose = [not looks_like_facts(premise) for premise in question.premises]
     count = len(claim) + sum(map(len, told))
     if count > MAX_SENTENCES:
         raise NotFormalisableError(f"{count} sentences are too many; at most {MAX_SENTENCES} are read")
     claimed = [_explained(sentence) for sentence in claim]
-    premises, skipped = _usable(told)
+    premises, skipped = _usable(told, prose)
     written = (*(read for _, read in premises), *claimed)
     return Problem(
         declarations(written),
@@ -117,13 +118,13 @@ def _explained(sentence: str) -> Parts:
     return read
 
 
-def _usable(told: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, Parts]], tuple[str, ...]]:
+def _usable(told: Sequence[tuple[str, ...]], prose: Sequence[bool]) -> tuple[list[tuple[str, Parts]], tuple[str, ...]]:
     usable: list[tuple[str, Parts]] = []
     skipped: list[str] = []
-    for text in told:
+    for text, is_prose in zip(told, prose, strict=True):
         read = [(sentence, _read(sentence, premise=True)) for sentence in text]
         refused = [sentence for sentence, formula in read if isinstance(formula, str)]
-        if any(map(_takes_back, refused)):
+        if is_prose and (any(map(_takes_back, refused)) or any(map(_is_heading, text[:-1]))):
             skipped.extend(text)
         else:
             skipped.extend(refused)
@@ -132,9 +133,21 @@ def _usable(told: Sequence[tuple[str, ...]]) -> tuple[list[tuple[str, Parts]], t
 
 
 def _takes_back(sentence: str) -> bool:
-    """Say whether a sentence may be about its neighbours: "That is a myth." leaves nothing of what was said."""
+    """Say whether a sentence that is not understood may be about its neighbours: "That is a myth.", "Hardly.".
+
+    One of some length that ends as sentences do and points nowhere is taken to be about something else.
+    """
     said = [word.strip(".,:;!?\"'“”()").lower() for word in sentence.split()]
-    return not DISCOURSE.isdisjoint(said) or not POINTERS.isdisjoint(said[:2])
+    is_whole = len(said) >= _SHORTEST and sentence.endswith(".") and sentence[0].isalpha() and sentence[0].isupper()
+    return not is_whole or said[0] in CONNECTIVES or not (DISCOURSE | POINTERS).isdisjoint(said)
+
+
+def _is_heading(sentence: str) -> bool:
+    """Say whether something stands before other sentences and is none, though it may look like one: "Fake news"."""
+    return not sentence.endswith((".", ";", "!")) and PREDICATE_HEADS.isdisjoint(sentence.lower().split())
+
+
+_SHORTEST: Final = 5
 
 
 def _read(sentence: str, *, premise: bool = False) -> Parts | str:

@@ -107,7 +107,7 @@ def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
                 raise NotFormalisableError(f'a thing may have more than one {said}; write "... is a {said} of ..."')
             return Attribute(nouns(tokens[:cut]), term(tokens[cut + 1 :], scope))
     refuse_reserved(tuple(token for token in tokens if token.low != "of"))
-    return The(plain(tokens).lower())
+    return The(plain(tokens))
 
 
 def kind(tokens: tuple[Token, ...], tense: str = "is") -> str:
@@ -150,5 +150,6 @@ _RESERVED: Final = (
     | words.EVERYTHING
     | words.NOTHING
     | words.PREPOSITIONS
+    | words.PLACEHOLDERS
     | {"the", "before", "after", "within", "%", "$", "€"}
 )

@@ -72,6 +72,8 @@ def quantity(written: tuple[str, ...]) -> Quantity:
         power, unit = _POWERS[unit[0].lower()], unit[1:]
     dimension, factor = _unit(" ".join(unit)) if unit else ("number", Fraction(1))
     size = _as_written(written[0], value, dimension, factor * power, in_words=power > 1)
+    if size.is_money and len(written[0].partition(".")[2]) == _GROUP and not size.in_words:
+        raise NotFormalisableError(f'whether the point in "{written[0]}" separates thousands is not clear')
     return size.exact if size.is_money and not size.in_words else size
 
 
@@ -123,6 +125,8 @@ def _number(word: str) -> Fraction | None:
     if len(digits) > _LONGEST_NUMBER:
         return None
     if not digits.replace(".", "", 1).lstrip("-").isdigit() or not digits.isascii():
+        return None
+    if digits.lstrip("-").startswith("0") and digits.lstrip("-")[1:2].isdigit():
         return None
     groups = word.lstrip("-").split(".", maxsplit=1)[0].split(",")
     if len(groups) > 1 and (not 1 <= len(groups[0]) <= _GROUP or any(len(group) != _GROUP for group in groups[1:])):

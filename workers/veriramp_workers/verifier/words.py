@@ -20,7 +20,24 @@ NOTHING: Final = frozenset({"nothing", "nobody"})
 THING_NOUNS: Final = frozenset({"thing", "person", "one"})
 PREPOSITIONS: Final = frozenset({"in", "on", "at", "near", "inside", "above", "below", "behind", "beside", "of", "by"})
 
-HEDGES: Final = frozenset(
+_TAKEN_BACK: Final = frozenset(
+    {
+        *("disputed", "contested", "doubtful", "dubious", "questionable", "unverified", "unconfirmed", "apocryphal"),
+        *("satirical", "joking", "kidding", "fictional", "fictitious", "fabricated", "invented", "misleading"),
+        *("debunked", "refuted", "retracted", "disproved", "withdrawn", "superseded", "outdated", "inaccurate"),
+        *("hoax", "rumour", "rumours", "rumor", "rumors", "fiction", "falsehood", "fallacy", "misconception"),
+        *("misconceptions", "satire", "parody", "fantasy", "nonsense", "rubbish", "myth", "myths", "hypothesis"),
+        *("hypotheses", "assumption", "assumptions"),
+        *("lie", "lies", "joke", "jokes", "dream", "dreams", "wish", "wishes", "disagree", "disagrees", "doubt"),
+        *("doubts", "deny", "denies", "dispute", "disputes", "imagine", "imagines", "pretend", "pretends", "fool"),
+        *("fools", "exaggerate", "exaggerates", "suspect", "suspects", "assume", "assumes", "suppose", "supposes"),
+        *("guess", "guesses", "reject", "rejects", "refute", "refutes", "contradict", "contradicts", "retract"),
+        *("retracts", "rejected", "denied", "doubted"),
+    }
+)
+"""Words by which a sentence says of others that they do not hold, or that nobody knows."""
+
+HEDGES: Final = _TAKEN_BACK | frozenset(
     {
         *("may", "might", "can", "could", "should", "would", "will", "shall", "must", "need", "ought"),
         *("probably", "possibly", "perhaps", "maybe", "likely", "unlikely", "usually", "often", "sometimes", "rarely"),
@@ -42,7 +59,7 @@ HEDGES: Final = frozenset(
 )
 """Words that change what a sentence says in ways this language does not model: it abstains rather than drop them."""
 
-DISCOURSE: Final = frozenset(
+DISCOURSE: Final = _TAKEN_BACK | frozenset(
     {
         *(
             "true",
@@ -74,8 +91,75 @@ DISCOURSE: Final = frozenset(
 )
 """Words by which a sentence that is not understood may take back its neighbours: its whole text is left out."""
 
-POINTERS: Final = frozenset({"this", "that", "these", "those", "so", "such", "not", "except", "unless", "until", "at"})
-"""The same, where such a sentence begins with them: "At least, that is what Anne says."."""
+POINTERS: Final = PRONOUNS | frozenset(
+    {
+        *("this", "that", "these", "those", "so", "such", "which", "here", "them", "him", "her", "his", "its", "their"),
+        *("none", "neither", "nobody", "nothing", "both", "all", "everything"),
+        *("sentence", "sentences", "text", "article"),
+    }
+)
+"""The same: words by which such a sentence may point to its neighbours ("Historians have long doubted this.")."""
+
+CONNECTIVES: Final = frozenset(
+    {
+        *("and", "or", "but", "if", "then", "however", "later", "yet", "unless", "until", "except"),
+        *(
+            "although",
+            "though",
+            "because",
+            "when",
+            "while",
+            "since",
+            "at",
+            "provided",
+            "sometimes",
+            "maybe",
+            "perhaps",
+            "once",
+            "formerly",
+        ),
+        *("now", "today", "only", "not", "nor", "even", "still", "otherwise", "instead", "rather", "before", "after"),
+        *("whether", "given", "as", "like", "unlike", "contrary", "despite", "according", "in", "on", "for", "under"),
+    }
+)
+"""The same, where such a sentence begins with them: "But only if the dam is old."."""
+
+KINDWISE: Final = frozenset(
+    {
+        *("rare", "common", "uncommon", "widespread", "extinct", "endangered", "numerous", "abundant", "plentiful"),
+        *("scarce", "ubiquitous", "diverse", "prevalent", "varied", "countless", "identical", "equal", "similar"),
+        *("different", "alike", "related", "adjacent", "parallel", "separate", "distinct"),
+    }
+)
+"""What is said of a kind, or of several together, and not of each one: "herons are rare"."""
+
+TOGETHER: Final = frozenset(
+    {
+        *("gather", "meet", "surround", "outnumber", "assemble", "congregate", "disperse", "scatter", "collide"),
+        *("form", "constitute", "comprise", "differ", "vary", "abound", "unite", "fit", "fill"),
+    }
+)
+"""The same, for verbs."""
+
+RECURRING: Final = frozenset(
+    {
+        *("birthday", "anniversary", "holiday", "election", "festival", "feast", "season", "ceremony", "tournament"),
+        *("championship", "fair", "sale", "show", "concert", "term", "semester", "shift", "week", "month", "race"),
+        *("match", "game", "lesson", "class", "course", "service", "school", "vacation", "carnival", "parade"),
+    }
+)
+"""What comes again, so that two dates do not conflict."""
+
+PLACEHOLDERS: Final = frozenset(
+    {
+        *("unknown", "anonymous", "none", "tbd", "tba", "unnamed", "various", "undisclosed", "unclear", "vacant"),
+        *("null", "na", "undetermined", "unspecified", "confidential"),
+    }
+)
+"""What stands where a name is missing."""
+
+LABELS: Final = frozenset({"version", "edition", "code", "id", "identifier", "isbn", "phone", "address", "serial"})
+"""Whose numbers are names: version 3.1 is not version 3.10."""
 
 VERBS_TOO: Final = frozenset({"like", "need", "own"})
 """Reserved words that are plain verbs where a verb stands."""
@@ -135,6 +219,11 @@ SEVERAL: Final = frozenset(
             "tributary",
             "side",
         ),
+        *("location", "place", "home", "origin", "birthplace", "residence", "site", "destination", "source", "genre"),
+        *("style", "job", "occupation", "profession", "employer", "hobby", "teacher", "parent", "grandparent"),
+        *("grandfather", "grandmother", "director", "star", "singer", "sponsor", "architect", "designer", "translator"),
+        *("creator", "developer", "producer", "writer", "composer", "winner", "champion", "holder", "recipient"),
+        *("supplier", "colour", "color", "material", "nationality", "subject", "topic", "theme", "guest", "speaker"),
         *("cause", "reason", "effect", "result", "use", "feature", "symptom", "ingredient", "city", "town", "region"),
     }
 )
