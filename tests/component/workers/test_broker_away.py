@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -71,11 +70,6 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
             exported = await program.metric("kafka_consumer_lag", topic=Topic.INTERACTIVE, partition="0")
             return [lag.get(f"{Topic.INTERACTIVE}/0"), str(exported)]
 
-        async def unready() -> bool:
-            answer = await client.get(f"{program.url}/readyz")
-            said = rf"no answer from Kafka for \d+ s: {re.escape(env['VERIRAMP_BROKERS'])} takes no connection\n"
-            return answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and re.fullmatch(said, answer.text) is not None
-
         async def lag_known() -> bool:
             return await lags() == [0, "0.0"]
 
@@ -90,8 +84,6 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
                 await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first answer")
             await wait_until(lag_known, 20, "the lag")
         await wait_until(lag_unknown, 20, "the lag to be not known")
-        await wait_until(unready, 60, "the worker to be unready")
-        assert await program.alive()
         with a_broker_at(port, folder) as brokers:
             async with topics_of(brokers) as topics:
                 await topics.send(Topic.INTERACTIVE, a_request("The mill is old."))
@@ -99,9 +91,33 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
                     Topic.COMPLETE, lambda records: len({record.key for record in records}) == 2, "the second answer"
                 )
             await wait_until(lag_known, 20, "the lag again")
-            await wait_until(program.ready, 20, "the worker to be ready again")
             assert await program.stop() == 0
         assert program.log.read_text().count("verify_chunks.interactive is missing") == 1
+
+
+async def test_half_a_minute_without_the_broker_makes_it_unready_until_it_is_back(
+    tmp_path: Path, env: dict[str, str], port: int
+) -> None:
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    told = rf"no answer from Kafka for \d+ s: 127\.0\.0\.1:{port} takes no connection\n"
+    async with AsyncExitStack() as stack:
+        with a_broker_at(port, folder):
+            program = a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env)
+            worker = await stack.enter_async_context(program)
+        client = await stack.enter_async_context(httpx.AsyncClient())
+
+        async def unready() -> bool:
+            return re.fullmatch(told, (await client.get(f"{worker.url}/readyz")).text) is not None
+
+        await wait_until(unready, 60, "the worker to be unready")
+        assert not await worker.ready()
+        assert await worker.alive()
+        with a_broker_at(port, folder):
+            await wait_until(worker.ready, 30, "the worker to be ready again")
+            assert await worker.stop() == 0
+    assert "trying again: 127.0.0.1:" in (log := worker.log.read_text())
+    assert log.count("Kafka answers again") == 1
 
 
 @pytest.mark.shows("S1-VER-08")
