@@ -120,6 +120,16 @@ def test_what_is_no_number_in_json_is_refused_and_never_written(name: str, numbe
             EVENTS[name].model_validate(fields | {field: float(number)})
 
 
+@pytest.mark.shows("S1-EVT-04", "S1-SEC-03")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("field", ["org_id", "document_id"])
+def test_readers_and_schemas_agree_that_ids_have_no_separator(name: str, field: str) -> None:
+    fields = example(name) | {field: "a|b"}
+    assert len(list(faults(fields, read(f"events/{name}")))) == 1
+    with pytest.raises(UnreadableEventError, match=rf"{field}: 'a\|b' has a '\|', which separates"):
+        parse(name, fields)
+
+
 @pytest.mark.shows("S1-EVT-04")
 def test_the_key_of_a_recalculation_is_its_document() -> None:
     event = parse_event(PagerankRecalc, json.dumps(example("pagerank_recalc")).encode())
