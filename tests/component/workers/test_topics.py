@@ -184,9 +184,8 @@ async def test_a_worker_tells_once_what_is_missing_and_what_differs(
 async def test_a_broker_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     nobody = Command(f"127.0.0.1:{free_port()}", capsys)
     assert await nobody() == 2
-    assert nobody.err.startswith(
-        f"veriramp-worker topics: no Kafka broker answers at {nobody.environment['VERIRAMP_BROKERS']};"
-    )
+    brokers = nobody.environment["VERIRAMP_BROKERS"]
+    assert nobody.err == f"veriramp-worker topics: Kafka cannot be asked: {brokers} takes no connection\n"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class Cluster:
             if not isinstance(error, KafkaError):
                 raise
             why = await why_unreachable(self._kafka) or repr(error)
-            raise ClusterError(f"no Kafka broker answers at {self._brokers}; {why}") from error
+            raise ClusterError(f"Kafka cannot be asked: {why}") from error
         return self
 
     async def __aexit__(
