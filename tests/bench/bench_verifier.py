@@ -4,9 +4,9 @@ Sets with known answers: ProofWriter (facts and rules, open world, depth 5) and 
 read from `VERIRAMP_DATA`; our own labelled texts with every verdict (`tests/data/verifier/labelled.jsonl`). *Abstained*
 counts `not_formalisable`, `too_hard` and `inconsistent` where another verdict was right. ProofWriter's labels come from
 forward chaining; what follows only by contraposition or from cases is *unknown* there and `entailed` here. Free English
-(`tests/data/verifier/free.jsonl`, and mutations of the sets) is text that the verifier cannot read, or of which a
-careless reading would be decided: the bar for a false `entailed` or `contradicted` there is 0. CPU time of one question
-is that of one process, premises included.
+(`free.jsonl` and `attacks.jsonl` in the same folder, and mutations of the sets) is text that the verifier cannot read,
+or of which a careless reading would be decided: the bar for a false `entailed` or `contradicted` there is 0. CPU time
+of one question is that of one process, premises included.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Final
 from tests.bench import report
 from tests.bench.puzzles import rows_of
 from tests.bench.report import Figure, percentile, say
-from tests.support.english import FREE, LABELLED, Labelled, labelled, mutated
+from tests.support.english import ATTACKS, FREE, LABELLED, Labelled, labelled, mutated
 from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Question
 from veriramp_workers.verifier import judge
@@ -99,7 +99,7 @@ def main() -> None:
     outside = [row for rows in sets.values() for row in rows]
     sets["own labelled texts"] = labelled(LABELLED)
     figures = [figure for title, rows in sets.items() for figure in figures_of(title, rows)]
-    free = [*labelled(FREE), *mutated(outside, seed=1)]
+    free = [*labelled(FREE), *labelled(ATTACKS), *mutated(outside, seed=1)]
     false = score(free).false_decisive
     figures.append(report.at_most("free English: false entailed or contradicted", false, "texts", 0))
     if outside:

@@ -139,6 +139,8 @@ def _doing(verb: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -> F
         raise NotFormalisableError(f'"{verb}" is outside the controlled language')
     if isinstance(subject, Variable) and verb in words.TOGETHER:
         raise NotFormalisableError(f'whether each one or all together "{verb}" is not clear')
+    if not rest and verb in words.TELLING:
+        raise NotFormalisableError(f'"{verb}" without an object is not understood')
     if not rest:
         return Atom(f"does {verb}", (subject,))
     return Atom(f"does {verb}", (subject, term(rest, scope)))

@@ -32,7 +32,8 @@ _TAKEN_BACK: Final = frozenset(
         *("doubts", "deny", "denies", "dispute", "disputes", "imagine", "imagines", "pretend", "pretends", "fool"),
         *("fools", "exaggerate", "exaggerates", "suspect", "suspects", "assume", "assumes", "suppose", "supposes"),
         *("guess", "guesses", "reject", "rejects", "refute", "refutes", "contradict", "contradicts", "retract"),
-        *("retracts", "rejected", "denied", "doubted"),
+        *("retracts", "rejected", "denied", "doubted", "liar", "liars", "lying", "mistaken", "unreliable", "uncertain"),
+        *("untrustworthy", "certain", "truth", "reality", "evidence"),
     }
 )
 """Words by which a sentence says of others that they do not hold, or that nobody knows."""
@@ -95,7 +96,8 @@ POINTERS: Final = PRONOUNS | frozenset(
     {
         *("this", "that", "these", "those", "so", "such", "which", "here", "them", "him", "her", "his", "its", "their"),
         *("none", "neither", "nobody", "nothing", "both", "all", "everything"),
-        *("sentence", "sentences", "text", "article"),
+        *("sentence", "sentences", "text", "article", "source", "sources", "facts", "tale", "tales"),
+        *("say", "says", "said", "think", "thinks", "thought", "believe", "believes", "believed", "reported"),
     }
 )
 """The same: words by which such a sentence may point to its neighbours ("Historians have long doubted this.")."""
@@ -140,6 +142,14 @@ TOGETHER: Final = frozenset(
     }
 )
 """The same, for verbs."""
+
+TELLING: Final = frozenset(
+    {
+        *("write", "tell", "ask", "argue", "insist", "allege", "announce", "mention", "explain", "reply", "answer"),
+        *("object", "protest", "laugh", "complain", "sing"),
+    }
+)
+"""Verbs of which, without an object, what stands beside them may be the content: "Anne writes. The mill is red."."""
 
 RECURRING: Final = frozenset(
     {
