@@ -18,7 +18,7 @@ PATIENCE: Final = 2.0
 
 
 def wait_for(condition: Callable[[], T], deadline: float, what: str) -> T:
-    """Ask until the answer is truthy and return it; fails after `deadline` seconds, times PATIENCE, with the last answer.
+    """Ask until the answer is truthy and return it; fails after `deadline` x PATIENCE seconds.
 
     `what` completes the sentence "waited 10 s for ...".
     """
