@@ -17,6 +17,7 @@ from veriramp_operator.api.config import Limits
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import AlertSource, GateSpec, OnRegression, RolloutSpec
 from veriramp_operator.cli.outlook import outlook_of
+from veriramp_operator.cli.unwise import Short, folded
 from veriramp_operator.engine.ramp import Pace, pace_of
 from veriramp_operator.engine.stages import enter, plan_of
 from veriramp_operator.evidence import window_of
@@ -102,17 +103,22 @@ def _unwise(spec: RolloutSpec) -> Iterator[Finding]:
 
 
 def _max_bake(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    shorts: list[Short] = []
+    places: set[int] = set()
     for rung in plan_of(spec).rungs:
         for gate in _asked(spec, rung.name):
             if gate.is_required and gate.comparison is None and window_of(gate) > rung.max_bake > 0:
-                yield (
-                    f"spec.stages[{rung.index}].maxBake",
-                    (
-                        f'stage "{rung.name}": maxBake {format_duration(rung.max_bake)} is over before gate '
-                        f'"{gate.name}" has {format_duration(window_of(gate))} of evidence of its own; raise maxBake '
-                        "or shorten the gate's window"
-                    ),
-                )
+                lasts = f"maxBake {format_duration(rung.max_bake)}"
+                shorts.append(Short(rung.name, lasts, gate.name, format_duration(window_of(gate))))
+                places.add(rung.index)
+    if shorts:
+        yield (
+            "spec.stages" if len(places) > 1 else f"spec.stages[{min(places)}].maxBake",
+            (
+                f"maxBake is over before a gate has evidence of the stage alone: {folded(shorts)}; raise maxBake or "
+                "shorten the gate's window"
+            ),
+        )
 
 
 def _ramp_blind(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
@@ -279,7 +285,7 @@ _WARNED: Final[Mapping[str, tuple[Severity, str]]] = {
     "SeveralAtOnce": (Severity.WARNING, "at once: if a gate regresses"),
     "WindowsNeverOpen": (Severity.WARNING, "no window ever opens"),
     "RampStretched": (Severity.WARNING, "the windows stretch"),
-    "WindowLongerThanBake": (Severity.HINT, "promotion waits for evidence of this stage alone"),
+    "WindowLongerThanBake": (Severity.HINT, "promotion waits for evidence of the stage alone"),
 }
 """Parts of sentences by which the warnings of ``plan`` are known."""
 CODES: Final = ("Unreadable", "Admission", *_WARNED, *_RULES)
@@ -293,6 +299,9 @@ def _field(spec: RolloutSpec, text: str) -> str:
         for index, item in enumerate(items):
             if found and getattr(item, "name", getattr(item, "profile", "")) == found[1]:
                 return f"spec.{path}[{index}]"
+    told = [index for index, stage in enumerate(spec.stages) if f'"{stage.name}" (bake ' in text]
+    if told:
+        return "spec.stages" if len(told) > 1 else f"spec.stages[{told[0]}]"
     named = re.match(r"spec\.[\w.\[\]]+", text)
     return named.group().rstrip(".") if named else "spec"
 

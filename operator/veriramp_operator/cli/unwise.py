@@ -1,12 +1,12 @@
 """What looks unwise in a plan, a sentence each. Pure.
 
-Public: :func:`unwise`.
+Public: :func:`unwise`, :class:`Short`, :func:`folded`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
@@ -28,8 +28,31 @@ _PARAMETERS: Final = {
 }
 
 
+class Short(NamedTuple):
+    """A stage that gives a gate less time than it needs: ``lasts`` and ``needs`` in words."""
+
+    stage: str
+    lasts: str
+    gate: str
+    needs: str
+
+
+def folded(shorts: Sequence[Short]) -> str:
+    """Which stages are too short for which gates, each stage told once, and stages of the same gates together."""
+    needing: dict[tuple[str, str], list[str]] = {}
+    for short in shorts:
+        needing.setdefault((short.stage, short.lasts), []).append(f'"{short.gate}" {short.needs}')
+    together: dict[str, list[str]] = {}
+    for (stage, lasts), gates in needing.items():
+        together.setdefault(", ".join(gates), []).append(f'"{stage}" ({lasts})')
+    parts = [
+        f"{'stage' if len(named) == 1 else 'stages'} {', '.join(named)}: {gates}" for gates, named in together.items()
+    ]
+    return "; ".join(parts)
+
+
 def unwise(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
-    """Of the whole plan, then stage by stage."""
+    """Of the whole plan, then stage by stage, then what is short, a sentence for all stages and gates."""
     if spec.windows and windows.next_opening(spec.windows, A_MONDAY) is None:
         yield "no window ever opens, so nothing ever rises; correct days, times or timezone"
     before = OFF
@@ -42,17 +65,17 @@ def unwise(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
                 "did it; write one stage for each"
             )
         yield from _blind(spec, stage)
-        yield from _undecided(stage)
+        yield from _never_decided(stage)
         yield from _stretched(stage)
         before = rung.vector
+    yield from _short(spec, stages)
 
 
 def _blind(spec: RolloutSpec, stage: StageOutlook) -> Iterator[str]:
     rung = stage.rung
     if rung.vector.mode is not Mode.LIVE:
         return
-    asked = [gate for gate in spec.gates if not gate.stages or rung.name in gate.stages]
-    acting = [gate for gate in asked if gate.on_regression is not OnRegression.REPORT]
+    acting = _acting(spec, rung.name)
     if not acting:
         yield f'stage "{rung.name}" has no gate that acts: a regression there stays; add one or widen its "stages"'
     elif rung.vector.canary_percent >= EVERYBODY and not any(_is_absolute(gate) for gate in acting):
@@ -66,38 +89,54 @@ def _blind(spec: RolloutSpec, stage: StageOutlook) -> Iterator[str]:
             f'stage "{rung.name}" cannot tell {worsening} from chance in {format_duration(rung.bake)}; bake longer or '
             "raise canaryPercent"
         )
-    for gate in acting:
-        if gate.is_required and window_of(gate) > rung.bake and gate.comparison is None:
-            yield (
-                f'stage "{rung.name}" bakes {format_duration(rung.bake)}, but gate "{gate.name}" looks '
-                f"{format_duration(window_of(gate))} back: promotion waits for evidence of this stage alone"
-            )
 
 
-def _undecided(stage: StageOutlook) -> Iterator[str]:
-    """A comparison that the stage gives too little time for its Pass."""
-    rung = stage.rung
+def _never_decided(stage: StageOutlook) -> Iterator[str]:
+    """A comparison for whose Pass no time is enough."""
     for need in stage.sight.needs:
         spec = need.gate.comparison
-        if spec is None:
-            continue
-        what = f'stage "{rung.name}": gate "{need.gate.name}"'
-        if need.seconds is None:
+        if spec is not None and need.seconds is None:
             yield (
-                f"{what} can never prove that nothing is worse by more than {spec.tolerance:.3g} (tolerance); raise "
-                "the tolerance or canaryPercent, or the stage ends by onInconclusive"
+                f'stage "{stage.rung.name}": gate "{need.gate.name}" can never prove that nothing is worse by more '
+                f"than {spec.tolerance:.3g} (tolerance); raise the tolerance or canaryPercent, or the stage ends by "
+                "onInconclusive"
             )
-        elif need.seconds > rung.max_bake:
-            yield (
-                f"{what} needs about {_about(need.seconds)} for a Pass within a tolerance of {spec.tolerance:.0%}, but "
-                f"maxBake is {format_duration(rung.max_bake)}: most healthy stages end by onInconclusive; raise "
-                "maxBake, tolerance or canaryPercent"
-            )
-        elif need.seconds > rung.bake:
-            yield (
-                f"{what} needs about {_about(need.seconds)} for a Pass within a tolerance of {spec.tolerance:.0%}, so "
-                f"the stage lasts longer than its bake of {format_duration(rung.bake)}"
-            )
+
+
+def _short(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
+    """Stages too short for what their required gates need, by what comes of it."""
+    undecided, late, behind = [], [], []
+    for stage in stages:
+        rung, bake = stage.rung, f"bake {format_duration(stage.rung.bake)}"
+        for need in stage.sight.needs:
+            compared = need.gate.comparison
+            if compared is None or need.seconds is None or need.seconds <= rung.bake:
+                continue
+            needs = f"about {_about(need.seconds)} (tolerance {compared.tolerance:.0%})"
+            if need.seconds > rung.max_bake:
+                lasts = f"maxBake {format_duration(rung.max_bake)}"
+                undecided.append(Short(rung.name, lasts, need.gate.name, needs))
+            else:
+                late.append(Short(rung.name, bake, need.gate.name, needs))
+        behind += [
+            Short(rung.name, bake, gate.name, format_duration(window_of(gate)))
+            for gate in (_acting(spec, rung.name) if rung.vector.mode is Mode.LIVE else ())
+            if gate.is_required and window_of(gate) > rung.bake and gate.comparison is None
+        ]
+    if undecided:
+        yield (
+            f"a Pass needs longer than maxBake: {folded(undecided)}. Most healthy stages end by onInconclusive; raise "
+            "maxBake, tolerance or canaryPercent"
+        )
+    if late:
+        yield f"a Pass needs longer than the bake, so the stage lasts longer: {folded(late)}"
+    if behind:
+        yield f"promotion waits for evidence of the stage alone where a gate looks back further: {folded(behind)}"
+
+
+def _acting(spec: RolloutSpec, stage: str) -> list[GateSpec]:
+    asked = [gate for gate in spec.gates if not gate.stages or stage in gate.stages]
+    return [gate for gate in asked if gate.on_regression is not OnRegression.REPORT]
 
 
 def _stretched(stage: StageOutlook) -> Iterator[str]:

@@ -100,9 +100,9 @@ TABLE: list[tuple[str, Change, str, str]] = [
         "WindowLongerThanMaxBake",
         set_stage(1, bake="1m", maxBake="2m"),
         "spec.stages[1].maxBake",
-        "maxBake 2m is over before",
+        '"a-a" (maxBake 2m): "errors" 5m',
     ),
-    ("WindowLongerThanBake", set_stage(1, bake="1m", maxBake="1h"), "spec.stages[1]", "bakes 1m, but gate"),
+    ("WindowLongerThanBake", set_stage(1, bake="1m", maxBake="1h"), "spec.stages[1]", '"a-a" (bake 1m): "errors" 5m'),
     (
         "RampFasterThanGates",
         set_stage(2, ramp={"duration": "1h", "interval": "1m"}),
@@ -163,6 +163,29 @@ def test_each_code(code: str, change: Change, field: str, said: str) -> None:
     change(spec)
     found = findings(RolloutSpec.model_validate(spec), Site())
     assert [one for one in found if one.code == code and one.field == field and said in one.message], found
+
+
+def test_what_is_short_in_many_stages_for_many_gates_is_one_sentence() -> None:
+    spec = a_spec()
+    for stage in spec["stages"][1:]:
+        stage.update(bake="1m", maxBake="2m")
+    spec["stages"].append({**spec["stages"][-1], "name": "long", "bake": "10m", "maxBake": "20m"})
+    spec["gates"].append({**spec["gates"][0], "name": "slow", "window": "30m"})
+    found = {one.code: one for one in findings(RolloutSpec.model_validate(spec), Site()) if one.code.startswith("Win")}
+    gates = '"errors" 5m, "slow" 30m'
+    assert found["WindowLongerThanMaxBake"].message == (
+        f"maxBake is over before a gate has evidence of the stage alone: {_stages(spec, 'maxBake')}: {gates}; "
+        'stage "long" (maxBake 20m): "slow" 30m; raise maxBake or shorten the gate\'s window'
+    )
+    assert found["WindowLongerThanBake"].message == (
+        f"promotion waits for evidence of the stage alone where a gate looks back further: {_stages(spec, 'bake')}: "
+        f'{gates}; stage "long" (bake 10m): "slow" 30m'
+    )
+    assert {one.field for one in found.values()} == {"spec.stages"}
+
+
+def _stages(spec: Any, key: str) -> str:
+    return "stages " + ", ".join(f'"{each["name"]}" ({key} {each[key]})' for each in spec["stages"][1:-1])
 
 
 def test_every_code_has_a_case() -> None:

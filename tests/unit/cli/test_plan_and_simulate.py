@@ -56,7 +56,7 @@ def test_a_plan_warns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     warnings = json.loads(said(capsys, "plan", str(path), "-o", "json"))["warnings"]
     for part in (
         "raises canaryPercent and rankingWeight at once",
-        "looks 5m back",
+        "evidence of the stage alone where a gate looks back further: stage",
         '"full" has 100 % treatment and only comparison gates',
     ):
         assert any(part in warning for warning in warnings), part
