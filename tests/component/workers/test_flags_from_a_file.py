@@ -31,7 +31,7 @@ async def paused(worker: Program, wanted: bool, seconds: float) -> None:
     await wait_until(as_wanted, seconds, f"the worker to be {'off' if wanted else 'on'}")
 
 
-@pytest.mark.shows("S1-FLAG-04", "S1-FLAG-05")
+@pytest.mark.shows("S1-FLAG-04")
 async def test_a_worker_obeys_the_file(tmp_path: Path, brokers: str, topics: Topics, file: FlagFile) -> None:
     env = {
         "VERIRAMP_BROKERS": brokers,
