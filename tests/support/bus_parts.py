@@ -14,17 +14,18 @@ from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.dispatcher import Place, RefusedError
 from veriramp_workers.bus.retry import RetryTopic
 from veriramp_workers.bus.settings import BusSettings
-from veriramp_workers.ports import Message, PauseError, PoisonError, Record, RetryLaterError
+from veriramp_workers.ports import DeferError, Message, PauseError, PoisonError, Record, RetryLaterError
 
-HOT, COLD, SOON, DEAD, OUT = "hot", "cold", "soon", "dead", "out"
-PLACES: tuple[Place, ...] = ((HOT, 0), (HOT, 1), (COLD, 0), (SOON, 0))
-OUTCOMES = ("ok", "later", "boom", "poison", "pause", "pause cold", "too large")
+HOT, COLD, SOON, LATER, DEAD, OUT = "hot", "cold", "soon", "later", "dead", "out"
+PLACES: tuple[Place, ...] = ((HOT, 0), (HOT, 1), (COLD, 0), (SOON, 0), (LATER, 0))
+OUTCOMES = ("ok", "later", "boom", "poison", "pause", "pause cold", "defer", "too large")
 
 
 def small_settings(**changes: object) -> BusSettings:
     settings = {
         "topics": (HOT, COLD),
         "retries": (RetryTopic(SOON, 0.0),),
+        "deferred": RetryTopic(LATER, 0.0),
         "dead_letters": DEAD,
         "concurrency": 3,
         "window": 8,
@@ -70,6 +71,8 @@ class Peer:
         match act:
             case "later":
                 raise RetryLaterError("not now", last=(Message("last", record.key, record.value),))
+            case "defer" if record.topic != LATER:
+                raise DeferError(3600, "no_budget")
             case "boom":
                 raise KeyError("boom")
             case "poison":

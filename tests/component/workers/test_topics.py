@@ -77,7 +77,7 @@ async def test_topics_are_created_once_with_the_values_of_the_plan(brokers: str,
     async with admin_of(brokers) as admin:
         assert not set(NAMES) & set(await admin.list_topics()), "looking creates nothing"
         assert await command("--apply") == 0
-        assert command.out.endswith("8 created\n")
+        assert command.out.endswith("9 created\n")
         described = {topic["topic"]: topic for topic in await admin.describe_topics(list(NAMES))}
         partitions = {name: len(described[name]["partitions"]) for name in NAMES}
         assert partitions == dict(zip(NAMES, (3, 3, 3, 3, 1, 3, 1, 1), strict=True))
@@ -92,9 +92,9 @@ async def test_topics_are_created_once_with_the_values_of_the_plan(brokers: str,
             "delete",
         }
     assert await command("--apply") == 0
-    assert command.out.endswith("all 8 topics are as they should be\n")
+    assert command.out.endswith("all 9 topics are as they should be\n")
     assert await command("--check") == 0
-    assert command.out == "all 8 topics are as they should be\n"
+    assert command.out == "all 9 topics are as they should be\n"
 
 
 @BOTH_BROKERS
@@ -126,7 +126,7 @@ async def test_what_differs_is_named_with_what_to_do_and_is_never_changed(broker
         == f"  kafka-topics.sh --bootstrap-server {brokers} --alter --topic verify_chunks.interactive --partitions 3"
     )
     assert lines[3].endswith("--entity-name verify_chunks.interactive --add-config retention.ms=604800000")
-    assert lines[6:] == ["6 created"], "more partitions than planned are no difference"
+    assert lines[6:] == ["7 created"], "more partitions than planned are no difference"
     assert await command("--json") == 1
     found: dict[str, Any] = json.loads(command.out)
     assert found["ok"] is False

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.support.bus_parts import COLD, DEAD, HOT, OUT, PLACES, SOON, Log, Peer, settle, small_settings
+from tests.support.bus_parts import COLD, DEAD, HOT, LATER, OUT, PLACES, SOON, Log, Peer, settle, small_settings
 from tests.support.flags import until
 from veriramp_workers.bus.dispatcher import Dispatcher, Place, RefusedError
 from veriramp_workers.bus.retry import RetryTopic
@@ -23,15 +23,16 @@ class Hand:
 
     def __init__(self, **changes: object) -> None:
         self.peer, self.now, self.registry = Peer(Log()), 0.0, CollectorRegistry()
+        settings = small_settings(**changes)
         self.dispatcher = Dispatcher(
-            small_settings(**changes),
+            settings,
             self.peer.handle,
             self.peer.publish,
             BusMetrics(self.registry),
             wall=lambda: EPOCH + self.now,
             clock=lambda: self.now,
         )
-        self.dispatcher.open(PLACES)
+        self.dispatcher.open([place for place in PLACES if place[0] in settings.lanes])
 
     def take(self, place: Place, *records: Record) -> int | None:
         return self.dispatcher.take(place, records)
@@ -137,9 +138,34 @@ async def test_a_record_waits_with_the_topics_that_it_pauses() -> None:
     hand.take((HOT, 0), record(HOT, 0, "pause cold"))
     assert await hand.go_on() == [b"hot0"]
     assert await hand.go_on() == []
-    assert set(hand.dispatcher.wanted()) == {(SOON, 0)}
+    assert set(hand.dispatcher.wanted()) == {(SOON, 0), (LATER, 0)}
     hand.dispatcher.resume("pause_cold")
     assert await hand.go_on() == [b"hot0"]
+
+
+async def test_a_record_that_is_deferred_holds_up_nobody_and_comes_again() -> None:
+    hand = Hand(deferred=RetryTopic(LATER, 60.0))
+    hand.take((HOT, 0), record(HOT, 0, "defer"), record(HOT, 1))
+    assert await hand.go_on() == [b"hot0", b"hot1"]
+    await hand.go_on()
+    assert hand.published == [LATER, OUT]
+    assert hand.dispatcher.windows[HOT, 0].committable == 2
+    labels = {"topic": HOT, "outcome": "deferred"}
+    assert hand.registry.get_sample_value("veriramp_bus_records_total", labels) == 1
+    waiting = record(LATER, 0, due=30)
+    assert hand.take((LATER, 0), waiting) == 0
+    hand.now = 30.0
+    assert hand.take((LATER, 0), waiting) is None
+    assert await hand.go_on() == [b"later0"]
+
+
+async def test_without_a_topic_for_it_a_record_is_not_deferred_but_waits() -> None:
+    hand = Hand(deferred=None)
+    hand.take((HOT, 0), record(HOT, 0, "defer"))
+    await hand.go_on()
+    assert hand.published == []
+    assert hand.paused("no_budget") == 1
+    assert hand.dispatcher.windows[HOT, 0].committable == 0
 
 
 async def test_a_retried_record_whose_topic_is_paused_goes_back_there_and_holds_up_nobody() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from tests.support.bus_parts import COLD, DEAD, OUT, OUTCOMES, PLACES, SOON, Log, Peer, settle, small_settings
+from tests.support.bus_parts import COLD, DEAD, LATER, OUT, OUTCOMES, PLACES, SOON, Log, Peer, settle, small_settings
 from veriramp_workers.bus.dispatcher import Dispatcher, Place
 from veriramp_workers.bus.settings import BusMetrics
 from veriramp_workers.ports import Message
@@ -84,8 +84,9 @@ class World:
         """What may be left behind of each place: its key is somewhere further on its way."""
         after_retry = {record.key for topic in (OUT, DEAD) for record in self.log.partitions[topic, 0]}
         back = {record.key for record in self.log.partitions[COLD, 0] if dict(record.headers)}
-        moved = {record.key for record in self.log.partitions[SOON, 0]}
-        return {place: after_retry | (back if place[0] == SOON else moved) for place in PLACES}
+        retried, deferred = ({record.key for record in self.log.partitions[topic, 0]} for topic in (SOON, LATER))
+        further = {SOON: back | deferred, LATER: back | retried}
+        return {place: after_retry | further.get(place[0], retried | deferred) for place in PLACES}
 
     @property
     def done(self) -> bool:

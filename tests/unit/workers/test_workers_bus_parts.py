@@ -17,7 +17,8 @@ from veriramp_workers.bus.settings import BusSettings
 from veriramp_workers.ports import Message, Record
 
 LANES = ("hot", "retry", "cold")
-ROUTE = Route((RetryTopic("retry.soon", 60), RetryTopic("retry.late", 600)), "dead")
+DEFERRED = RetryTopic("deferred", 600)
+ROUTE = Route((RetryTopic("retry.soon", 60), RetryTopic("retry.late", 600)), "dead", DEFERRED)
 NOW = 1_700_000_000_000
 TRACE = ("traceparent", b"00-1")
 
@@ -186,6 +187,39 @@ def test_a_record_that_goes_back_keeps_its_attempts() -> None:
     back = ROUTE.back_to_origin(retried)
     assert (back.topic, dict(back.headers)["veriramp-attempt"]) == ("cold", b"2")
     assert later(read(back), Failure("E", "")).topic == "dead"
+
+
+def deferred(record: Record, seconds: float, now_ms: int = NOW) -> Record:
+    return read(ROUTE.later(record, DEFERRED, seconds, "no budget", now_ms))
+
+
+@pytest.mark.shows("S1-ORCH-04")
+def test_a_record_that_is_deferred_is_as_often_tried_as_before_and_knows_since_when_it_waits() -> None:
+    retried = later(ROUTE.counted(a_record("cold", TRACE)), Failure("E", "first"))
+    first = deferred(retried, 50.0)
+    again = deferred(first, 86_400.0, NOW + 60_000)
+    assert [(one.topic, one.attempt) for one in (retried, first, again)] == [
+        ("retry.soon", 2),
+        ("deferred", 2),
+        ("deferred", 2),
+    ]
+    assert [not_before_ms(one) - NOW for one in (first, again)] == [50_000, 660_000], "the topic's delay at most"
+    headers = dict(again.headers)
+    assert len(headers) == len(again.headers), "each header once"
+    assert headers["veriramp-deferred-since"] == str(NOW).encode()
+    assert (headers["veriramp-origin-topic"], headers["veriramp-reason"]) == (b"cold", b"no budget")
+    assert (headers["veriramp-source"], headers["traceparent"]) == (b"deferred/0@0", b"00-1")
+    failed = later(again, Failure("E", "second"))
+    assert (failed.topic, failed.attempt) == ("retry.late", 3)
+    assert "veriramp-deferred-since" not in dict(failed.headers), "it was paid for"
+    assert dict(failed.headers)["veriramp-origin-topic"] == b"cold"
+
+
+@pytest.mark.parametrize("topic", ["hot", "retry.late"])
+def test_a_record_of_any_topic_keeps_its_attempts_when_it_is_deferred(topic: str) -> None:
+    record = ROUTE.counted(a_record(topic))
+    assert deferred(record, -1.0).attempt == record.attempt
+    assert not_before_ms(deferred(record, -1.0)) == NOW
 
 
 @pytest.mark.parametrize("text", [b"", b"soon", b"-5", b"1e9", b"9" * 16, b"\xff", "٣".encode()])

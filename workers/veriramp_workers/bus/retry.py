@@ -95,6 +95,8 @@ class Route:
             (REASON, reason[:_LONGEST_REASON].encode(errors="replace")),
             (DEFERRED_SINCE, str(_number(_text(record, DEFERRED_SINCE)) or now_ms).encode()),
             (NOT_BEFORE, str(now_ms + round(wait * 1000)).encode()),
+            # That it waited counts as no attempt; the place in a retry topic that said so is lost.
+            *([(ATTEMPT, str(record.attempt - 1).encode())] if record.attempt > 1 else []),
         )
         names = {name for name, _ in ours}
         kept = tuple((name, value) for name, value in record.headers if name not in names)
