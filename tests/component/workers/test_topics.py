@@ -80,13 +80,13 @@ async def test_topics_are_created_once_with_the_values_of_the_plan(brokers: str,
         assert command.out.endswith("9 created\n")
         described = {topic["topic"]: topic for topic in await admin.describe_topics(list(NAMES))}
         partitions = {name: len(described[name]["partitions"]) for name in NAMES}
-        assert partitions == dict(zip(NAMES, (3, 3, 3, 3, 1, 3, 1, 1), strict=True))
+        assert partitions == dict(zip(NAMES, (3, 3, 3, 3, 3, 1, 3, 1, 1), strict=True))
         days = {}
         for name in NAMES:
             values = await configuration(admin, name)
             assert values["min.insync.replicas"] == "1"
             days[name] = int(values["retention.ms"]) / 86_400_000
-        assert days == dict(zip(NAMES, (7, 7, 7, 7, 30, 30, 30, 1), strict=True))
+        assert days == dict(zip(NAMES, (7, 7, 7, 7, 7, 30, 30, 30, 1), strict=True))
         assert set((await configuration(admin, "pagerank_recalc"))["cleanup.policy"].split(",")) == {
             "compact",
             "delete",
