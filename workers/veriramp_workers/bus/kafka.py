@@ -92,7 +92,6 @@ class KafkaWorker:
                     await self._session(stop)
                 except _RenewedError:
                     _log.info("Kafka takes the new credentials; joining the group anew")
-                    await unless(stop, self._publisher.renew())
                 except (KafkaError, StartsAgainError, ConfigurationError) as error:
                     self._metrics.broker_failures.labels("read").inc()
                     why = str(error) if isinstance(error, StartsAgainError) else await self._contact.why(error)
@@ -190,6 +189,7 @@ class KafkaWorker:
         told: set[str] = set()
         while True:
             await self._measure(consumer)
+            await self._publisher.refresh()
             if await self._credentials.renewed():
                 raise _RenewedError
             missing = {topic for topic in self._settings.lanes if not consumer.partitions_for_topic(topic)}

@@ -26,6 +26,7 @@ from aiokafka.errors import (
 
 from veriramp_sdk.environment import ConfigurationError
 from veriramp_sdk.kafka_settings import KafkaSettings
+from veriramp_sdk.kafka_trouble import Credentials
 from veriramp_workers.bus.contact import Contact
 from veriramp_workers.bus.dispatcher import RefusedError
 from veriramp_workers.bus.settings import BusMetrics
@@ -39,7 +40,7 @@ class Publisher:
     """Stores messages with the broker, with the acknowledgement of all in-sync replicas and without duplicates."""
 
     def __init__(self, kafka: KafkaSettings, metrics: BusMetrics, contact: Contact) -> None:
-        self._kafka = kafka
+        self._credentials = Credentials(kafka)
         self._metrics = metrics
         self._contact = contact
         self._producer: AIOKafkaProducer
@@ -50,9 +51,10 @@ class Publisher:
         """Connect; tries until it succeeds or is cancelled."""
         self._producer = await self._started()
 
-    async def renew(self) -> None:
-        """Go on with a new producer, and with the credentials of now; tries until it succeeds or is cancelled."""
-        await self._renew(self._producer)
+    async def refresh(self) -> None:
+        """Go on with a new producer where the credentials have changed, and work."""
+        if await self._credentials.renewed():
+            await self._renew(self._producer)
 
     async def stop(self, seconds: float) -> None:
         """Send what is left, at most for so long."""
@@ -110,7 +112,7 @@ class Publisher:
     async def _connected(self) -> AIOKafkaProducer:
         # Made anew for each try: the files of the credentials may have changed.
         producer = AIOKafkaProducer(
-            **self._kafka.options(), acks="all", enable_idempotence=True, max_request_size=_LARGEST_MESSAGE
+            **self._credentials.options(), acks="all", enable_idempotence=True, max_request_size=_LARGEST_MESSAGE
         )
         try:
             await producer.start()
