@@ -287,6 +287,10 @@ def _predicates(tokens: tuple[Token, ...], subject: Term) -> Formula:
     """Read a predicate, or several about the same subject joined by one kind of connective."""
     parts, join = _split(tokens)
     scope = Scope(_IT)
+    if any(_starts_clause(part, scope) for part in parts[1:]):
+        raise NotFormalisableError(
+            'a second clause beside "every", "no" or "some" is not understood; write two sentences'
+        )
     said = [predicate(parts[0], subject), *(_continuation(part, parts[0], subject, scope) for part in parts[1:])]
     return _joined(said, join)
 
@@ -330,7 +334,7 @@ def _continuation(part: tuple[Token, ...], head: tuple[Token, ...], subject: Ter
         return predicate(part, subject, scope)
     if head[0].low in words.COPULAS and part[0].low == "not":
         return predicate((head[0], *part), subject, scope)
-    if head[0].low not in words.COPULAS or "not" in {token.low for token in head}:
+    if head[0].low not in words.COPULAS or "not" in {token.low for token in head} or part[0].capital:
         raise NotFormalisableError(f'what "{" ".join(token.text for token in part)}" belongs to is not clear')
     return predicate((head[0], *part), subject, scope)
 

@@ -163,7 +163,7 @@ def sized(name: str, of: Term, operator: str, tail: tuple[Token, ...]) -> Formul
     size = _quantity(tail)
     if name == "distance":
         raise NotFormalisableError("from where to where the distance is measured is not understood")
-    if size.dimension not in _FITTING.get(name, {size.dimension}):
+    if size.dimension != "number" and size.dimension not in _FITTING.get(name, {size.dimension}):
         raise NotFormalisableError(f'"{plain(tail)}" is no {name}')
     if not words.LABELS.isdisjoint(name.split()):
         raise NotFormalisableError(f"a {name} is no number that can be compared")

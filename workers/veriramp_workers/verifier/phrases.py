@@ -9,7 +9,19 @@ from fractions import Fraction
 
 from veriramp_workers.verifier import words
 from veriramp_workers.verifier.events import dated, happened, is_dated, is_timed
-from veriramp_workers.verifier.formula import And, Atom, Attribute, Compare, Equal, Formula, Name, Not, Term, Variable
+from veriramp_workers.verifier.formula import (
+    And,
+    Atom,
+    Attribute,
+    Compare,
+    Equal,
+    Formula,
+    Name,
+    Not,
+    Term,
+    The,
+    Variable,
+)
 from veriramp_workers.verifier.measures import (
     comparator,
     compares,
@@ -103,6 +115,10 @@ def _identical(rest: tuple[Token, ...], subject: Term, scope: Scope, tense: str)
         )
     if isinstance(other, Name) and words.names_an_origin(other.text):
         raise NotFormalisableError(f'"{other.text}" looks like an adjective; write it without a capital')
+    if isinstance(other, The) and not isinstance(subject, Attribute):
+        raise NotFormalisableError(
+            f'which one "the {other.text}" is is not clear; write "the <attribute> of ... is ..."'
+        )
     if isinstance(subject, Attribute) and isinstance(other, Attribute):
         return same_measure(subject, other) or Equal(subject, other)
     return Equal(subject, other)

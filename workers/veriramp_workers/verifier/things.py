@@ -102,11 +102,17 @@ def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
     if "of" in lows:
         cut = lows.index("of")
         if not any(token.capital for token in tokens[:cut]):
-            if tokens[cut - 1].low in words.SEVERAL:
-                said = plain(tokens[:cut])
+            said = plain(tokens[:cut])
+            if words.is_plural(tokens[cut - 1].low):
+                raise NotFormalisableError(
+                    f'whether "{said}" are one or several is not clear; write one in the singular'
+                )
+            if tokens[cut - 1].low in words.SEVERAL or tokens[0].low in words.SHARED or tokens[0].low.startswith("co-"):
                 raise NotFormalisableError(f'a thing may have more than one {said}; write "... is a {said} of ..."')
             return Attribute(nouns(tokens[:cut]), term(tokens[cut + 1 :], scope))
     refuse_reserved(tuple(token for token in tokens if token.low != "of"))
+    if tokens[-1].low in words.SUPERLATIVES:
+        raise NotFormalisableError(f'"the {plain(tokens)}" of what is not clear')
     return The(plain(tokens))
 
 

@@ -233,11 +233,49 @@ SEVERAL: Final = frozenset(
         *("style", "job", "occupation", "profession", "employer", "hobby", "teacher", "parent", "grandparent"),
         *("grandfather", "grandmother", "director", "star", "singer", "sponsor", "architect", "designer", "translator"),
         *("creator", "developer", "producer", "writer", "composer", "winner", "champion", "holder", "recipient"),
-        *("supplier", "colour", "color", "material", "nationality", "subject", "topic", "theme", "guest", "speaker"),
-        *("cause", "reason", "effect", "result", "use", "feature", "symptom", "ingredient", "city", "town", "region"),
+        *(
+            "supplier",
+            "colour",
+            "color",
+            "material",
+            "nationality",
+            "subject",
+            "topic",
+            "theme",
+            "guest",
+            "speaker",
+            "favourite",
+        ),
+        *(
+            "favorite",
+            "cause",
+            "reason",
+            "effect",
+            "result",
+            "use",
+            "feature",
+            "symptom",
+            "ingredient",
+            "city",
+            "town",
+            "region",
+        ),
     }
 )
 """What a thing may have several of: "the sister of Anne" is not one person, so two of them do not conflict."""
+
+SHARED: Final = frozenset({"joint", "part", "shared"})
+"""By which even what is one becomes several: the joint owner."""
+
+SUPERLATIVES: Final = frozenset(
+    {
+        *("best", "worst", "first", "second", "third", "last", "next", "same", "one", "tallest", "largest", "biggest"),
+        *("smallest", "oldest", "youngest", "longest", "shortest", "highest", "lowest", "deepest", "widest", "fastest"),
+        *("slowest", "heaviest", "lightest", "richest", "poorest", "strongest", "weakest", "greatest", "latest"),
+        *("newest", "earliest", "nearest", "closest", "easiest", "hardest"),
+    }
+)
+"""Which need a thing: "the tallest" of whom?"""
 
 _ORIGINS: Final = frozenset(
     {
