@@ -149,7 +149,13 @@ def document_of(content: bytes, held: FlagDocument | None, uid: str, name: str) 
     Raises ConfigurationError with one sentence that begins with ``name``. A document that does not evaluate as it
     should is refused, but where it would lower what is in force everything goes off instead.
     """
-    wanted = _read(content, name)
+    try:
+        return _document_of(_read(content, name), held, uid, name)
+    except (ValueError, RecursionError) as error:  # a number or a text of a setting that JSON does not have
+        raise ConfigurationError(f"{name}: no document can be made of it: {error}") from error
+
+
+def _document_of(wanted: _FlagFile, held: FlagDocument | None, uid: str, name: str) -> FlagDocument:
     before = held if held and selector(held.namespace, held.rollout) == wanted.rollout else None
     if before and build(_request(wanted, before.revision, uid)) == before:
         return before
@@ -202,7 +208,8 @@ def _read(content: bytes, name: str) -> _FlagFile:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" (line {place.line + 1})" if place else ""
-        raise ConfigurationError(f"{name}: this is no YAML{line}: {getattr(error, 'problem', error)}") from error
+        what = " ".join(str(getattr(error, "problem", error)).split())
+        raise ConfigurationError(f"{name}: this is no YAML{line}: {what}") from error
     if not isinstance(raw, dict):
         raise ConfigurationError(
             f"{name}: it holds no fields; write at least rollout: namespace/name and mode: Off, Shadow or Live"
@@ -259,6 +266,8 @@ def _sentence(error: Exception) -> str:
         return f"it cannot be read: {error}"
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
+    if not field:
+        return f"it cannot be read: {first['msg']}"
     if first["type"] == "missing":
         return f"{field} is missing; {_MISSING.get(field, 'write it')}"
     if first["type"] == "extra_forbidden":

@@ -7,10 +7,11 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -37,12 +38,9 @@ def lines(text: str) -> list[str]:
     return [re.sub(r"^\[ *[\d.]+s\] ", "", line) for line in text.splitlines() if line]
 
 
-def refused(port: str) -> bool:
-    try:
-        httpx.get(f"http://127.0.0.1:{port}/livez", trust_env=False)
-    except httpx.TransportError:
-        return True
-    return False
+def refused(port: str | int) -> bool:
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", int(port))) != 0
 
 
 @pytest.mark.timeout(SECONDS + 60)
@@ -78,8 +76,8 @@ def test_what_is_kept_runs_until_it_is_told_and_the_commands_that_it_prints_work
 
         wait_for(is_live, 30, "what the first command wrote")
     finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
     assert all(refused(port) for port in set(ADDRESS.findall(output.read_text())))
 
 
@@ -107,8 +105,11 @@ def the_parts_by_hand(folder: Path) -> Iterator[dict[str, int]]:
     try:
         yield ports
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
+        # What the shell started is not ours to wait for, but it must go too.
+        wait_for(lambda: all(refused(port) for port in ports.values()), 60, "every port to be free again")
 
 
 @pytest.mark.timeout(SECONDS + 60)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +124,14 @@ BAD = [
     (f"{SHADOW}workers: [{{profile: a}}, {{profile: a}}]", 'two workers have the profile "a"'),
     (f"{SHADOW}workers: [{{profile: a, setings: {{}}}}]", "there is no field workers.0.setings; write one of profile"),
     ("\udcff", "this is no YAML"),
+    (f"{SHADOW}workers: [{{profile: a, settings: {{x: .inf}}}}]", "no document can be made of it"),
+    (
+        f'{SHADOW}flags: {{include: [{{attribute: a, equals: "\\ud800"}}]}}',
+        "it cannot be read: Invalid JSON",
+    ),
+    ("[" * 5000, "this is no YAML"),
+    ("&a [*a]", "it holds no fields"),
+    (f"{SHADOW}topK: {'9' * 5000}", "this is no YAML"),
 ]
 
 
@@ -231,6 +241,29 @@ def test_a_start_needs_a_good_file(make: object, sentence: str, tmp_path: Path) 
     make(path)
     with pytest.raises(ConfigurationError, match=rf"flags\.yaml: .*{sentence}"):
         FileFollower(path, store, Hub(store), lambda: 0.0).begin()
+
+
+def _yaml(raw: Mapping[str, object]) -> bytes:
+    return yaml.safe_dump({"rollout": ROLLOUT, "mode": "Live", **raw}).encode()
+
+
+WORDS = ["mode", "samplingRate", "topK", "flags", "workers", "key", "leaseSeconds", "include", "attribute", "equals"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(ROLLOUT),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.binary() | st.dictionaries(st.sampled_from(WORDS), VALUES).map(_yaml))
+def test_whatever_stands_in_it_is_a_document_or_one_sentence(content: bytes) -> None:
+    says_off(content)
+    try:
+        made = document_of(content, None, "uid", "flags.yaml")
+        told = self_check(made, None, made.vector)
+    except ConfigurationError as error:
+        told = tuple(str(error).splitlines()[1:])
+    assert told == ()
 
 
 CONTENTS = st.sampled_from([LIVE, SHADOW, OFF, "mode: Off", "mode: [", "", LIVE.replace("50", "5"), None])
