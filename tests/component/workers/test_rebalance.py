@@ -47,7 +47,8 @@ async def shared(*workers: Program) -> None:
 
 
 async def partitions(worker: Program) -> list[str]:
-    """The partitions of requests that a worker owns."""
+    """The partitions of requests that a worker owns; fails when it has ended."""
+    assert worker.process.poll() is None, f"ended with {worker.process.returncode}:\n{worker.log.read_text()}"
     async with httpx.AsyncClient() as client:
         return _OWNED.findall((await client.get(f"{worker.url}/metrics")).text)
 
