@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 import pytest
 
 from tests.support.builders import a_ladder, inconclusive, no_data, passes, regresses
 from tests.support.monitored_machine import MonitoredWorld, real
 from tests.support.walk.campaign import CASES, SOAK, Found, campaign
-from tests.support.walk.invariants import INVARIANTS
-from tests.support.walk.monitored import MonitoredWalk, healthy_arms_never_regress, splits_are_read_as_they_are
+from tests.support.walk.monitored import MONITORED, MonitoredWalk
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnRegression
 from veriramp_operator.api.vector import OFF
-
-JUDGES: Final = INVARIANTS | {
-    "healthy_arms_never_regress": healthy_arms_never_regress,
-    "splits_are_read_as_they_are": splits_are_read_as_they_are,
-}
 
 
 @pytest.fixture(scope="module")
 def found() -> Found:
     """What the walks with real evidence have found."""
-    return campaign(JUDGES, CASES // 10, MonitoredWalk)
+    return campaign(MONITORED, CASES // 10, MonitoredWalk)
 
 
 @pytest.mark.timeout(36000 if SOAK else 300)
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", MONITORED)
 def test_invariant(found: Found, name: str) -> None:
     found.shows(name)
 

@@ -60,6 +60,11 @@ def _lowest_but_for_a_pause(scene: Scene, findings: Any) -> Finding | None:
     return None if scene.spec.paused else _LOWEST(scene, findings)
 
 
+def _no_comparison_in_a_pause(scene: Scene, findings: Any) -> Finding | None:
+    compared = {gate.name for gate in scene.spec.gates if gate.comparison is not None and scene.spec.paused}
+    return _LOWEST(scene, [finding for finding in findings if finding.gate not in compared])
+
+
 def _first_fall(scene: Scene, findings: Any) -> Finding | None:
     return next((found for each in findings if (found := _LOWEST(scene, [each]))), None)
 
@@ -147,6 +152,7 @@ FAULTS: Final[Mapping[str, Plant]] = {
     "a manual stage needs no approval": _no_row("approval_required"),
     "a promotion needs no Pass": _no_row("inconclusive"),
     "a pause masks falls": _put(decide, "lowest", _lowest_but_for_a_pause),
+    "a pause masks what a comparison shows": _put(decide, "lowest", _no_comparison_in_a_pause),
     "the first fall counts, not the lowest": _put(decide, "lowest", _first_fall),
     "any new generation lifts a kill switch": _put(rollback, "lift_by_generation", _any_generation_lifts),
     "a latch lifts itself once it is applied": _put(rollback, "lift_by_generation", _observation_lifts),

@@ -1,7 +1,6 @@
 """Walks with real readings and counters, and the real judge of evidence, between what gates are told and the engine.
 
-Public: :class:`MonitoredWalk`, :func:`healthy_arms_never_regress`,
-:func:`splits_are_read_as_they_are`.
+Public: :class:`MonitoredWalk`, :data:`MONITORED` (the invariants, and what only such walks show).
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from typing import Final
 from tests.support.builders import no_data, passes, regresses
 from tests.support.monitored_arms import SCRAPE, Arms, Reader, Scrape
 from tests.support.monitored_machine import EVERY, MonitoredWorld, Poll, real
+from tests.support.walk.invariants import INVARIANTS
 from tests.support.walk.rows import BAKE_ROWS, RAMP_ROWS
-from tests.support.walk.specs import kinds_of, spec_of
+from tests.support.walk.specs import kinds_of, spec_of, with_arms
 from tests.support.walk.walk import Judge, Tick, Walk
 from tests.support.walk.world import News, Split, WalkWorld, leans_bad
 from veriramp_operator.api.reasons import NoDataReason, Reason
@@ -110,7 +110,8 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
             return News.GOOD
         told = [scrape for scrape in self.arms.scrapes if scrape.saying is not leans_bad]  # NaN tells nothing
         scraped = [scrape for scrape in told if began + SCRAPE <= scrape.at <= newest.at - 1]
-        if self._is_blind(gate, newest, scraped, began):
+        last = max((scrape.at for scrape in told if scrape.at <= newest.at), default=-math.inf)
+        if self._is_blind(gate, newest, last, began):
             # A history that is read anew holds, and makes nothing fall.
             return News.LEANS_BAD if self.rewound or len(samples.readings) == 1 else News.NONE
         counts = samples.counts
@@ -120,11 +121,11 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
         baked = trial.full_at is not None and self.now - trial.full_at >= FEWEST_INTERVALS * SCRAPE
         return News.GOOD if baked else News.UNCLEAR
 
-    def _is_blind(self, gate: GateSpec, newest: Reading, scraped: list[Scrape], began: float) -> bool:
+    def _is_blind(self, gate: GateSpec, newest: Reading, last: float, began: float) -> bool:
         """Nobody answers, or an arm is no longer exported or scraped; in the first moments it may be still to come."""
         if newest.answer == _TIMEOUT:
             return True
-        old = not scraped or newest.at - scraped[-1].at > FRESH + SCRAPE
+        old = newest.at - last > FRESH + SCRAPE
         gone = self.says.get(gate.name) is no_data and newest.at == self.now
         return self.now - began > FRESH + 3 * SCRAPE and (old or gone)
 
@@ -134,6 +135,8 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
         if self.arms is None or gate is None or self.rewound or not self.known[gate.name].readings:
             return None
         newest = self.known[gate.name].readings[-1]
+        if newest.newest is None:
+            return None  # still reading the history, and the split only after it
         late = [scrape for scrape in self.arms.scrapes if self.now - _LATE < scrape.at <= self.now]
         told = {(scrape.split, scrape.percent) for scrape in late}
         readable = newest.at > self.now - SCRAPE and not isinstance(newest.answer, Failure)
@@ -197,10 +200,10 @@ class MonitoredWalk(Walk):
 
 @lru_cache(maxsize=256)
 def _real(dna: bytes) -> RolloutSpec:
-    return real(spec_of(dna), kinds_of(dna))
+    return real(spec_of(with_arms(dna)), kinds_of(dna))
 
 
-def healthy_arms_never_regress(walk: Walk, tick: Tick) -> None:
+def _healthy_arms_never_regress(walk: Walk, tick: Tick) -> None:
     """Neither restarts nor gaps, NaN or a long history look like a difference between two arms."""
     assert isinstance(walk.world, MonitoredWalkWorld)
     for gate in tick.decision.status.gates:
@@ -208,7 +211,7 @@ def healthy_arms_never_regress(walk: Walk, tick: Tick) -> None:
         assert not compared or walk.world.broke or gate.verdict is not VerdictKind.REGRESSION, gate.message
 
 
-def splits_are_read_as_they_are(walk: Walk, tick: Tick) -> None:
+def _splits_are_read_as_they_are(walk: Walk, tick: Tick) -> None:
     """Of the processes that run the newest revision; others may still deal by another percent."""
     assert isinstance(walk.world, MonitoredWalkWorld)
     split, seen = walk.world.split_for_certain(), tick.decision.status.propagation
@@ -218,3 +221,9 @@ def splits_are_read_as_they_are(walk: Walk, tick: Tick) -> None:
         assert tick.reason not in BAKE_ROWS | RAMP_ROWS, "went on with a wrong split"
     if split is not Split.DOUBLED and split is not Split.LOST:
         assert tick.reason is not Reason.SAMPLE_RATIO_MISMATCH, "called a right split wrong"
+
+
+MONITORED: Final[dict[str, Judge]] = INVARIANTS | {
+    "healthy_arms_never_regress": _healthy_arms_never_regress,
+    "splits_are_read_as_they_are": _splits_are_read_as_they_are,
+}

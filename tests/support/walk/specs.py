@@ -1,6 +1,6 @@
 """Specs of every feature, out of bytes in fixed places: to change one byte is to edit one field.
 
-Public: :data:`DNA_SIZE`, :func:`spec_of`, :func:`kinds_of`.
+Public: :data:`DNA_SIZE`, :func:`spec_of`, :func:`kinds_of`, :func:`with_arms`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ _STAGE: Final = 10
 _GATE: Final = 8
 DNA_SIZE: Final = _GLOBALS + _STAGE * len(STAGE_NAMES) + _GATE * len(GATE_NAMES)
 
+_VERSUS_FIRST: Final = 2
+"""The byte that says whether the comparison is the first of the gates."""
 _RISE: Final = ((0, 1, 1, 2), (0, 1, 1, 1), (0,))
 """How many modes a stage may be above the one before, by that one's rank: mostly Live from the second stage on."""
 _MODES: Final = (Mode.OFF, Mode.SHADOW, Mode.LIVE)
@@ -81,6 +83,13 @@ def kinds_of(dna: bytes) -> dict[str, int]:
     """For each gate a number: which of its kinds it is, where gates ask monitoring."""
     last = _GLOBALS + _STAGE * len(STAGE_NAMES) + _GATE - 1
     return {name: dna[last + _GATE * index] for index, name in enumerate(GATE_NAMES)}
+
+
+def with_arms(dna: bytes) -> bytes:
+    """The same but for every other one in which arms are then compared, whatever it said."""
+    return (
+        dna[:_VERSUS_FIRST] + bytes([255 if dna[_VERSUS_FIRST] % 2 else dna[_VERSUS_FIRST]]) + dna[_VERSUS_FIRST + 1 :]
+    )
 
 
 @lru_cache(maxsize=256)
