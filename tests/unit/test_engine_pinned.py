@@ -130,11 +130,12 @@ def test_evidence_for_a_further_fall_counts_from_the_confirmation_of_the_last(
 
 
 def test_evidence_of_this_revision_begins_a_window_after_its_confirmation() -> None:
-    gate = a_ladder().gates[0]
+    asking = replace(plan_of(a_ladder().build()).gates[0], window=60.0)
 
     def bench(observed_at: float | None) -> Bench:
         verdict = Verdict(VerdictKind.PASS, "Healthy", "good", observed_at=observed_at)
-        return Bench(required=(Judged(gate, verdict, 60.0, START),))
+        told = GateStatus(name=asking.name, verdict=verdict.kind, reason=verdict.reason, since=START)
+        return Bench(required=(Judged(asking, verdict, told),))
 
     assert bench(START + 60).not_of(START) is None
     assert bench(START + 59).not_of(START) is not None

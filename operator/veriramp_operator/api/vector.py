@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, Self
 
 from veriramp_operator.api.base import Frozen
@@ -94,16 +95,22 @@ class Vector(Frozen):
 
     def __str__(self) -> str:
         """One line for people."""
-        if self.mode is Mode.OFF:
-            return "Off"
-        text = f"{self.mode} rate={self.sampling_rate:g} topK={self.top_k}"
-        if self.mode is Mode.LIVE:
-            text += f" canary={self.canary_percent:g}% weight={self.ranking_weight:g}"
-        return text
+        return _text(self.mode, self.sampling_rate, self.canary_percent, self.ranking_weight, self.top_k)
 
 
 OFF: Final = Vector()
 """Everything off: no verification requested, no influence on ranking."""
+
+
+@lru_cache(maxsize=1024)
+def _text(mode: Mode, rate: float, percent: float, weight: float, top_k: int) -> str:
+    """Remembered, because each pass of a rollout tells the same few vectors."""
+    if mode is Mode.OFF:
+        return "Off"
+    text = f"{mode} rate={rate:g} topK={top_k}"
+    if mode is Mode.LIVE:
+        text += f" canary={percent:g}% weight={weight:g}"
+    return text
 
 
 def _between(start: float, end: float, fraction: float, quantum: float) -> float:

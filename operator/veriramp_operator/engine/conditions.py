@@ -93,7 +93,7 @@ def _condition(
     if (
         known is not None
         and same_status
-        and known.reason == reason.value
+        and known.reason == reason
         and known.message == message
         and known.observed_generation == generation
     ):

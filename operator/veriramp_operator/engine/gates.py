@@ -13,7 +13,7 @@ from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import GateSpec
 from veriramp_operator.api.status import GateStatus, RolloutStatus, VerdictKind
 from veriramp_operator.engine.rollback import counts_from
-from veriramp_operator.engine.stages import Plan, Rung
+from veriramp_operator.engine.stages import Asking, Plan, Rung
 from veriramp_operator.engine.types import Observation
 from veriramp_operator.evidence import VerdictReason
 from veriramp_operator.evidence.types import NO_TRIAL, Samples, Trial, Verdict
@@ -22,6 +22,7 @@ from veriramp_sdk.contract import Mode
 Judge = Callable[[GateSpec, Samples, float, float | None, Trial], Verdict]
 """``evidence.judge``: gate, samples, now, since (evidence from before it neither passes nor trips), trial."""
 
+_PASS: Final = VerdictKind.PASS
 _REGRESSION: Final = VerdictKind.REGRESSION
 _INCONCLUSIVE: Final = VerdictKind.INCONCLUSIVE
 _NO_DATA: Final = VerdictKind.NO_DATA
@@ -33,17 +34,26 @@ _ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate 
 
 
 class Judged(NamedTuple):
-    """A gate with its verdict; a tuple, because each pass makes one per gate.
+    """A gate with its verdict, which ``told`` is as status shows it; a tuple, because each pass makes one per gate."""
 
-    ``window``: seconds of the past that its evidence speaks about. ``since``: when the verdict last changed its kind,
-    in seconds since the epoch. ``before``: its status so far.
-    """
-
-    gate: GateSpec
+    asking: Asking
     verdict: Verdict
-    window: float
-    since: float
-    before: GateStatus | None = None
+    told: GateStatus
+
+    @property
+    def gate(self) -> GateSpec:
+        """The gate as the spec has it."""
+        return self.asking.gate
+
+    @property
+    def window(self) -> float:
+        """Seconds of the past that its evidence speaks about."""
+        return self.asking.window
+
+    @property
+    def since(self) -> float:
+        """When the verdict last changed its kind, in seconds since the epoch."""
+        return self.told.since or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,56 +95,40 @@ def judge_all(
     known = {gate.name: gate for gate in status.gates}
     since = counts_from(plan, status, now)
     trial = trial_of(status, plan.named(stage_name) if stage_name else None)
-    samples, every = seen.samples, []
+    samples, every, doubtful = seen.samples, [], []
     for asking in plan.gates:
-        gate, name = asking.gate, asking.name
+        name = asking.name
         if asking.stages and stage_name not in asking.stages:
             verdict = _ANOTHER_STAGE
         else:
-            verdict = judge(gate, samples.get(name, _NO_SAMPLES), now, since.get(name), trial)
-        before = known.get(name)
-        every.append(Judged(gate, verdict, asking.window, _kind_since(before, verdict, now), before))
-    return _bench(plan, every)
+            verdict = judge(asking.gate, samples.get(name, _NO_SAMPLES), now, since.get(name), trial)
+        judged = Judged(asking, verdict, _told(name, verdict, known.get(name), now))
+        every.append(judged)
+        if verdict.kind is not _PASS:
+            doubtful.append(judged)
+    return _bench(every, doubtful, compares=plan.compares)
 
 
-def _bench(plan: Plan, every: list[Judged]) -> Bench:
-    required: list[Judged] = []
-    blind: list[Judged] = []
-    unclear: list[Judged] = []
-    acting: list[Judged] = []
-    reported: list[Judged] = []
-    comparing: list[Judged] = []
-    leaning_bad = None
-    for asking, judged in zip(plan.gates, every, strict=True):
-        verdict = judged.verdict
-        kind = verdict.kind
-        if asking.required and kind is not _NOT_APPLICABLE:
-            required.append(judged)
-            if kind is _NO_DATA:
-                blind.append(judged)
-            elif kind is _INCONCLUSIVE:
-                unclear.append(judged)
-        if kind is _REGRESSION:
-            (acting if asking.acts else reported).append(judged)
-        if asking.compares and kind is not _NOT_APPLICABLE:
-            comparing.append(judged)
-        if verdict.leans_bad and asking.acts and leaning_bad is None:
-            leaning_bad = judged
+def _bench(every: list[Judged], doubtful: list[Judged], *, compares: bool) -> Bench:
+    """``doubtful``: those that do not pass; mostly there are none. ``compares``: some gate compares the arms."""
+    applying = [judged for judged in every if judged.verdict.kind is not _NOT_APPLICABLE] if doubtful else every
+    needed = [judged for judged in doubtful if judged.asking.required]
+    regressing = [judged for judged in doubtful if judged.verdict.kind is _REGRESSION]
     return Bench(
-        tuple(every),
-        tuple(required),
-        tuple(acting),
-        tuple(reported),
-        tuple(blind),
-        tuple(unclear),
-        tuple(comparing),
-        leaning_bad,
+        all=tuple(every),
+        required=tuple([judged for judged in applying if judged.asking.required]),
+        regressing=tuple([judged for judged in regressing if judged.asking.acts]),
+        reported=tuple([judged for judged in regressing if not judged.asking.acts]),
+        blind=tuple([judged for judged in needed if judged.verdict.kind is _NO_DATA]),
+        unclear=tuple([judged for judged in needed if judged.verdict.kind is _INCONCLUSIVE]),
+        comparing=tuple([judged for judged in applying if judged.asking.compares]) if compares else (),
+        leaning_bad=next((judged for judged in doubtful if judged.verdict.leans_bad and judged.asking.acts), None),
     )
 
 
 def gate_statuses(bench: Bench) -> tuple[GateStatus, ...]:
     """The verdicts as status shows them; the same objects where nothing changed."""
-    return tuple([_gate_status(judged) for judged in bench.all])
+    return tuple([judged.told for judged in bench.all])
 
 
 def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
@@ -150,15 +144,6 @@ def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
     return Trial(vector.canary_percent, stage.began_at, stage.full_at, seconds)
 
 
-def _kind_since(known: GateStatus | None, verdict: Verdict, now: float) -> float:
-    since = None if known is None else known.since
-    if known is None or since is None or known.verdict is not verdict.kind:
-        return now
-    if verdict.kind is _NO_DATA and verdict.reason == NoDataReason.NEVER_ASKED != known.reason:
-        return now  # a new process: time in which nobody asked is no time without data
-    return min(since, now)  # a clock that went back must not put off what is due
-
-
 def _is_ready(judged: Judged, since: float) -> bool:
     verdict = judged.verdict
     if judged.gate.comparison is None or verdict.kind is not VerdictKind.INCONCLUSIVE:
@@ -171,28 +156,26 @@ def _observed(judged: Judged) -> float:
     return -1.0 if judged.verdict.observed_at is None else judged.verdict.observed_at
 
 
-def _gate_status(judged: Judged) -> GateStatus:
-    verdict, known = judged.verdict, judged.before
-    if (
-        known is not None
-        and known.observed_at == verdict.observed_at
-        and known.verdict is verdict.kind
-        and known.reason == verdict.reason
-        and known.message == verdict.message
-        and known.value == verdict.value
-        and known.sample_size == verdict.sample_size
-        and known.since == judged.since
-    ):
-        return known
-    return GateStatus.typed(
-        {
-            "name": judged.gate.name,
-            "verdict": verdict.kind,
-            "reason": verdict.reason,
-            "message": verdict.message,
-            "value": verdict.value,
-            "sample_size": verdict.sample_size,
-            "observed_at": verdict.observed_at,
-            "since": judged.since,
-        }
-    )
+def _told(name: str, verdict: Verdict, known: GateStatus | None, now: float) -> GateStatus:
+    """The verdict as status shows it; the same object where nothing changed."""
+    kind, reason, message, value, sample_size, observed_at, _, _ = verdict
+    since = None if known is None or known.verdict is not kind else known.since
+    if since is None or (reason == NoDataReason.NEVER_ASKED and known is not None and known.reason != reason):
+        since = now  # in a new process nobody has asked yet: that is no time without data
+    if since > now:  # noqa: PLR1730 as min() in a fifth of its time
+        since = now  # a clock that went back must not put off what is due
+    told = {
+        "name": name,
+        "verdict": kind,
+        "reason": reason,
+        "message": message,
+        "value": value,
+        "sample_size": sample_size,
+        "observed_at": observed_at,
+        "since": since,
+    }
+    same = known is not None and known.observed_at == observed_at and known.says(told)
+    return known if known is not None and same else _gate_status(told)
+
+
+_gate_status: Final = GateStatus.maker()

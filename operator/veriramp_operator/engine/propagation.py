@@ -52,17 +52,15 @@ def propagated(spec: RolloutSpec, status: RolloutStatus, seen: Observation, now:
     confirmed_at = old.confirmed_at if old else None
     if confirmed_at is None and by_quorum(view, spec.flags.propagation.quorum):
         confirmed_at = min(now, max(view.observed_at or now, status.flags.published_at))
-    new = PropagationStatus.typed(
-        {
-            "expected": expected(view),
-            "applied": applied(view),
-            "unmeasured": view.unmeasured,
-            "confirmed_at": confirmed_at,
-            "p99_seconds": view.p99_seconds,
-            "laggards": view.laggards[:MOST_LAGGARDS],
-        }
-    )
-    return old if new == old else new
+    new = {
+        "expected": expected(view),
+        "applied": applied(view),
+        "unmeasured": view.unmeasured,
+        "confirmed_at": confirmed_at,
+        "p99_seconds": view.p99_seconds,
+        "laggards": view.laggards[:MOST_LAGGARDS],
+    }
+    return old if old is not None and old.says(new) else PropagationStatus.typed(new)
 
 
 def confirmed_stage(stage: StageStatus | None, full: bool, propagation: PropagationStatus | None) -> StageStatus | None:

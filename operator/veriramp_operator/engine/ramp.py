@@ -14,6 +14,7 @@ from veriramp_operator.api.rollout import RampSpec, Shape
 from veriramp_operator.api.status import StageStatus
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.engine.stages import Plan, Rung
+from veriramp_operator.evidence.memo import by_identity
 
 REENTRY_STEPS: Final = 3
 LEAST_REENTRY_INTERVAL: Final = 1.0
@@ -73,11 +74,15 @@ def pace_of(plan: Plan, rung: Rung, stage: StageStatus) -> Pace:
     return Pace(REENTRY_STEPS * interval, interval)
 
 
-def _declared(ramp: RampSpec) -> Pace:
+def _pace(ramp: RampSpec) -> Pace:
     if ramp.shape is Shape.LINEAR or not ramp.steps:
         return Pace(ramp.duration, DEFAULT_INTERVAL if ramp.interval is None else ramp.interval)
     fractions = ramp.steps if ramp.steps[-1] >= 1 else (*ramp.steps, 1.0)
     return Pace(ramp.duration, ramp.duration / len(fractions), fractions)
+
+
+_declared: Final = by_identity(_pace)
+"""The pace that a spec declares, remembered per object, because every pass asks."""
 
 
 def vector_at(stage: StageStatus, rung: Rung, pace: Pace, seconds: float) -> Vector:

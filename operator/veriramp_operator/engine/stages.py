@@ -65,13 +65,14 @@ class Asking:
 class Plan:
     """What a spec means, worked out once.
 
-    ``every``: seconds after which the first gate is asked again. ``broken``: a sentence per rule of the CRD that the
-    spec breaks (an object may be older than a rule).
+    ``every``: seconds after which the first gate is asked again. ``compares``: some gate compares the arms.
+    ``broken``: a sentence per rule of the CRD that the spec breaks (an object may be older than a rule).
     """
 
     rungs: tuple[Rung, ...]
     gates: tuple[Asking, ...]
     every: float = math.inf
+    compares: bool = False
     broken: tuple[str, ...] = ()
 
     @property
@@ -151,10 +152,12 @@ def _highest_reached(plan: Plan, in_force: Vector) -> Rung:
 def _plan(spec: RolloutSpec) -> Plan:
     vectors = _vectors(spec.stages)
     whole = _digest([stage.to_api() for stage in spec.stages])
+    gates = tuple(_asking(gate) for gate in spec.gates)
     return Plan(
         tuple(_rung(index, spec.stages[index], vectors[index], whole) for index in range(len(vectors))),
-        tuple(_asking(gate) for gate in spec.gates),
+        gates,
         min((gate.every for gate in spec.gates), default=math.inf),
+        any(asking.compares for asking in gates),
         problems(spec),
     )
 

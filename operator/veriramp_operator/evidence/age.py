@@ -22,7 +22,8 @@ def age_problem(terms: Terms, newest: Answer | None, at: float, scrape_interval:
     one) has no age to judge.
     """
     selector = terms.selector
-    if selector is None:
+    fresh = newest is not None and newest.number is not None and at - newest.number <= terms.fresh
+    if selector is None or (fresh and terms.is_bare):
         return None
     if not terms.is_bare:
         return unknown(
@@ -36,7 +37,7 @@ def age_problem(terms: Terms, newest: Answer | None, at: float, scrape_interval:
             return unknown(NoDataReason.NOT_YET_EXPOSED, f"no series matches the selector {selector}")
         return time
     age = at - time
-    limit = terms.fresh if age <= terms.fresh else max_age_of(terms.gate, scrape_interval)
+    limit = max_age_of(terms.gate, scrape_interval)
     if age > limit:
         known = format_duration(min(age, _LONGEST_AGE))
         return unknown(

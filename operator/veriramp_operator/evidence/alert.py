@@ -19,9 +19,10 @@ _GOOD: Final = Grade(Mark.GOOD, "no alert, and the measured series is present")
 def grade_alert(alert: AlertGate, reading: Reading) -> Grade:
     """Read one poll: bad with any finite series, good when empty and present, else unknown."""
     answer = reading.answer
-    if isinstance(answer, Failure) and answer.reason is not NoDataReason.EMPTY:
-        return unknown(answer.reason, answer.message)
-    if isinstance(answer, Series) and answer.values:
+    if isinstance(answer, Failure):
+        if answer.reason is not NoDataReason.EMPTY:
+            return unknown(answer.reason, answer.message)
+    elif answer.values:
         return _breach(answer)
     if alert.presence is None:
         return unknown(NoDataReason.EMPTY, "no series, and no presence query that would make this good news")

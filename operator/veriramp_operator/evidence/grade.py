@@ -5,13 +5,12 @@ Public: :class:`Grade`, :class:`Mark`, :func:`presence_problem`, :func:`one_numb
 
 from __future__ import annotations
 
-import math
 from enum import Enum, auto
 from typing import NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import PresenceSpec
-from veriramp_operator.evidence.types import Answer, Failure, Reading, Series
+from veriramp_operator.evidence.types import Answer, Failure, Reading
 
 
 class Mark(Enum):
@@ -43,10 +42,8 @@ def unknown(reason: NoDataReason, message: str) -> Grade:
 
 def one_number(answer: Answer | None, what: str) -> float | Grade:
     """The single finite number of an answer, or the unknown grade that says why there is none."""
-    if isinstance(answer, Series):
-        values = answer.values
-        if len(values) == 1 and math.isfinite(values[0]):
-            return values[0]
+    if answer is not None and answer.number is not None:
+        return answer.number
     if answer is None:
         return unknown(NoDataReason.NEVER_ASKED, f"{what} was not asked")
     if isinstance(answer, Failure):
@@ -63,11 +60,12 @@ def one_number(answer: Answer | None, what: str) -> float | Grade:
 
 def presence_problem(presence: PresenceSpec, reading: Reading) -> Grade | None:
     """Why the presence query does not prove that an empty answer is good news; None when it does."""
-    value = one_number(reading.presence, "the presence query")
+    seen = reading.presence
+    if seen is not None and seen.number is not None and seen.number >= presence.min:
+        return None
+    value = one_number(seen, "the presence query")
     if isinstance(value, Grade):
         if value.reason is NoDataReason.EMPTY:
             return unknown(NoDataReason.NOT_PRESENT, "the presence query returned no series: nothing is measured")
         return value
-    if value < presence.min:
-        return unknown(NoDataReason.NOT_PRESENT, f"presence is {value:g}, below its minimum {presence.min:g}")
-    return None
+    return unknown(NoDataReason.NOT_PRESENT, f"presence is {value:g}, below its minimum {presence.min:g}")

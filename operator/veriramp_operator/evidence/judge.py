@@ -53,8 +53,10 @@ def judge(gate: GateSpec, samples: Samples, now: float, since: float | None = No
     terms = terms_of(gate)
     if terms.comparison is not None:
         return judge_comparison(gate, samples, now, since, trial)
-    readings = _until(samples.readings, now)
-    blind = _blind(terms, readings, now)
+    readings = samples.readings
+    if readings and readings[-1].at > now:
+        readings = tuple(reading for reading in readings if reading.at <= now)
+    blind = None if readings and now - readings[-1].at <= terms.patience else _blind(terms, readings, now)
     if terms.firing is not None:
         known = samples if readings is samples.readings else replace(samples, readings=readings)
         return judge_firing(gate, terms.firing, known, now, since, blind)
@@ -142,12 +144,6 @@ def _grade(terms: Terms, reading: Reading, scrape_interval: float, since: float 
     return age_problem(terms, reading.newest, reading.at, scrape_interval) or grade
 
 
-def _until(readings: tuple[Reading, ...], now: float) -> tuple[Reading, ...]:
-    if not readings or readings[-1].at <= now:
-        return readings
-    return tuple(reading for reading in readings if reading.at <= now)
-
-
 def _breach(polls: _Polls, now: float) -> _Breach | None:
     """The row of bad polls that reaches to the newest poll that says anything; None where it is long over."""
     first: Reading | None = None
@@ -172,15 +168,12 @@ def _breach(polls: _Polls, now: float) -> _Breach | None:
     return _Breach(first, last, last_grade, size)
 
 
-def _blind(terms: Terms, readings: Sequence[Reading], now: float) -> Verdict | None:
+def _blind(terms: Terms, readings: Sequence[Reading], now: float) -> Verdict:
     """No data where no poll is recent: one that is long ago says nothing about now, however fresh its samples were."""
     if not readings:
         return _no_data(NoDataReason.NEVER_ASKED, "monitoring has not been asked yet")
     newest = readings[-1]
-    age = now - newest.at
-    if age <= terms.patience:
-        return None
-    message = f"the last answer is {format_duration(age)} old, more than {format_duration(terms.patience)}"
+    message = f"the last answer is {format_duration(now - newest.at)} old, more than {format_duration(terms.patience)}"
     return _no_data(NoDataReason.TOO_OLD, message, newest.at)
 
 

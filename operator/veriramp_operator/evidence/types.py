@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.status import VerdictKind
@@ -12,16 +13,27 @@ from veriramp_operator.api.status import VerdictKind
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A good answer: one value per returned series, each with its labels (without ``__name__``)."""
+    """A good answer: one value per returned series, each with its labels (without ``__name__``).
+
+    ``number``: the value of the only series, where that is finite. Worked out here, because an answer comes once and is
+    looked at in every pass for as long as it is kept.
+    """
 
     values: tuple[float, ...]
     labels: tuple[Mapping[str, str], ...] = ()
+    number: float | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out what follows from the values."""
+        only = self.values[0] if len(self.values) == 1 else math.nan
+        object.__setattr__(self, "number", only if math.isfinite(only) else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """No answer, and why."""
 
+    number: ClassVar[None] = None
     reason: NoDataReason
     message: str
 

@@ -157,7 +157,7 @@ def _record(
 
 def _dataclass_fields(kind: Any) -> list[tuple[str, str, Any, Any]]:
     hints = get_type_hints(kind, include_extras=True)
-    return [(field.name, field.name, hints[field.name], _default(field)) for field in fields(kind)]
+    return [(field.name, field.name, hints[field.name], _default(field)) for field in fields(kind) if field.init]
 
 
 def _default(field: Any) -> Any:
