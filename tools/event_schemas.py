@@ -29,9 +29,7 @@ def event_schema(name: str) -> str:
 def asyncapi() -> str:
     """The AsyncAPI 3.0 document of all topics, as text; the payloads are the schemas in the folder beside it."""
     channels = {str(plan.name): _channel(plan) for plan in wanted_topics(3, 2)}
-    messages = {
-        name: _message(name, _schema(name)["description"], _TRACE | _HEADERS.get(name, {})) for name in EVENTS
-    }
+    messages = {name: _message(name, _schema(name)["description"], _TRACE | _HEADERS.get(name, {})) for name in EVENTS}
     messages["verify_chunks_again"] = _message("verify_chunks", "A request that could not be done.", _TRACE | _AGAIN)
     return _text(
         {
