@@ -104,6 +104,8 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
     def _news_of_arms(self, gate: GateSpec) -> News:
         """Nothing is asked for (``GOOD``) where only the statistics can tell."""
         trial, samples = self._trial(), self.known[gate.name]
+        for anchor in self.status.anchors:
+            trial = trial.clipped(anchor.at) if anchor.gate == gate.name else trial
         began = math.inf if trial.began_at is None else trial.began_at
         newest = samples.readings[-1] if samples.readings else None
         if self.arms is None or not trial.has_arms or newest is None or max(began, newest.at) > self.now:
