@@ -126,8 +126,12 @@ def test_the_parts_by_hand_change_the_order(tmp_path: Path) -> None:
 
         wait_for(lambda: page("user-1"), SECONDS, f"another order; see {tmp_path}/output")
         assert not page("user-3")
-        metrics = httpx.get(f"http://127.0.0.1:{ports['8081']}/metrics", trust_env=False).text
-        assert 'verification_verdicts_total{verdict="contradicted"} 2.0' in metrics
+
+        def all_judged() -> bool:
+            text = httpx.get(f"http://127.0.0.1:{ports['8081']}/metrics", trust_env=False).text
+            return 'verification_verdicts_total{verdict="contradicted"} 2.0' in text
+
+        wait_for(all_judged, SECONDS, "both contradicted results to be counted")
 
 
 def test_the_fixture_of_the_guide_runs(tmp_path: Path) -> None:
