@@ -120,7 +120,7 @@ async def ends(brokers: str, topic: str) -> int:
     [("kafka", "sqlite"), ("kfake", "redis"), ("kfake", "postgres")],
     indirect=["brokers"],
 )
-@pytest.mark.shows("S1-COST-03", "S1-ORCH-04")
+@pytest.mark.shows("S1-COST-03")
 async def test_the_others_are_answered_at_once_and_the_spent_tenant_day_by_day(
     tmp_path: Path, brokers: str, topics: Topics, store: str
 ) -> None:

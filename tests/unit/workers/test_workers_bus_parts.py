@@ -193,7 +193,6 @@ def deferred(record: Record, seconds: float, now_ms: int = NOW) -> Record:
     return read(ROUTE.later(record, DEFERRED, seconds, "no budget", now_ms))
 
 
-@pytest.mark.shows("S1-ORCH-04")
 def test_a_record_that_is_deferred_is_as_often_tried_as_before_and_knows_since_when_it_waits() -> None:
     retried = later(ROUTE.counted(a_record("cold", TRACE)), Failure("E", "first"))
     first = deferred(retried, 50.0)
