@@ -189,9 +189,11 @@ class KafkaWorker:
         told: set[str] = set()
         while True:
             await self._measure(consumer)
-            await self._publisher.refresh()
             if await self._credentials.renewed():
+                # Both at once: a message that is given to the old producer now may be stuck there.
+                await self._publisher.renew()
                 raise _RenewedError
+            await self._publisher.refresh()
             missing = {topic for topic in self._settings.lanes if not consumer.partitions_for_topic(topic)}
             for topic in sorted(missing - told):
                 _log.warning(

@@ -54,7 +54,11 @@ class Publisher:
     async def refresh(self) -> None:
         """Go on with a new producer where the credentials have changed, and work."""
         if await self._credentials.renewed():
-            await self._renew(self._producer)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Go on with a new producer, and with the credentials of now; tries until it succeeds or is cancelled."""
+        await self._renew(self._producer)
 
     async def stop(self, seconds: float) -> None:
         """Send what is left, at most for so long."""
