@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.trigger_rig import Decided, Rig, chunks
 from tests.unit.sdk.test_sdk_events import a_verdict
-from tests.unit.sdk.test_sdk_trigger import Decided, Rig, chunks
 from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL, NEWS_SECONDS, BudgetShares, affordable, budget_headers
 from veriramp_sdk.selection import Chunk, Known, percentiles
 

@@ -2,107 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.support.waiting import wait_for, wait_until
+from tests.support.trigger_rig import Decided, Rig, Wire, chunks
+from tests.support.waiting import wait_for
 from tests.unit.sdk.test_sdk_events import a_verdict
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.decision import FlagState
-from veriramp_sdk.events import MAX_CONTENT, VerifyChunk, chunk_key, content_hash, parse_event
+from veriramp_sdk.events import MAX_CONTENT, chunk_key, content_hash
 from veriramp_sdk.pending import PENDING_SECONDS, REPEAT_SECONDS
 from veriramp_sdk.selection import FRESH_MS
-from veriramp_sdk.trigger import BATCH, Chunk, Known, Message, VerificationTrigger
+from veriramp_sdk.trigger import BATCH, Chunk, Known, VerificationTrigger
 from veriramp_sdk.trigger_queue import MAX_CHARACTERS
 
 ON = FlagState("uid", 7, Mode.LIVE, 0.5, 10)
-
-
-@dataclass(frozen=True)
-class Decided:
-    mode: Mode = Mode.LIVE
-    verify: bool = True
-    top_k: int = 10
-    revision: int = 7
-
-
-@dataclass
-class Wire:
-    """A transport that keeps what it is given, fails as often as it is told to, or hangs."""
-
-    failures: int = 0
-    hanging: bool = False
-    batches: list[list[Message]] = field(default_factory=list)
-    tried: int = 0
-    closed: bool = False
-
-    @property
-    def sent(self) -> list[VerifyChunk]:
-        return [parse_event(VerifyChunk, one.value) for one in itertools.chain(*self.batches)]
-
-    async def send(self, messages: Sequence[Message]) -> None:
-        self.tried += 1
-        if self.hanging:
-            await asyncio.Event().wait()
-        if self.failures:
-            self.failures -= 1
-            raise ConnectionError("the broker is away")
-        self.batches.append(list(messages))
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-@dataclass
-class Clock:
-    now: float = 1_790_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    @property
-    def ms(self) -> int:
-        return int(self.now * 1000)
-
-
-class Rig:
-    """A trigger with its wire, its clock and its metrics."""
-
-    def __init__(self, wire: Wire | None = None, **settings: Any) -> None:
-        self.wire = wire or Wire()
-        self.clock = Clock()
-        self.registry = CollectorRegistry()
-        quick: dict[str, Any] = {"retry_seconds": 0.001, "flush_seconds": 2.0, "capacity": 100, **settings}
-        self.trigger = VerificationTrigger(
-            self.wire, rollout="search/demo", registry=self.registry, clock=self.clock, **quick
-        )
-
-    def metric(self, name: str, **labels: str) -> float:
-        labels = {"namespace": "search", "rollout": "demo", **labels}
-        return self.registry.get_sample_value(f"veriramp_trigger_{name}", labels) or 0.0
-
-    def chunks(self, outcome: str) -> float:
-        return self.metric("chunks_total", outcome=outcome)
-
-    def dropped(self, reason: str) -> float:
-        return self.metric("dropped_total", reason=reason)
-
-    async def until(self, condition: Callable[[], bool], what: str) -> None:
-        async def holds() -> bool:
-            return condition()
-
-        await wait_until(holds, 5, what)
-
-
-def chunks(count: int, **fields: Any) -> list[Chunk]:
-    return [Chunk("org", f"doc-{number}", "0", f"text {number}", ("a premise",), **fields) for number in range(count)]
 
 
 def key_of(chunk: Chunk) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.unit.sdk.test_sdk_trigger import Decided, Rig, Wire
+from tests.support.trigger_rig import Decided, Rig, Wire
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.decision import FlagState
 from veriramp_sdk.events import MAX_CONTENT, content_hash
