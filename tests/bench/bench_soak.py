@@ -8,8 +8,9 @@ SIGTERM under load, and another one takes its place. At the end all is answered 
 
 RSS, solvers, open files, threads, lag, the store's file and its WAL are read every few seconds, and written to
 `build/bench/soak-samples.jsonl` at once. The slope is the median over all pairs of samples of the first worker, which
-lives through everything, after the warm-up: the first third, and again for the last third alone. *Answered twice* are
-records beyond the first of a request, all with the same event id: a kill of Kafka may cause some.
+lives through everything, after the warm-up: the first third, and again for the last third alone; a run of minutes, the
+default, only shows that all is answered, its slopes say nothing. *Answered twice* are records beyond the first of a
+request, all with the same event id: a kill of Kafka may cause some.
 """
 
 from __future__ import annotations
