@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from prometheus_client import CollectorRegistry
 
 from tests.support.certificates import Authority
 from tests.support.flags import LIVE, Operator, a_document
@@ -22,6 +23,11 @@ from veriramp_sdk.kafka_settings import kafka_settings_from
 from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 from veriramp_sdk.trigger import Message
 from veriramp_search.broker import follow_verdicts
+from veriramp_workers.bus import publisher as publisher_module
+from veriramp_workers.bus.contact import Contact
+from veriramp_workers.bus.publisher import Publisher
+from veriramp_workers.bus.settings import BusMetrics
+from veriramp_workers.ports import Message as Published
 from veriramp_workers.topics import topics_command
 
 HOST = "127.12.31.9"
@@ -65,7 +71,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     other.issue("stranger")
     (folder / "password").write_text(f"{PASSWORD}\n")
     (folder / "wrong").write_text("wrong-password")
-    with a_kafka(folder, secured=Secured(HOST, store, authority.file, {USER: PASSWORD, "bob": PASSWORD})) as kafka:
+    users = dict.fromkeys((USER, "bob", "dora"), PASSWORD)
+    with a_kafka(folder, secured=Secured(HOST, store, authority.file, users)) as kafka:
         yield Site(kafka, folder)
 
 
@@ -176,6 +183,39 @@ async def test_a_password_that_is_rotated_is_taken_at_once_and_not_before_kafka_
         await answered(topics, "The mill is wide.")
         assert await worker.stop() == 0
     assert "next-password" not in worker.log.read_text()
+
+
+async def test_what_was_being_published_while_a_password_was_rotated_is_published_with_the_new_one(
+    tmp_path: Path, site: Site, topics: Topics, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(publisher_module, "_FORMER_SECONDS", 1.0)
+    password = tmp_path / "password"
+    password.write_text(PASSWORD)
+    settings = kafka_settings_from(site.environment("SASL_SSL", USERNAME="dora", PASSWORD_FILE=str(password)))
+    publisher = Publisher(settings, BusMetrics(CollectorRegistry()), Contact(settings))
+    await publisher.start()
+    await publisher(Published(Topic.COMPLETE, b"before", b"{}"))
+    await asyncio.to_thread(site.kafka.set_password, "dora", "next-password")
+    site.kafka.nodes[0].kill()
+    site.kafka.nodes[0].start()
+    await asyncio.to_thread(site.kafka.wait)
+    publishing = asyncio.create_task(publisher(Published(Topic.COMPLETE, b"between", b"{}")))
+
+    async def refused() -> bool:
+        return "SaslAuthenticationFailed" in caplog.text
+
+    async def published() -> bool:
+        await publisher.refresh()
+        return publishing.done()
+
+    await wait_until(refused, SECONDS, "the connection that breaks to be refused")
+    assert not publishing.done()
+    password.write_text("next-password")
+    await wait_until(published, SECONDS, "the message to be published")
+    await publishing
+    found = await topics.read(Topic.COMPLETE, lambda records: len(records) >= 2, "both messages")
+    assert {record.key for record in found} == {b"before", b"between"}
+    await publisher.stop(5.0)
 
 
 FAULTS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed, UnknownError
@@ -21,10 +22,13 @@ MESSAGE = Message("out", b"key", b"value")
 
 
 class Producer:
-    """Fails as often as the errors last, then stores."""
+    """Fails as often as the errors last, then stores; while ``silent`` it keeps what it is given."""
 
-    def __init__(self, errors: Iterator[KafkaError]) -> None:
+    def __init__(self, errors: Iterator[KafkaError], *, silent: bool = False) -> None:
         self._errors = errors
+        self._sender = SimpleNamespace(_txn_manager="its sequence")
+        self.silent = silent
+        self.given = asyncio.Event()
 
     async def start(self) -> None:
         pass
@@ -36,7 +40,9 @@ class Producer:
         if error := next(self._errors, None):
             raise error
         stored = asyncio.get_running_loop().create_future()
-        stored.set_result(None)
+        self.given.set()
+        if not self.silent:
+            stored.set_result(None)
         return stored
 
 
@@ -83,3 +89,54 @@ async def test_what_the_broker_refuses_for_good_is_told(
 ) -> None:
     with pytest.raises(RefusedError):
         await published(monkeypatch, made, error, times)
+
+
+class Stuck(Producer):
+    """A real one waits when it is told to stop, as long as it keeps something."""
+
+    async def stop(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_what_a_former_producer_keeps_is_published_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    former, following = Stuck(iter(()), silent=True), Producer(iter(()))
+    made = iter([former, following])
+    monkeypatch.setattr(module, "AIOKafkaProducer", lambda **_: next(made))
+    monkeypatch.setattr(module, "_FORMER_SECONDS", 0.0)
+    kafka = KafkaSettings("a:1")
+    publisher = Publisher(kafka, BusMetrics(CollectorRegistry()), Contact(kafka))
+    await publisher.start()
+    publishing = asyncio.create_task(publisher(MESSAGE))
+    await former.given.wait()
+    await publisher.renew()
+    async with asyncio.timeout(10.0):
+        await publishing
+    assert following.given.is_set()
+    assert former._sender._txn_manager is None, "or it would go on for ever, with a password that is refused"
+    await publisher.stop(1.0)
+
+
+async def test_who_waits_for_a_topic_in_a_former_producer_goes_on_with_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unaware(Producer):
+        """As aiokafka while it looks for a topic: closing it wakes nobody."""
+
+        async def send(self, *_: object, **__: object) -> asyncio.Future[None]:
+            self.given.set()
+            waiting: asyncio.Future[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+            return await waiting
+
+    former, following = Unaware(iter(())), Producer(iter(()))
+    made = iter([former, following])
+    monkeypatch.setattr(module, "AIOKafkaProducer", lambda **_: next(made))
+    kafka = KafkaSettings("a:1")
+    publisher = Publisher(kafka, BusMetrics(CollectorRegistry()), Contact(kafka))
+    await publisher.start()
+    publishing = asyncio.create_task(publisher(MESSAGE))
+    await former.given.wait()
+    await publisher.renew()
+    async with asyncio.timeout(10.0):
+        await publishing
+    assert following.given.is_set()
+    await publisher.stop(1.0)

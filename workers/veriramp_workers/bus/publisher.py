@@ -43,13 +43,13 @@ class Publisher:
         self._credentials = Credentials(kafka)
         self._metrics = metrics
         self._contact = contact
-        self._producer: AIOKafkaProducer
+        self._line: _Line
         self._renewing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect; tries until it succeeds or is cancelled."""
-        self._producer = await self._started()
+        self._line = await self._started()
 
     async def refresh(self) -> None:
         """Go on with a new producer where the credentials have changed, and work."""
@@ -58,11 +58,11 @@ class Publisher:
 
     async def renew(self) -> None:
         """Go on with a new producer, and with the credentials of now; tries until it succeeds or is cancelled."""
-        await self._renew(self._producer)
+        await self._renew(self._line)
 
     async def stop(self, seconds: float) -> None:
         """Send what is left, at most for so long."""
-        await bounded(self._producer.stop(), seconds, "closing the producer")
+        await bounded(self._line.producer.stop(), seconds, "closing the producer")
         for ending in self._ending:
             ending.cancel()
 
@@ -70,16 +70,17 @@ class Publisher:
         """Implement ``Publish``."""
         delay, failures = _FIRST_RETRY, 0
         while True:
-            producer = self._producer
+            line = self._line
             try:
-                await (await producer.send(message.topic, message.value, message.key, headers=list(message.headers)))
+                await line.store(message)
             except KafkaError as error:
                 self._metrics.failures.labels(message.topic, type(error).__name__).inc()
                 # A timeout: the queue stays full, because the broker takes nothing at the moment.
                 if not error.retriable and not isinstance(error, KafkaTimeoutError):
                     # After a batch that failed for good the broker takes no later sequence number of this producer.
-                    _log.warning("the producer cannot go on and is replaced")
-                    await self._renew(producer)
+                    if self._line is line:
+                        _log.warning("the producer cannot go on and is replaced")
+                    await self._renew(line)
                     failures += not isinstance(error, _NO_REFUSAL)
                 if not insist and (isinstance(error, _TOO_LARGE) or failures > _MOST_FAILURES):
                     raise RefusedError(f"{message.topic} does not take what follows: {error}") from error
@@ -89,24 +90,20 @@ class Publisher:
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
 
-    async def _renew(self, broken: AIOKafkaProducer) -> None:
+    async def _renew(self, broken: _Line) -> None:
         async with self._renewing:
-            if self._producer is not broken:
+            if self._line is not broken:
                 return
-            self._producer = await self._started()
-            ending = asyncio.create_task(self._end(broken))
+            self._line = await self._started()
+            ending = asyncio.create_task(broken.end())
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
 
-    async def _end(self, former: AIOKafkaProducer) -> None:
-        # What it still has is sent, or fails and is sent again by the new one, as long as that takes.
-        await bounded(former.stop(), _FORMER_SECONDS, "closing a former producer")
-
-    async def _started(self) -> AIOKafkaProducer:
+    async def _started(self) -> _Line:
         delay = _FIRST_RETRY
         while True:
             try:
-                return await self._connected()
+                return _Line(await self._connected())
             except (KafkaError, ConfigurationError) as error:
                 self._metrics.broker_failures.labels("connect").inc()
                 await self._contact.missed("no broker yet", error)
@@ -126,11 +123,46 @@ class Publisher:
         return producer
 
 
+class _Line:
+    """A producer, and those who wait for what it was given."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self.producer = producer
+        self._given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def store(self, message: Message) -> None:
+        """Give the producer a message and wait; ``ProducerClosed`` when it was given up before the broker had it."""
+        storing = asyncio.ensure_future(self._stored(message))
+        try:
+            await asyncio.wait({storing, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not storing.done():
+                raise ProducerClosed
+            storing.result()
+        finally:
+            storing.cancel()
+
+    async def end(self) -> None:
+        """Let it send what it has, for a few seconds; then all of that fails, and the next producer has it again."""
+        # An idempotent producer tries for ever, also with a password that is refused. Without its sequence its messages
+        # expire like those of any other, so that it comes to an end; the broker still sees the numbers they have.
+        self.producer._sender._txn_manager = None  # noqa: SLF001 - there is no other way
+        stopping = asyncio.ensure_future(self.producer.stop())
+        await asyncio.wait({stopping}, timeout=_FORMER_SECONDS)
+        self._given_up.set_result(None)
+        await bounded(stopping, _EXPIRY_SECONDS, "closing a former producer")
+
+    async def _stored(self, message: Message) -> None:
+        # Two waits: for a place in the queue, which may need to look for the topic, and for the acknowledgement.
+        await (await self.producer.send(message.topic, message.value, message.key, headers=list(message.headers)))
+
+
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 # Permissions may be given, and a producer that was replaced says nothing about the message.
 _NO_REFUSAL: Final = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError, ProducerClosed)
 _MOST_FAILURES: Final = 8  # with the waits between them half a minute
-_FORMER_SECONDS: Final = 3_600.0
+# What was lost with a connection goes out again within the time that a hand-over waits for it.
+_FORMER_SECONDS: Final = 10.0
+_EXPIRY_SECONDS: Final = 300.0  # aiokafka: 40 s for a message, for a request and for looking where to send it
 _FIRST_RETRY: Final = 0.1
 _LAST_RETRY: Final = 5.0
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Final
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ async def signalled(event: asyncio.Event, seconds: float) -> None:
     event.clear()
 
 
-async def bounded(work: Coroutine[object, object, object], seconds: float, what: str) -> None:
+async def bounded(work: Awaitable[object], seconds: float, what: str) -> None:
     """Do the work, at most for so long; that it failed is told and does no harm.
 
     It is a task of its own: while a broker is away, closing a Kafka client may end in a cancellation that nobody asked
