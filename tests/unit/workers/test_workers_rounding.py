@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veriramp_sdk.events import Verdict
@@ -153,12 +153,35 @@ SEVERAL: list[tuple[str, str, Verdict]] = [
     ("The road is 1.2 km long. The road is 1,234 metres long.", "The road is 1,234 metres long.", YES),
     ("The road is 1.2 km long. The road is 1,234 metres long.", "The road is 1,244 metres long.", NO),
     ("The road is 1.2 km long. The road is 1,334 metres long.", "Anne is old.", AGAINST_ITSELF),
+    # a conflict of the numbers as they are written and another one of what they may stand for are none together
+    ("The dam is 1,260 metres long. The dam is not 1,200 metres long. The dam is 1.3 km long.", "Anne is old.", OPEN),
+    (
+        "The tower is longer than the dam. The dam is not 1.2 km long. The dam is more than 1,260 metres long.",
+        "The tower is 1.2 km long.",
+        OPEN,
+    ),
 ]  # fmt: skip
+
+
+MIXED = [
+    f"The {thing} is {said} long."
+    for thing in ("tower", "dam")
+    for said in ("1.2 km", "not 1.2 km", "1.3 km", "1,260 metres", "more than 1,260 metres", "not 1,200 metres")
+] + ["The tower is longer than the dam."]
 
 
 @pytest.mark.parametrize(("told", "claimed", "verdict"), SEVERAL)
 def test_several_numbers(told: str, claimed: str, verdict: Verdict) -> None:
     assert judge(Question(claimed, (told,))).verdict is verdict
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(MIXED), min_size=2, max_size=5, unique=True), st.sampled_from(MIXED))
+def test_what_is_named_as_a_conflict_is_one_by_itself(told: list[str], claimed: str) -> None:
+    conflict = judge(Question(claimed, tuple(told))).conflict
+    if conflict:
+        alone = judge(Question(conflict[-1], conflict[:-1]))
+        assert alone.verdict in (NO, AGAINST_ITSELF), conflict
 
 
 def test_the_reason_says_that_the_numbers_may_be_rounded() -> None:

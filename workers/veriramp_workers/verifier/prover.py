@@ -10,7 +10,7 @@ context of its own, because what it defines (recursive functions, datatypes) wou
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -83,18 +83,35 @@ class Prover:
         """Say whether there is a conflict with the numbers exact, and the same one with all that they may stand for.
 
         Numbers are rounded only beside others that are written more precisely, so what does not belong to a conflict
-        must not count. When the first conflict is none, another one may be.
+        must not count. When the first conflict is none, another one may be. Each is made small first: what only stands
+        beside a conflict may be in another one, with rounded numbers alone.
         """
-        core = self.core
-        first = self._check_wide(core, self._margins(core))
+        first = self._both(self._least(self.core, self._check))
         if first == z3.unsat:
-            self.core = core
             return first
-        second = self._check_wide(members, self._margins(self._everything))
-        if second == z3.unsat and self._check(self.core) == z3.unsat:
+        widest = self._margins(self._everything)
+        second = self._check_wide(members, widest)
+        if second == z3.unsat:
+            core = self._least(self.core, lambda some: self._check_wide(some, widest))
+            exact = self._check(core)
+            second = self._both(self._least(self.core, self._check)) if exact == z3.unsat else z3.sat
+        if second == z3.unsat:
             return second
         self.agreed, self.core = True, frozenset()
         return z3.unknown if z3.unknown in (first, second) else z3.sat
+
+    def _both(self, members: frozenset[int]) -> z3.CheckSatResult:
+        """Say whether a conflict is one also with its numbers rounded; it is the core then."""
+        answer = self._check_wide(members, self._margins(members))
+        self.core = members
+        return answer
+
+    def _least(self, core: frozenset[int], ask: Callable[[frozenset[int]], z3.CheckSatResult]) -> frozenset[int]:
+        """Leave out of a conflict what it does not need, as far as so many questions go."""
+        for member in sorted(core)[:_MOST_LEFT_OUT]:
+            if member in core and ask(core - {member}) == z3.unsat:
+                core = self.core
+        return core
 
     def _check_wide(self, members: frozenset[int], margins: Margins) -> z3.CheckSatResult:
         if not margins:
@@ -206,6 +223,7 @@ def _vector(context: Any, vector: Any) -> Iterator[int]:
 
 _UNSAT: Final = z3.unsat.r
 _MOST_PROBLEMS: Final = 500
+_MOST_LEFT_OUT: Final = 32
 # No text can name a switch: z3 refuses to read a backslash. Kept alive, a constant keeps its address and its id.
 _CONSTANTS: Final = tuple(z3.Bool(f"\\{number}") for number in range(MAX_SENTENCES + 1))
 _SWITCHES: Final = tuple(constant.as_ast() for constant in _CONSTANTS)
