@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import World, a_ladder, a_running, no_data
-from veriramp_operator.api.rollout import NoDataAction, OnNoData
+from tests.support.builders import World, a_ladder, a_running, no_data, regresses
+from tests.support.engine_acts import ask, fallen, stage_of
+from veriramp_operator.api.rollout import NoDataAction, OnNoData, OnRegression
+from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import Direction
+from veriramp_sdk.contract import Mode
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -68,3 +71,42 @@ def test_a_clock_that_goes_back_does_not_put_off_what_is_due_without_data() -> N
 
     world.run(130)
     assert world.status.rollback is not None
+
+
+def test_a_clock_that_goes_back_after_a_retry_masks_no_fall_of_the_gate_that_fell() -> None:
+    """The gate counted only from the retry on, and by the clock of then that was an hour away."""
+    world = fallen(OnRegression.KILL_SWITCH)
+    ask(world, "retry", "half")
+    world.run(1200)
+    assert world.vector().mode is Mode.LIVE
+
+    world.tick(-HOUR)
+    world.run(60)
+    world.says["errors"] = regresses
+    world.tick(5)
+
+    assert world.vector() == OFF
+
+
+def test_a_clock_that_goes_back_while_rolled_back_does_not_stop_the_way_down() -> None:
+    world = fallen(OnRegression.PREVIOUS_STAGE)
+    world.run(30)
+    assert stage_of(world) == "canary"
+
+    world.tick(-HOUR)
+    world.run(60)
+    world.says["errors"] = regresses
+    world.tick(5)
+
+    assert stage_of(world) == "shadow"
+
+
+def test_after_a_clock_that_went_back_the_way_up_waits_for_the_time_of_the_retry() -> None:
+    world = fallen(OnRegression.KILL_SWITCH)
+    ask(world, "retry", "half")
+    before = world.vector()
+
+    world.tick(-HOUR)
+    world.run(HOUR)
+
+    assert world.vector() == before

@@ -158,7 +158,7 @@ def _rollback(rollback: RollbackStatus, now: float) -> Iterator[str]:
         f"ago ({format_instant(rollback.at)[:19]}Z): {rollback.evidence.rstrip('.')}.",
         "  ",
     )
-    steps = [f"detected {_precise(rollback.detected_at - rollback.at)} after it began"]
+    steps = [f"detected {_precise(max(0.0, rollback.detected_at - rollback.at))} after it began"]
     if rollback.published_at is not None:
         steps.append(f"safe document out {_precise(rollback.published_at - rollback.detected_at)} later")
     if rollback.applied_at is not None:

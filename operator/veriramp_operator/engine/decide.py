@@ -70,6 +70,7 @@ def _scene(
         update["rollback"] = applied
     if update:
         status = status.changed(**update)
+    status = rollback.none_later(status, now)
     rung = None if stage is None else plan.at(stage)
     read = _elapsed(status, now)
     ramp = None

@@ -2,7 +2,7 @@
 
 Public: :func:`off`, :func:`shadow`, :func:`previous_stage`, :func:`stage_further_down`, :func:`steps_down_at`,
 :func:`latch`, :func:`fell`, :func:`counts_from`, :func:`to_status`, :func:`from_status`, :func:`lift_by_generation`,
-:func:`lift_to_retry`, :func:`lift_to_restart`.
+:func:`lift_to_retry`, :func:`lift_to_restart`, :func:`none_later`.
 
 What a fall or a retry makes of the evidence from before it: a gate that fell is *anchored* when the latch is lifted.
 One that did not is not: a retry must not make a kill switch wait that has not spoken yet.
@@ -176,6 +176,26 @@ def lift_to_retry(plan: Plan, status: RolloutStatus, now: float) -> RolloutStatu
     fell = plan.named(status.rollback.from_stage) if status.rollback else None
     rung = (plan.below(fell.index) if fell else None) or plan.first
     return _lifted(plan, status, enter(rung, status.parameters or OFF, now, reentry=True), now)
+
+
+def none_later(status: RolloutStatus, now: float) -> RolloutStatus:
+    """No fall and no retry is later than now: a clock that went back must not put off what may trip from then on.
+
+    When it began to go wrong (``rollback.at``) stays: it names the rollback. The same object when nothing changed.
+    """
+    update: dict[str, object] = {}
+    if any(anchor.at > now for anchor in status.anchors):
+        update["anchors"] = tuple(
+            anchor if anchor.at <= now else EvidenceAnchor(gate=anchor.gate, at=now) for anchor in status.anchors
+        )
+    if status.anchor is not None and status.anchor.at > now:
+        update["anchor"] = EvidenceAnchor(gate=status.anchor.gate, at=now)
+    latch = status.rollback
+    if latch is not None:
+        times = {name: getattr(latch, name) for name in ("detected_at", "published_at", "applied_at")}
+        if later := {name: now for name, at in times.items() if at is not None and at > now}:
+            update["rollback"] = latch.model_copy(update=later)
+    return status.changed(**update) if update else status
 
 
 def _lifted(plan: Plan, status: RolloutStatus, stage: StageStatus | None, now: float) -> RolloutStatus:
