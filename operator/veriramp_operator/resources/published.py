@@ -21,6 +21,8 @@ FLAGS_SUFFIX: Final = "-flags"
 STAGE: Final = "veriramp.dev/stage"
 PUBLISHED_AT: Final = "veriramp.dev/published-at"
 USERS: Final = "veriramp.dev/users"
+ALSO_FELL: Final = "veriramp.dev/also-fell"
+"""Beside the latch and not in it: older versions take a document for broken whose latch tells more than they know."""
 _LATCH_FIELDS: Final = frozenset(field.name for field in fields(Latch))
 
 
@@ -61,12 +63,15 @@ def config_map_of(
 ) -> dict[str, Any]:
     """The ConfigMap to apply; ``precondition`` holds the uid and resourceVersion it must still have."""
     users = {"include": request.include, "exclude": request.exclude} if request else {}
+    notes = {STAGE: command.stage, PUBLISHED_AT: format_instant(now), USERS: json.dumps(users, sort_keys=True)}
+    if command.latch is not None and command.latch.also_fell:
+        notes[ALSO_FELL] = json.dumps(command.latch.also_fell)
     body = flags.config_map(
         document,
         flags.Owner(f"{GROUP}/{VERSION}", KIND, rollout.name, rollout.uid),
         command.direction.value,
         _latch_text(command.latch),
-        {STAGE: command.stage, PUBLISHED_AT: format_instant(now), USERS: json.dumps(users, sort_keys=True)},
+        notes,
     )
     body["metadata"].update(precondition)
     return body
@@ -88,7 +93,7 @@ def published_from(raw: Mapping[str, Any]) -> Published | None:
             salt=document.salt,
             sample_salt=document.sample_salt,
             published_at=parse_instant(notes[PUBLISHED_AT]),
-            latch=_latch(notes.get(LATCH)),
+            latch=_latch(notes.get(LATCH), notes.get(ALSO_FELL, "[]")),
             generation=document.generation,
             include=_matches(users.get("include", ())),
             exclude=_matches(users.get("exclude", ())),
@@ -115,18 +120,17 @@ def _latch_text(latch: Latch | None) -> str | None:
     if latch is None:
         return None
     told = asdict(latch) | {"severity": latch.severity.value, "target": latch.target.to_api()}
-    if not latch.also_fell:
-        del told["also_fell"]  # older versions do not read a latch that tells more than they know
+    del told["also_fell"]
     return json.dumps(told, sort_keys=True)
 
 
-def _latch(text: str | None) -> Latch | None:
+def _latch(text: str | None, also_fell: str) -> Latch | None:
     if text is None:
         return None
     raw = json.loads(text)
     read = {
         "severity": Severity(raw["severity"]),
         "target": Vector.model_validate(raw["target"]),
-        "also_fell": tuple(raw.get("also_fell", ())),
+        "also_fell": tuple(json.loads(also_fell)),
     }
     return Latch(**{name: value for name, value in raw.items() if name in _LATCH_FIELDS} | read)
