@@ -273,6 +273,28 @@ def test_users_counted_under_another_percent_say_nothing_about_this_one() -> Non
         assert world.tick(5).reason is reason
 
 
+@pytest.mark.parametrize(
+    ("occupied", "age", "reason", "says"),
+    [
+        ((500, 500), 60.0, Reason.SAMPLE_RATIO_MISMATCH, "of one arm."),
+        ((500, 500), 91.0, Reason.SAMPLE_RATIO_MISMATCH, "That was 1m31s ago; nobody has told"),
+        ((500, 500), 500.0, Reason.SAMPLE_RATIO_MISMATCH, "That was 8m20s ago; nobody has told"),
+        ((50, 950), 500.0, Reason.BAKING, "bakes"),
+    ],
+)
+def test_nothing_rises_because_nobody_tells_the_split_any_more(
+    occupied: tuple[int, int], age: float, reason: Reason, says: str
+) -> None:
+    world = at_the_full_vector()
+    world.run(505)
+    world.occupied, world.counted_at = occupied, world.now + 5 - age
+
+    decision = world.tick(5)
+
+    assert decision.reason is reason
+    assert says in decision.message
+
+
 def test_a_split_of_one_arm_alone_is_none() -> None:
     world = at_the_full_vector()
     mismatched(world)

@@ -21,6 +21,7 @@ from veriramp_operator.engine.scene import Check, Scene
 from veriramp_operator.engine.stages import Rung, enter
 from veriramp_operator.engine.types import Direction, Finding
 from veriramp_operator.engine.workers import wanted
+from veriramp_operator.evidence.question import counted_age_of
 from veriramp_operator.evidence.ratio import sample_ratio
 from veriramp_sdk.contract import Mode
 
@@ -151,7 +152,10 @@ def workers_not_ready(scene: Scene) -> Finding | None:
 
 
 def sample_ratio_mismatch(scene: Scene) -> Finding | None:
-    """The users are not dealt out as the percent says, so the arms cannot be compared."""
+    """The users are not dealt out as the percent says, so the arms cannot be compared.
+
+    A wrong split holds however old it is, until a newer one or another percent: nothing rises because nobody tells.
+    """
     confirmed_at = scene.confirmed_at
     for judged in scene.bench.comparing:
         samples = scene.seen.samples.get(judged.gate.name)
@@ -159,7 +163,11 @@ def sample_ratio_mismatch(scene: Scene) -> Finding | None:
             continue  # what was counted under another percent says nothing about this one
         split = sample_ratio(samples.occupied, scene.in_force.canary_percent)
         if split.kind is VerdictKind.REGRESSION:
-            return _hold(Reason.SAMPLE_RATIO_MISMATCH, f"The arms cannot be compared: {split.message}.")
+            message = f"The arms cannot be compared: {split.message}."
+            age = scene.now - samples.occupied.at
+            if age > counted_age_of(judged.gate, samples.scrape_interval):
+                message += f" That was {_about(age)} ago; nobody has told veriramp_occupied_buckets since."
+            return _hold(Reason.SAMPLE_RATIO_MISMATCH, message)
     return None
 
 

@@ -16,7 +16,14 @@ from veriramp_operator.api.reasons import NoDataReason
 from veriramp_operator.api.rollout import ComparisonGate, Direction, GateSpec
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.evidence.counts import ARMS, trial_start
-from veriramp_operator.evidence.question import GAP_POLLS, LEAST_MAX_AGE, POLLS_PER_MAX_AGE, every_of, max_age_of
+from veriramp_operator.evidence.question import (
+    GAP_POLLS,
+    LEAST_MAX_AGE,
+    POLLS_PER_MAX_AGE,
+    counted_age_of,
+    every_of,
+    max_age_of,
+)
 from veriramp_operator.evidence.ratio import users_of
 from veriramp_operator.evidence.reasons import VerdictReason
 from veriramp_operator.evidence.sequential import Comparison, compare
@@ -64,9 +71,13 @@ def _on_counts(
     counts, limit = samples.counts, _limit(gate, samples)
     if counts is None or counts.until - counts.since <= 0:
         return None
-    if now - counts.until > 2 * limit and problem is None:
+    oldest = now - counted_age_of(gate, samples.scrape_interval)
+    if counts.until < oldest and problem is None:
         return _catching_up(_progress(counts, now))
-    verdict = _verdict_of(spec, counts, samples.occupied, trial)
+    occupied = samples.occupied
+    if occupied is not None and occupied.at < oldest:
+        occupied = None  # somebody knew the users once
+    verdict = _verdict_of(spec, counts, occupied, trial)
     if verdict.kind is VerdictKind.REGRESSION:
         return verdict
     if counts.until - now > limit:
@@ -236,7 +247,7 @@ def _missing_users(spec: ComparisonGate, occupied: Occupied | None, trial: Trial
     if spec.min_users <= 0:
         return
     if occupied is None:
-        yield "no process exports veriramp_occupied_buckets, so users are not known; use the SDK, or write minUsers: 0"
+        yield "nobody tells veriramp_occupied_buckets now, so users are not known; use the SDK, or write minUsers: 0"
         return
     owned = (trial.percent / 100 * BUCKETS, (1 - trial.percent / 100) * BUCKETS)
     known = [users_of(seen, own) for seen, own in zip((occupied.treatment, occupied.control), owned, strict=True)]

@@ -132,3 +132,8 @@ def max_age_of(gate: GateSpec, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL)
     if gate.max_age is not None:
         return gate.max_age
     return max(POLLS_PER_MAX_AGE * every_of(gate), SCRAPES_PER_MAX_AGE * scrape_interval, LEAST_MAX_AGE)
+
+
+def counted_age_of(gate: GateSpec, scrape_interval: float = DEFAULT_SCRAPE_INTERVAL) -> float:
+    """Seconds that what was counted of the arms and of their users may be old: of one answer more than ``maxAge``."""
+    return 2 * max_age_of(gate, scrape_interval)

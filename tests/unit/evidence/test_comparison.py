@@ -110,6 +110,35 @@ def test_verdicts(what: str, found: Samples, trial: Trial, kind: VerdictKind, re
     assert says in answer.message, what
 
 
+@pytest.mark.parametrize(
+    ("fields", "scrape", "old", "known"),
+    [
+        ({}, 15.0, 90.0, True),
+        ({}, 15.0, 91.0, False),
+        ({}, 60.0, 240.0, True),
+        ({}, 60.0, 241.0, False),
+        ({"every": "60s"}, 15.0, 360.0, True),
+        ({"every": "60s"}, 15.0, 361.0, False),
+        ({"maxAge": "10m"}, 15.0, 1200.0, True),
+        ({"maxAge": "10m"}, 15.0, 1201.0, False),
+        ({"minUsers": 0}, 15.0, 1e6, True),
+        ({}, 15.0, -30.0, True),
+    ],
+)
+def test_users_are_known_for_as_long_as_counts_are(
+    fields: dict[str, object], scrape: float, old: float, known: bool
+) -> None:
+    """Twice ``maxAge``; who was there before that is no reason to promote."""
+    found = replace(samples(occupied=replace(USERS, at=NOW - old)), scrape_interval=scrape)
+    answer = judge(gate(**fields), found, NOW, None, FULL)
+    assert answer.kind is (VerdictKind.PASS if known else VerdictKind.INCONCLUSIVE), answer
+    assert ("users are not known" in answer.message) is not known
+
+
+def test_what_is_known_of_the_users_never_hides_a_regression() -> None:
+    assert verdict(samples(WORSE, occupied=replace(USERS, at=NOW - 1e6))).kind is VerdictKind.REGRESSION
+
+
 def test_requests_and_users_are_needed_for_a_pass_only() -> None:
     few = verdict(samples(), minRequests=100_000)
     assert few.kind is VerdictKind.INCONCLUSIVE
