@@ -54,7 +54,7 @@ its clients and the bench itself, on loopback. `load` is the machine's load aver
 bench: above the number of cores, something waited, and latencies are pessimistic. A bar is the figure that the
 specification asks for; a figure without one is stated only. p99 of 50 cycles is the slowest of them.
 
-Run one with `.venv/bin/python -m tests.bench NAME`, all with `make bench`.
+Run one with `.venv/bin/python -m tests.bench NAME`, all but those of an hour (outage, soak) with `make bench`.
 """
 
 
