@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from veriramp_sdk.bucket import bucket
@@ -52,7 +52,8 @@ class BudgetShares:
         if left is None:
             return
         until = _seconds(said.get(BUDGET_UNTIL))
-        news = _News(told_at, left, told_at + NEWS_SECONDS if until is None else min(until, told_at + _LONGEST_SECONDS))
+        until = told_at + NEWS_SECONDS if until is None else min(until, told_at + _LONGEST_SECONDS)
+        news = _News(told_at, left, until, asked_at=told_at)
         with self._lock:
             known = self._news.pop(tenant, None)
             self._news[tenant] = known if known is not None and known.told_at > told_at else news
@@ -60,9 +61,17 @@ class BudgetShares:
                 del self._news[next(iter(self._news))]
 
     def of(self, tenant: str, now: float) -> float:
-        """Return the share of one tenant: 1 without news that still holds."""
-        news = self._news.get(tenant)
-        return news.share(now) if news is not None else 1.0
+        """Return the share of one tenant: 1 without news that still holds.
+
+        Where nothing is left it is 1 once an hour: who asks for nothing would not hear of a limit that is raised.
+        """
+        with self._lock:
+            news = self._news.get(tenant)
+            share = news.share(now) if news is not None else 1.0
+            if news is None or share > 0.0 or now - news.asked_at < _ASKED_ANEW_SECONDS:
+                return share
+            self._news[tenant] = replace(news, asked_at=now)
+            return 1.0
 
     def lowest(self, now: float) -> float:
         """Return the lowest share in force, 1 when there is none."""
@@ -98,6 +107,7 @@ class _News:
     told_at: float
     left: float
     until: float
+    asked_at: float
 
     def share(self, now: float) -> float:
         return self.left if now < self.until else 1.0
@@ -125,4 +135,5 @@ def _seconds(said: bytes | None) -> float | None:
 _SALT: Final = "budget"
 _HIGH_ABOVE: Final = 0.9
 _LONGEST_SECONDS: Final = 32 * 86_400.0  # a month that is spent is the longest news
+_ASKED_ANEW_SECONDS: Final = 3_600.0
 _MOST_DIGITS: Final = 15

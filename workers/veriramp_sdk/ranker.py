@@ -145,10 +145,11 @@ def _verification(result: Candidate, now: float) -> float | None:
     if result.verification is None or not math.isfinite(result.verification):
         return None
     signal = bounded_signal(result.verification)
-    # In whole hours: else results with equal scores would stand in the order in which their verdicts happened to come.
-    hours = 0.0 if result.verified_at is None else max(0.0, now - result.verified_at) // _SECONDS_PER_HOUR
-    age = hours / _HOURS_PER_DAY
-    return NEUTRAL + signal * math.exp(-DECAY_PER_DAY * age) / 2.0
+    at = result.verified_at if result.verified_at is not None and math.isfinite(result.verified_at) else now
+    # From hour to hour of the clock: else results with equal scores would stand in the order in which their verdicts
+    # happened to come, or change places when the age of one is a whole hour.
+    hours = max(0.0, now // _SECONDS_PER_HOUR - at // _SECONDS_PER_HOUR)
+    return NEUTRAL + signal * math.exp(-DECAY_PER_DAY * hours / _HOURS_PER_DAY) / 2.0
 
 
 def _unit(value: float | None) -> float | None:

@@ -179,7 +179,7 @@ class VerificationTrigger:
             told = (event.verified_at_ms, verifier_of(event))
             if self._verifier is None or told > self._verifier:
                 self._verifier = told
-            self._budgets.heard(event.org_id, headers, event.verified_at_ms / 1000)
+            self._budgets.heard(event.org_id, headers, min(now, event.verified_at_ms / 1000))
 
     def is_pending(self, chunk_key: str) -> bool:
         """Tell whether this process asked for a verdict on a chunk not long ago and has no answer yet."""
@@ -383,7 +383,7 @@ def message_of(ask: Ask, rollout: str | None) -> Message:
         query_id=ask.query_id,
         lane=topic.rpartition(".")[2],
         enqueued_at_ms=int(ask.at * 1000),
-        newer_than_ms=chunk.known.verified_at_ms if chunk.known is not None and verified else None,
+        newer_than_ms=int(chunk.known.verified_at_ms) if chunk.known is not None and verified else None,
         rollout=rollout,
         revision=ask.revision,
     )

@@ -1,6 +1,6 @@
 """What of a judgement may be used again and for which question, and what was paid for already.
 
-Public names: :func:`cache_key`, :func:`lifetime_seconds`, :func:`payment_key`.
+Public names: :func:`cache_key`, :func:`lifetime_seconds`, :func:`answers`, :func:`payment_key`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from veriramp_sdk.events import Verdict, VerifyChunk
+from veriramp_workers.ports import Judgement
 
 
 def cache_key(
@@ -38,6 +39,14 @@ def lifetime_seconds(verdict: Verdict) -> float:
     return _DECISIVE_SECONDS if verdict in _DECISIVE else _UNDECIDED_SECONDS
 
 
+def answers(known: Judgement, request: VerifyChunk) -> bool:
+    """Tell whether a judgement may answer a request: who has an old one and asks anew must not get it as news."""
+    if request.newer_than_ms is None:
+        return True
+    # Many stores keep times in whole seconds, which are before the very judgement that they are of.
+    return known.judged_at_ms >= request.newer_than_ms + _MS_PER_SECOND
+
+
 def payment_key(request: VerifyChunk, *, verifier: str, verifier_version: str, formaliser_version: str) -> str:
     """Return ``payment:`` and 64 hexadecimal digits: the same for every delivery of a request to one verifier.
 
@@ -51,3 +60,4 @@ def payment_key(request: VerifyChunk, *, verifier: str, verifier_version: str, f
 _DECISIVE: Final = frozenset({Verdict.ENTAILED, Verdict.CONTRADICTED})
 _DECISIVE_SECONDS: Final = 30 * 86_400.0
 _UNDECIDED_SECONDS: Final = 3_600.0
+_MS_PER_SECOND: Final = 1_000

@@ -24,7 +24,7 @@ export function messageOf (ask) {
     premises: chunk.premises ?? [],
     lane: topic.slice(topic.lastIndexOf('.') + 1),
     enqueued_at_ms: ask.atMs,
-    newer_than_ms: verified ? chunk.known.verifiedAtMs : undefined,
+    newer_than_ms: verified ? Math.floor(Number(chunk.known.verifiedAtMs)) : undefined,
     rollout: ask.rollout ?? undefined,
     revision: ask.revision ?? undefined
   }

@@ -114,6 +114,16 @@ test('a transport that hangs is given up, and the end is bounded', async () => {
   assert.equal(stuck.trigger.counts.dropped.shutdown, 9)
 })
 
+test('an old verdict asks for a newer one, in whole milliseconds however the host keeps its time', async () => {
+  const { trigger, sent } = rig()
+  const at = NOW - 8 * DAY
+  const times = [at, at + 0.75, new Date(at)]
+  trigger.offer(LIVE, chunks(3).map((chunk, place) => (
+    { ...chunk, known: { contentHash: contentHash(chunk.content), verifier: 'z3/1+1', verifiedAtMs: times[place] } })))
+  await trigger.close()
+  assert.deepEqual(sent().map(event => event.newer_than_ms), [at, at, at])
+})
+
 test('a bad chunk harms nobody', async () => {
   const { trigger, sent } = rig()
   const bad = ['', 'a \ud800 b', undefined, 5].map((content, place) => ({ ...chunks(1)[0], documentId: `bad-${place}`, content }))

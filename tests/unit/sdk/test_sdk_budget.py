@@ -41,8 +41,8 @@ def test_the_latest_news_counts_in_whatever_order_it_comes() -> None:
 
 def test_a_day_that_is_spent_is_spent_until_it_is_over_and_no_news_is_for_ever() -> None:
     shares = BudgetShares()
-    shares.heard("a", budget_headers(0.0, int((NOW + 5_000) * 1000)), NOW)
-    assert [shares.of("a", NOW + seconds) for seconds in (0, 4_999, 5_000)] == [0.0, 0.0, 1.0]
+    shares.heard("a", budget_headers(0.0, int((NOW + 3_000) * 1000)), NOW)
+    assert [shares.of("a", NOW + seconds) for seconds in (0, 2_999, 3_000)] == [0.0, 0.0, 1.0]
     shares.heard("a", budget_headers(0.0, 10**15 - 1), NOW + 1)
     assert shares.of("a", NOW + 40 * DAY) == 1.0
 
@@ -133,3 +133,24 @@ async def test_news_from_a_clock_far_ahead_is_not_believed() -> None:
     ahead = a_verdict().model_copy(update={"org_id": "org", "verified_at_ms": rig.clock.ms + 2 * 86_400_000})
     rig.trigger.answered(ahead, budget_headers(0.0, rig.clock.ms + 3 * 86_400_000))
     assert rig.trigger.offer(Decided(), chunks(10)) == 10
+
+
+async def test_news_from_a_clock_that_is_set_right_again_does_not_outlive_it() -> None:
+    rig = Rig()
+    ahead = a_verdict().model_copy(update={"org_id": "org", "verified_at_ms": rig.clock.ms + 43_200_000})
+    rig.trigger.answered(ahead, budget_headers(0.0, rig.clock.ms + 86_400_000))
+    rig.clock.now += 60.0
+    right = ahead.model_copy(update={"verified_at_ms": rig.clock.ms})
+    rig.trigger.answered(right, budget_headers(0.5, rig.clock.ms + 600_000))
+    assert rig.trigger.offer(Decided(), chunks(10)) == 5
+
+
+def test_who_asks_for_nothing_asks_once_an_hour_whether_there_is_still_nothing() -> None:
+    """A limit that is raised would not be heard of before the month is over: who asks for nothing hears nothing."""
+    shares = BudgetShares()
+    shares.heard("a", budget_headers(0.0, int((NOW + 30 * DAY) * 1000)), NOW)
+    asked = [second for second in range(0, 4 * 3_600, 60) if shares.of("a", NOW + second) > 0.0]
+    assert asked == [3_600, 7_200, 10_800]
+    assert shares.lowest(NOW + 14_400) == 0.0
+    shares.heard("a", budget_headers(0.0, int((NOW + 30 * DAY) * 1000)), NOW + 14_000)
+    assert shares.of("a", NOW + 14_400) == 0.0

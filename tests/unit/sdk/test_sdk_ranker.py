@@ -162,3 +162,16 @@ def test_equal_scores_with_equal_verdicts_keep_their_order_whichever_was_verifie
 def test_influence_grows_evenly_with_the_weight_up_to_one() -> None:
     assert [influence(Decided(weight=weight)) for weight in (0.0, 0.075, 0.15, 0.3)] == [0.0, 0.5, 1.0, 1.0]
     assert influence(Decided(arm=Arm.FORCED)) == 1.0
+
+
+@given(st.floats(0, 9_000), st.floats(0, 9_000), st.lists(st.floats(0, 90_000), min_size=2, max_size=2))
+def test_time_alone_never_changes_the_order_of_equal_results(one: float, other: float, later: list[float]) -> None:
+    found = [Candidate(f"d{at}", 1.0, verification=1.0, verified_at=NOW - at) for at in (one, other)]
+    orders = {tuple(each.moved for each in RANKER.rank(found, Decided(), NOW + seconds)) for seconds in later}
+    assert len(orders) == 1
+
+
+@pytest.mark.parametrize("at", [-math.inf, math.inf, math.nan])
+def test_a_time_that_is_none_leaves_the_verdict_as_it_is(at: float) -> None:
+    found = [Candidate("a", 2.0, verification=1.0, verified_at=at), Candidate("b", 1.0)]
+    assert RANKER.rank(found, Decided(), NOW)[0].breakdown.verification == 1.0

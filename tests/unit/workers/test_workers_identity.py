@@ -111,6 +111,17 @@ async def test_who_asks_for_news_does_not_get_the_old_verdict_from_the_cache_and
     assert news.event_id == repeated.event_id != first.event_id
 
 
+@pytest.mark.shows("S1-TRIG-04")
+async def test_a_host_that_keeps_times_in_seconds_gets_news_too() -> None:
+    """A store's last_verified is in seconds, so before the very judgement that it is of."""
+    cache, request = Cache(), a_request("Anne is old.")
+    first = await answer(orchestrator_of(Saying(Verdict.ENTAILED), cache=cache, now=1e9 + 0.9), request)
+    in_seconds = first.verified_at_ms // 1000 * 1000
+    week_later = orchestrator_of(Saying(Verdict.ENTAILED), cache=cache, now=1e9 + 8 * 86_400)
+    asked = request.model_copy(update={"newer_than_ms": in_seconds})
+    assert [(await answer(week_later, asked)).cache_hit for _ in range(2)] == [False, True]
+
+
 async def test_an_entry_of_a_version_that_noted_no_time_is_no_news() -> None:
     cache, request = Cache(), a_request("Anne is old.")
     orchestrator = orchestrator_of(Saying(Verdict.ENTAILED), cache=cache)

@@ -22,7 +22,7 @@ from veriramp_sdk.events import (
     event_id,
     parse_event,
 )
-from veriramp_workers.caching import cache_key, lifetime_seconds, payment_key
+from veriramp_workers.caching import answers, cache_key, lifetime_seconds, payment_key
 from veriramp_workers.orchestrator.backlog import Backlog, Ladder, Level
 from veriramp_workers.orchestrator.flow import (
     BACKFILL,
@@ -160,8 +160,7 @@ class Orchestrator:
         # The same text is often in many chunks: whoever comes second finds what the first has paid for.
         async with self._turns.of(key):
             known = await self._cache.get(key)
-            # Who has an old verdict and asks anew must not get the same one as if it were news.
-            if known is not None and known.judged_at_ms > (request.newer_than_ms or -1):
+            if known is not None and answers(known, request):
                 return known, True
             judgement = await self._asked(request, record)
             judgement = replace(judgement, judged_at_ms=int(self._clock() * 1000))
