@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from veriramp_workers.stores.day import day_of
 ZONE: Final = "Europe/Berlin"
 LIMIT: Final = 10
 SECONDS: Final = 60.0
+DAILY: Final = BudgetSettings(per_day=LIMIT, zone=ZONE, at_once=1.0)
 
 
 def asked_by(tenant: str, count: int) -> list[VerifyChunk]:
@@ -69,19 +70,26 @@ class Worker:
 
 
 @asynccontextmanager
-async def a_worker(brokers: str, url: str) -> AsyncIterator[Worker]:
+async def a_worker(
+    brokers: str,
+    url: str,
+    budget: BudgetSettings = DAILY,
+    *,
+    waits: float = 1.0,
+    clock: Callable[[], float] | None = None,
+) -> AsyncIterator[Worker]:
     registry, verifier = CollectorRegistry(), Verifier()
     worker = Worker(registry, verifier)
-    settings = BudgetSettings(per_day=LIMIT, zone=ZONE, at_once=1.0)
-    async with open_stores(url, registry, settings, clock=lambda: worker.now) as stores:
+    clock = clock or (lambda: worker.now)
+    async with open_stores(url, registry, budget, clock=clock) as stores:
         orchestrator = Orchestrator(
             verifier,
             OrchestratorMetrics(registry),
             formaliser_version="1",
             budget=stores.budget,
-            clock=lambda: worker.now,
+            clock=clock,
         )
-        bus = bus_settings(brokers, deferred=RetryTopic(Topic.DEFERRED, 1.0))
+        bus = bus_settings(brokers, deferred=RetryTopic(Topic.DEFERRED, waits))
         running, stop = KafkaWorker(bus, orchestrator, BusMetrics(registry)), asyncio.Event()
         task = asyncio.create_task(running.run(stop))
         try:
@@ -145,6 +153,24 @@ async def test_the_others_are_answered_at_once_and_the_spent_tenant_day_by_day(
         assert worker.metric("veriramp_budget_takes_total", outcome="repeated") == 0
         assert await ends(brokers, Topic.DEAD_LETTERS) == await ends(brokers, Topic.FAILED) == 0
         assert await ends(brokers, Topic.RETRY_SOON) == await ends(brokers, Topic.RETRY_LATE) == 0
+
+
+async def test_what_the_pace_refuses_is_answered_when_it_frees_it_and_not_ten_minutes_later(
+    tmp_path: Path, brokers: str, topics: Topics
+) -> None:
+    begun = time.monotonic()
+    midnight = datetime.now(ZoneInfo(ZONE)).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    ten_a_second = BudgetSettings(per_day=864_000, zone=ZONE, at_once=0.0)
+    async with a_worker(
+        brokers,
+        f"sqlite:///{tmp_path}/store.db",
+        ten_a_second,
+        waits=600.0,
+        clock=lambda: midnight + time.monotonic() - begun,
+    ) as worker:
+        await topics.send(Topic.INTERACTIVE, *asked_by("only", 60))
+        await answers(topics, 60)
+        assert worker.metric("veriramp_bus_records_total", topic=Topic.INTERACTIVE, outcome="deferred") > 0
 
 
 def check_headers(waiting: list[ConsumerRecord], keys: set[bytes]) -> None:

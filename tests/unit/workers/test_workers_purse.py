@@ -30,10 +30,14 @@ DAY = 86_400.0
 
 @dataclass
 class Stocks:
-    """A budget of so many for each tenant, until the day is over in an hour; ``spent`` is a bound of all."""
+    """A budget of so many for each tenant, until the day is over in an hour; ``spent`` is a bound of all.
+
+    With ``pace`` one more is free after so many seconds, and so on until the day is over.
+    """
 
     left: dict[str, int]
     spent: bool = False
+    pace: float = 0.0
     paid: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, datetime, float]] = field(default_factory=list)
 
@@ -42,6 +46,9 @@ class Stocks:
         end = now + timedelta(hours=1)
         if key in self.paid:
             return Taken(True, 3, 5, end, now, repeated=True)
+        if self.left[tenant] < 1 and self.pace and not self.spent:
+            limit = 3 + int(3_600 / self.pace)
+            return Taken(False, 3, limit, end, now + timedelta(seconds=self.pace), refused_by=Bound.PACE)
         if self.left[tenant] < 1 or self.spent:
             return Taken(False, 3, 5, end, end, refused_by=Bound.MONTH if self.spent else Bound.DAY)
         self.left[tenant] -= 1
@@ -108,6 +115,27 @@ async def test_a_tenant_that_has_spent_its_budget_gives_way_and_the_others_go_on
     assert len(stand.verifier.asked) == 5, "what was paid is judged, also when it comes again"
     assert stand.metric("verification_waits_total", reason="budget_day") == 3
     assert stand.level == 0
+
+
+@pytest.mark.shows("S1-COST-03")
+async def test_each_of_those_refused_at_their_pace_comes_again_when_one_more_is_free_for_it() -> None:
+    stand, waits = Stand(poor=0, other=0), []
+    stand.stocks.pace = 2.0
+
+    async def refused(tenant: str) -> float:
+        with pytest.raises(DeferError) as deferred:
+            await stand.ask(stand.request(tenant))
+        assert deferred.value.reason == "budget_pace"
+        return deferred.value.seconds
+
+    waits = [await refused("poor") for _ in range(400)]
+    assert waits[:4] == pytest.approx([2.0, 4.0, 6.0, 8.0], abs=0.02)
+    assert waits[301:] == [600.0] * 99, "no further ahead, or who comes later waits for them"
+    assert await refused("other") == 2.0
+    stand.now += 598.0
+    assert await refused("poor") == pytest.approx(4.0, abs=0.02)
+    stand.now += 600.0
+    assert await refused("poor") == 2.0
 
 
 @pytest.mark.shows("S1-COST-03", "S1-COST-04")
@@ -186,15 +214,20 @@ async def test_a_request_that_waited_for_a_week_is_reported(headers: dict[str, b
     assert stand.verifier.asked == []
 
 
-async def test_a_spent_budget_is_explained_once_in_five_minutes(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("pace", "bound", "limit"), [(0.0, "day", 5), (0.6, "pace", 6_003), (30.0, "pace", 123)])
+async def test_a_spent_budget_is_explained_once_in_five_minutes(
+    caplog: pytest.LogCaptureFixture, pace: float, bound: str, limit: int
+) -> None:
     caplog.set_level("INFO")
     stand = Stand(poor=0)
+    stand.stocks.pace = pace
     for seconds in (12.5, 300.0, 313.0):
         stand.now = 1_800_000_000.0 + seconds
         with pytest.raises(DeferError):
             await stand.ask(stand.request("poor"))
-    names = ("message", "tenant", "bound", "used", "limit", "goes_on_at")
-    assert [tuple(vars(record)[name] for name in names) for record in caplog.records] == [
-        ("no budget is free", "poor", "day", 3, 5, "2027-01-15T09:00:12+00:00"),
-        ("no budget is free", "poor", "day", 3, 5, "2027-01-15T09:05:13+00:00"),
-    ]
+    names = ("message", "tenant", "bound", "used", "limit")
+    told = ("no budget is free", "poor", bound, 3, limit)
+    assert [tuple(vars(record)[name] for name in names) for record in caplog.records] == [told, told]
+    if not pace:
+        ends = ["2027-01-15T09:00:12+00:00", "2027-01-15T09:05:13+00:00"]
+        assert [vars(record)["goes_on_at"] for record in caplog.records] == ends

@@ -72,11 +72,10 @@ def after_payment(taken: Taken | None, now: datetime) -> Wait | Defer | None:
         return Wait(_UNKNOWN_BUDGET_SECONDS, BUDGET_UNKNOWN)
     if taken.granted:
         return None
+    seconds = max((taken.next_at - now).total_seconds(), _SHORTEST_WAIT_SECONDS)
     if taken.refused_by is Bound.MONTH:
-        seconds = (taken.next_at - now).total_seconds()
-        return Wait(min(max(seconds, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS), BUDGET)
-    # Of what a tenant may spend a little is free again soon, and much at midnight; asking for each bit costs more.
-    return Defer((taken.resets_at - now).total_seconds(), f"budget_{taken.refused_by or Bound.DAY}")
+        return Wait(min(seconds, _LONGEST_WAIT_SECONDS), BUDGET)
+    return Defer(seconds, f"budget_{taken.refused_by or Bound.DAY}")
 
 
 def has_expired(since_ms: int, now: datetime) -> bool:

@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from veriramp_sdk.budget import NEWS_SECONDS, budget_headers
 from veriramp_sdk.events import Topic
@@ -18,6 +18,7 @@ from veriramp_workers.orchestrator.limiter import RateLimiter
 from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
 from veriramp_workers.ports import (
     DEFERRED_SINCE,
+    Bound,
     Budget,
     BudgetUnavailableError,
     DeferError,
@@ -27,6 +28,8 @@ from veriramp_workers.ports import (
 )
 
 _log = logging.getLogger(__name__)
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class NoBudgetError(Exception):
@@ -61,6 +64,7 @@ class Purse:
         self._blocked_until = -math.inf
         self._told_until: dict[str, float] = {}
         self._known: dict[str, tuple[float, Taken]] = {}
+        self._turns: dict[tuple[str, float], float] = {}
 
     @property
     def blocked(self) -> bool:
@@ -91,9 +95,10 @@ class Purse:
                 self._granted_at, self._blocked_until = self._clock(), -math.inf
             return
         if taken is not None:
-            self._explain(tenant, taken, step.reason, step.seconds)
+            self._explain(tenant, taken, step.reason, now)
         if isinstance(step, Defer):
-            self._defer(step, record, now)
+            seconds = step.seconds if taken is None else self._turn((tenant, share), taken, step.seconds)
+            self._defer(Defer(seconds, step.reason), record, now)
         self._blocked_until = self._clock() + step.seconds
         self._metrics.waits.labels(step.reason).inc()
         raise PauseError(step.seconds, step.reason)
@@ -112,10 +117,22 @@ class Purse:
         return taken
 
     def _remember(self, tenant: str, taken: Taken) -> None:
-        self._known.pop(tenant, None)
-        while len(self._known) >= _REMEMBERED:
-            del self._known[next(iter(self._known))]
-        self._known[tenant] = (self._clock(), taken)
+        _keep(self._known, tenant, (self._clock(), taken))
+
+    def _turn(self, who: tuple[str, float], refused: Taken, seconds: float) -> float:
+        """Return how long a request waits for what the tenant's pace frees, behind those that wait for it already.
+
+        To wake all of them with each bit would cost as much as a backlog is long.
+        """
+        if refused.refused_by is not Bound.PACE:
+            return seconds
+        now = self._clock()
+        # What is left of the day is released evenly, the first of it at ``next_at`` and the last at its end.
+        apart = (refused.resets_at - refused.next_at).total_seconds() / max(1, refused.limit - refused.used)
+        turn = max(now + seconds, self._turns.get(who, -math.inf) + apart)
+        turn = min(turn, now + _FURTHEST_TURN_SECONDS)
+        _keep(self._turns, who, turn)
+        return turn - now
 
     def _defer(self, step: Defer, record: Record, now: datetime) -> NoReturn:
         if has_expired(_since_ms(record), now):
@@ -128,12 +145,12 @@ class Purse:
         self._metrics.waits.labels(step.reason).inc()
         raise DeferError(step.seconds, step.reason)
 
-    def _explain(self, tenant: str, refused: Taken, reason: str, seconds: float) -> None:
-        """Say in the log what the budget ran into, once for each pause or, of those deferred, once in five minutes."""
-        now = self._clock()
-        if seconds < _TOLD_SECONDS or now < self._told_until.get(reason, 0.0):
+    def _explain(self, tenant: str, refused: Taken, reason: str, now: datetime) -> None:
+        """Say in the log what the budget ran into, once in five minutes and anew when its day or month has changed."""
+        if now.timestamp() < self._told_until.get(reason, 0.0):
             return
-        self._told_until[reason] = now + min(seconds, _TOLD_EVERY_SECONDS)
+        over = refused.next_at if refused.refused_by is Bound.MONTH else refused.resets_at
+        self._told_until[reason] = min(over.timestamp(), now.timestamp() + _TOLD_EVERY_SECONDS)
         fields = {
             "tenant": tenant[:_SHOWN],
             "bound": refused.refused_by,
@@ -144,6 +161,14 @@ class Purse:
         _log.info("no budget is free", extra=fields)
 
 
+def _keep(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    """Put a value in; what was put in longest ago makes room for it."""
+    known.pop(key, None)
+    while len(known) >= _REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value
+
+
 def _since_ms(record: Record) -> int:
     said = dict(record.headers).get(DEFERRED_SINCE, b"")
     return int(said) if said.isdigit() and len(said) <= _MOST_DIGITS else 0
@@ -152,9 +177,9 @@ def _since_ms(record: Record) -> int:
 _DEFERRED: Final = "deferred"
 _NOBODY_SECONDS: Final = 60.0
 _ROUND_SECONDS: Final = 1.0
-_TOLD_SECONDS: Final = 1.0
 _TOLD_EVERY_SECONDS: Final = 300.0
 _NEWS_AGE_SECONDS: Final = 60.0
 _REMEMBERED: Final = 1_000
+_FURTHEST_TURN_SECONDS: Final = 600.0  # beyond it all come again together, and the topic lets nobody wait for longer
 _SHOWN: Final = 100
 _MOST_DIGITS: Final = 15
