@@ -16,6 +16,7 @@ import json
 import logging
 import re
 import reprlib
+import stat
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from veriramp_operator.api.config import Limits
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import FlagsSpec, Percent, Rate, RolloutSpec, StageSpec, WorkerSpec
-from veriramp_operator.api.strict_yaml import load_strictly
+from veriramp_operator.api.strict_yaml import StrictLoader
 from veriramp_operator.api.vector import DEFAULT_TOP_K, Vector
 from veriramp_operator.flagserver.hub import Hub, close_when_stale
 from veriramp_operator.flagserver.store import EVERYWHERE, Store
@@ -72,7 +73,7 @@ class FileFollower:
         try:
             content = _content(self._path)
         except OSError as error:
-            raise ConfigurationError(f"{self._path}: {error.strerror}; make it readable") from error
+            raise ConfigurationError(f"{self._path}: {error.strerror}; name one that can be read") from error
         if content is None:
             raise ConfigurationError(f"{self._path}: there is no such file; write one, or name another with --file")
         self._publish(document_of(content, None, self._uid, str(self._path)))
@@ -172,10 +173,24 @@ def _document_of(wanted: _FlagFile, held: FlagDocument | None, uid: str, name: s
 def says_off(content: bytes) -> bool:
     """Tell whether a file says ``mode: Off``, also one that is no YAML: going down must not fail for a typing error."""
     try:
-        raw = load_strictly(content)
+        raw = _load(content)
     except (yaml.YAMLError, ValueError, RecursionError):
         return _OFF_LINE.search(content) is not None
     return isinstance(raw, dict) and (raw.get("mode") is False or str(raw.get("mode")).lower() == "off")
+
+
+class _Loader(StrictLoader):
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose a node; some aliases of aliases would be gigabytes."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            problem = f"the alias *{event.anchor} is not read here; write out what it stands for"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+
+def _load(text: str | bytes) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 it is a safe loader
 
 
 _OFF_LINE: Final = re.compile(rb"""^["']?mode["']?[ \t]*:[ \t]*["']?off\b""", re.IGNORECASE | re.MULTILINE)
@@ -204,7 +219,7 @@ class _FlagFile(Frozen, extra="forbid"):
 
 def _read(content: bytes, name: str) -> _FlagFile:
     try:
-        raw = load_strictly(content.decode())
+        raw = _load(content.decode())
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" (line {place.line + 1})" if place else ""
@@ -289,6 +304,8 @@ def _known(place: tuple[Any, ...]) -> list[str]:
 def _content(path: Path) -> bytes | None:
     """The file's bytes; None when it does not exist. Raises OSError for every other reason."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError(0, "it is no regular file")  # to open a pipe would wait for a writer
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:

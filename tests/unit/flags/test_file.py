@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,6 +108,14 @@ def test_shadow_leaves_numbers_of_live_without_effect() -> None:
     assert made.vector == Vector(mode=Mode.SHADOW, sampling_rate=1)
 
 
+# A few hundred bytes that would be gigabytes.
+_LAUGHTER = "x: &a [x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{of}'] * 9)}]\n" for of, name in pairwise("abcdefghij")
+)
+_MERGED = "x: &a {x: x}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{of}'] * 9)}]}}\n" for of, name in pairwise("abcdefghij")
+)
+
 BAD = [
     ("", "it holds no fields; write at least rollout: namespace/name and mode"),
     ("- Live", "it holds no fields"),
@@ -129,8 +139,10 @@ BAD = [
         f'{SHADOW}flags: {{include: [{{attribute: a, equals: "\\ud800"}}]}}',
         "it cannot be read: Invalid JSON",
     ),
-    ("&a [*a]", "it holds no fields"),
+    ("&a [*a]", r"the alias \*a is not read here"),
     (f"{SHADOW}topK: {'9' * 5000}", "this is no YAML"),
+    (_LAUGHTER, r"\(line 2\): the alias \*a is not read here; write out what it stands for"),
+    (_MERGED, r"\(line 2\): the alias \*a is not read here"),
 ]
 
 
@@ -205,7 +217,7 @@ def test_a_file_that_cannot_be_read_ends_with_the_lease(world: World, caplog: py
         world.looks(1 + int(10 * CONFIRMATION_SECONDS))
         assert world.served.lease_until == until, "nothing is stamped anew"
         assert not world.store.is_fresh(world.now), "clients are sent away, and keep what they have until then"
-        assert caplog.text.count("Is a directory; off when the lease ends") == 1
+        assert caplog.text.count("it is no regular file; off when the lease ends") == 1
         world.path.rmdir()
         away.rename(world.path)
         world.looks(5)
@@ -229,7 +241,9 @@ def test_another_rollout_in_the_file_turns_the_first_one_off(world: World) -> No
     ("make", "sentence"),
     [
         (lambda _: None, "there is no such file"),
-        (lambda path: path.mkdir(), "Is a directory; make it readable"),
+        (lambda path: path.mkdir(), "it is no regular file; name one that can be read"),
+        (os.mkfifo, "it is no regular file"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links; name one"),
         (lambda path: path.write_text("mode: Off"), "rollout is missing"),
         (lambda path: path.write_text("#" * (MOST_BYTES + 1)), "more than 65536 bytes"),
     ],
