@@ -208,7 +208,11 @@ def test_the_way_back_waits_until_every_gate_passes_on_evidence_from_after_the_r
 
     decision = world.run(LONG - 5)
     assert (decision.reason, world.vector().mode) == (Reason.RAMPING, Mode.SHADOW)
-    assert "every gate must pass first" in decision.message
+    assert decision.message == (
+        'On the way back into "canary" every gate must pass first; "other" passes, but not yet on evidence from after '
+        "the way back began alone: 5s to go."
+    )
+    assert decision.next_decision_at == world.now + 5
     world.tick(5)
 
     assert world.now >= retried_at + LONG

@@ -15,6 +15,7 @@ from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnInconclusive, Promotion, Scaling
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.engine import windows
+from veriramp_operator.engine.gates import Judged
 from veriramp_operator.engine.ramp import Ramp, pace_of, vector_at
 from veriramp_operator.engine.rollback import steps_down_at
 from veriramp_operator.engine.scene import Check, Scene
@@ -204,8 +205,7 @@ def ramp_step(scene: Scene) -> Finding | None:
         return None
     failing = scene.bench.not_ready(stage.entered_at) if stage.reentry else None
     if failing is not None:
-        message = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}" does not yet.'
-        return _hold(Reason.RAMPING, message)
+        return _on_the_way_back(rung, failing, stage.entered_at + failing.window - scene.now)
     if scene.may_rise and not ramp.due.is_at_most(scene.in_force):
         return Finding(
             Direction.RISE,
@@ -331,6 +331,15 @@ def _ramping(scene: Scene, rung: Rung, ramp: Ramp) -> Finding:
         f"{_about(ramp.pace.duration - ramp.seconds)} to {rung.vector}."
     )
     return Finding(Direction.HOLD, Reason.RAMPING, message, ramp_runs=True, look_again=max(left, SOON))
+
+
+def _on_the_way_back(rung: Rung, failing: Judged, left: float) -> Finding:
+    """``left``: seconds until all evidence of the gate can be from after the way back began."""
+    waits = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}"'
+    if failing.verdict.kind is not VerdictKind.PASS:
+        return _hold(Reason.RAMPING, f"{waits} does not yet: {failing.verdict.message}.")
+    message = f"{waits} passes, but not yet on evidence from after the way back began alone: {_about(left)} to go."
+    return _hold(Reason.RAMPING, message, max(left, SOON))
 
 
 def _exception(scene: Scene) -> str | None:
