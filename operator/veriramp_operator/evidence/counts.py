@@ -6,7 +6,8 @@ intervals onto counts), :data:`Row`, :func:`problem_of`, :func:`newest_of`, :fun
 * Growth is counted per series between two samples of it that are at most :data:`STALE_SECONDS` apart. A value below
   the one before is a restarted process: the whole new value is growth. The first sample of a series counts nothing.
 * It falls into the interval of the later sample, on an absolute grid of one scrape interval. Events and total of one
-  process are scraped at one instant, so both fall into the same interval, whatever the offset of its scrapes.
+  process are scraped at one instant, so both fall into the same interval, whatever the offset of its scrapes. Where one
+  of them is no finite number, the other is not looked at either: they would grow in different intervals.
 * An interval is closed once everything up to its end has been read. A sample that arrives later counts in the first
   open interval: nothing is counted twice, nothing that was closed changes.
 * The newest :data:`FINE` intervals and up to as many more stay one scrape long. Older ones are merged by :data:`MERGED`
@@ -21,6 +22,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from veriramp_operator.api.reasons import NoDataReason
@@ -63,18 +65,23 @@ class Ledger:
         if closed <= self._closed:
             return
         cells: dict[int, list[float]] = {}
-        for offset, counter in enumerate((events, total)):
+        counters = ([*events], [*total])
+        odd = _odd((*counters[0], *counters[1]))
+        for offset, counter in enumerate(counters):
             for series in counter:
                 arm = series.labels.get("arm", "")
                 if arm in ARMS:
-                    self._follow(2 * ARMS.index(arm) + offset, series, closed, cells)
+                    unread = odd.get(_source(series), frozenset()) if odd else frozenset()
+                    self._follow(2 * ARMS.index(arm) + offset, series, closed, cells, unread)
         until = closed * self.scrape
         rows = [self._row(index, cell) for index, cell in sorted(cells.items()) if any(cell)]
         self.counts = extend(self.counts, rows, until, self.scrape)
         self._closed = closed
         self._last = {key: last for key, last in self._last.items() if last[0] > until - self._stale}
 
-    def _follow(self, column: int, series: RawSeries, closed: int, cells: dict[int, list[float]]) -> None:
+    def _follow(
+        self, column: int, series: RawSeries, closed: int, cells: dict[int, list[float]], unread: AbstractSet[float]
+    ) -> None:
         key = (column, frozenset(series.labels.items()))
         last = self._last.get(key)
         # What is older is forgotten, so it cannot be told whether it has been counted.
@@ -83,7 +90,7 @@ class Ledger:
             index = _ceil(at / self.scrape)
             if index > closed:
                 break
-            if at <= oldest or not math.isfinite(value) or (last is not None and at <= last[0]):
+            if at <= oldest or at in unread or (last is not None and at <= last[0]):
                 continue
             if last is not None and at - last[0] <= self._stale:
                 growth = value - last[1] if value >= last[1] else value
@@ -150,6 +157,20 @@ def trial_start(trial: Trial, now: float) -> float | None:
     if trial.began_at is None:
         return None
     return trial.began_at + max(0, math.floor((now - trial.began_at) / TRIAL_SECONDS)) * TRIAL_SECONDS
+
+
+def _odd(series: Iterable[RawSeries]) -> dict[frozenset[tuple[str, str]], set[float]]:
+    """When something was no finite number, by what both counters of a process and arm have in common."""
+    odd: dict[frozenset[tuple[str, str]], set[float]] = {}
+    for each in series:
+        if not math.isfinite(sum(each.values)):
+            at = {at for at, value in zip(each.at, each.values, strict=True) if not math.isfinite(value)}
+            odd.setdefault(_source(each), set()).update(at)
+    return odd
+
+
+def _source(series: RawSeries) -> frozenset[tuple[str, str]]:
+    return frozenset(item for item in series.labels.items() if item[0] != "__name__")
 
 
 def _numbered_at(series: RawSeries) -> float | None:

@@ -55,6 +55,32 @@ def folded(*total: RawSeries, until: float = START + 3600, since: float = START)
     return ledger.counts
 
 
+def column(counts: Counts, values: tuple[float, ...]) -> list[tuple[float, float]]:
+    """(end of the interval in scrapes after the start, growth)."""
+    return [(round((at - START) / SCRAPE), value) for at, value in zip(counts.at, values, strict=True) if value]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_where_one_of_two_counters_is_no_number_the_other_counts_nothing_either(odd: float, first: int) -> None:
+    """Found on walks: events of several scrapes met the requests of one, in arms whose shares had changed between."""
+    counters = [counter(1, odd, odd, 7), counter(10, 20, 30, 40)]
+    ledger = Ledger(START, SCRAPE)
+    ledger.fold([counters[first]], [counters[1 - first]], START + 3600)
+
+    counted = (ledger.counts.treatment_events, ledger.counts.treatment_total)
+    assert [column(ledger.counts, values) for values in (counted[first], counted[1 - first])] == [[(4, 6)], [(4, 30)]]
+
+
+def test_what_is_no_number_in_one_process_or_arm_says_nothing_about_another() -> None:
+    ledger = Ledger(START, SCRAPE)
+    total = [counter(0, 1, 2), counter(0, 4, 8, pod="b"), counter(0, 16, 32, arm="control")]
+    ledger.fold([counter(0, math.nan, 0)], total, START + 3600)
+
+    assert column(ledger.counts, ledger.counts.treatment_total) == [(2, 4), (3, 6)]
+    assert column(ledger.counts, ledger.counts.control_total) == [(2, 16), (3, 16)]
+
+
 @pytest.mark.parametrize(
     ("what", "total", "expected"),
     [
