@@ -46,6 +46,9 @@ async def follow_verdicts(kafka: KafkaSettings, take: Take) -> None:
             _log.warning("verdicts cannot be read, trying again: %s", why)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
+        except Exception as error:  # noqa: BLE001 - else no verdict would come any more, and nobody would know
+            _log.error("verdicts cannot be read, trying again in %g s: %r", _LONG_RETRY, error)
+            await asyncio.sleep(_LONG_RETRY)
 
 
 @asynccontextmanager
@@ -73,10 +76,14 @@ def _take(record: ConsumerRecord, take: Take) -> None:
     except UnreadableEventError as error:
         _log.warning("an answer is left out: %s", error)
         return
-    take(event, record.headers)
+    try:
+        take(event, record.headers)
+    except Exception as error:  # noqa: BLE001 - one answer must not keep the others from us
+        _log.error("an answer is left out: unexpected %s at chunk %s", type(error).__name__, event.chunk_key)
 
 
 _FIRST_RETRY: Final = 0.2
 _LAST_RETRY: Final = 5.0
+_LONG_RETRY: Final = 60.0
 _POLL_MS: Final = 1_000
 _MOST_AT_ONCE: Final = 50

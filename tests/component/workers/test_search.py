@@ -14,10 +14,14 @@ import httpx
 import pytest
 
 from tests.support.flags import Operator, a_document
-from tests.support.pipeline import Program, a_program
+from tests.support.pipeline import Program, Topics, a_program
 from tests.support.waiting import wait_until
+from tests.unit.sdk.test_sdk_events import a_verdict
 from veriramp_operator.api.vector import Vector
 from veriramp_sdk.contract import Mode
+from veriramp_sdk.events import Topic
+from veriramp_sdk.kafka_settings import KafkaSettings
+from veriramp_search.broker import Answer, Headers, follow_verdicts
 from veriramp_search.corpus import shipped
 
 FULL = Vector(mode=Mode.LIVE, sampling_rate=1.0, canary_percent=50, ranking_weight=0.15, top_k=10)
@@ -114,6 +118,26 @@ async def test_verdicts_are_rebuilt_from_the_topic_at_the_start(
         await wait_until(lambda: known(client), 30, "a verdict")
     async with a_search(tmp_path, env) as another, httpx.AsyncClient(base_url=another.url) as newcomer:
         await wait_until(lambda: known(newcomer), 30, "the same verdict in a new process")
+
+
+async def test_an_answer_that_somebody_fails_at_keeps_the_others_from_nobody(brokers: str, topics: Topics) -> None:
+    seen = set[str]()
+
+    def take(event: Answer, _: Headers) -> None:
+        if event.document_id == "0":
+            raise ZeroDivisionError
+        seen.add(event.document_id)
+
+    events = [a_verdict().model_copy(update={"document_id": str(number)}) for number in range(3)]
+    await topics.send_all((Topic.COMPLETE, event.to_bytes(), event.key()) for event in events)
+    following = asyncio.create_task(follow_verdicts(KafkaSettings(brokers), take))
+
+    async def told() -> bool:
+        return seen == {"1", "2"}
+
+    await wait_until(told, 30, "the other answers")
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_the_regression_switch_strikes_its_arm_only(operator: Operator, client: httpx.AsyncClient) -> None:
