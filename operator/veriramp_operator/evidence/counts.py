@@ -41,6 +41,7 @@ Row = tuple[float, float, float, float, float, float]
 ARMS: Final = ("treatment", "control")
 _SCRAPES_BEFORE_STALE: Final = 2.5
 _ROUNDING: Final = 1e-6
+_NONE: Final[AbstractSet[float]] = frozenset()
 
 
 class Ledger:
@@ -71,8 +72,8 @@ class Ledger:
             for series in counter:
                 arm = series.labels.get("arm", "")
                 if arm in ARMS:
-                    unread = odd.get(_source(series), frozenset()) if odd else frozenset()
-                    self._follow(2 * ARMS.index(arm) + offset, series, closed, cells, unread)
+                    unread = odd.get(_source(series)) if odd else None
+                    self._follow(2 * ARMS.index(arm) + offset, series, closed, cells, unread or _NONE)
         until = closed * self.scrape
         rows = [self._row(index, cell) for index, cell in sorted(cells.items()) if any(cell)]
         self.counts = extend(self.counts, rows, until, self.scrape)
