@@ -31,14 +31,13 @@ _log = logging.getLogger(__name__)
 
 async def follow_verdicts(kafka: KafkaSettings, take: Take) -> None:
     """Read verdicts from their beginning and failures from now on until cancelled; connects anew after trouble."""
-    delay, credentials = _FIRST_RETRY, Credentials(kafka)
+    delay, credentials, poll = _FIRST_RETRY, Credentials(kafka), _poll
     while True:
         try:
             async with _consumer(credentials.options()) as consumer:
                 delay = _FIRST_RETRY
                 while not await credentials.renewed():
-                    batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_AT_ONCE)
-                    for record in chain.from_iterable(batches.values()):
+                    for record in await poll(consumer):
                         _take(record, take)
                     await asyncio.sleep(0)  # a search that waits in this loop goes first
         except (KafkaError, ConfigurationError) as error:
@@ -46,6 +45,9 @@ async def follow_verdicts(kafka: KafkaSettings, take: Take) -> None:
             _log.warning("verdicts cannot be read, trying again: %s", why)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
+        except UnicodeDecodeError:
+            # What else it had found is lost to us, so all is read anew, and one by one, to know which it is.
+            poll = _poll_one_by_one
         except Exception as error:  # noqa: BLE001 - else no verdict would come any more, and nobody would know
             _log.error("verdicts cannot be read, trying again in %g s: %r", _LONG_RETRY, error)
             await asyncio.sleep(_LONG_RETRY)
@@ -63,6 +65,26 @@ async def _consumer(options: dict[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def _poll(consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+    batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_AT_ONCE)
+    return list(chain.from_iterable(batches.values()))
+
+
+async def _poll_one_by_one(consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
+    """Read one of each partition, and step over what the client cannot read."""
+    found: list[ConsumerRecord] = []
+    for partition in consumer.assignment():
+        try:
+            found += (await consumer.getmany(partition, timeout_ms=0, max_records=1)).get(partition, [])
+        except UnicodeDecodeError:
+            offset = await consumer.position(partition)
+            _log.warning("%s/%d@%d is left out: the name of a header is no UTF-8", *partition, offset)
+            consumer.seek(partition, offset + 1)
+    if not found:
+        await asyncio.sleep(_PAUSE)
+    return found
 
 
 def _take(record: ConsumerRecord, take: Take) -> None:
@@ -86,4 +108,5 @@ _FIRST_RETRY: Final = 0.2
 _LAST_RETRY: Final = 5.0
 _LONG_RETRY: Final = 60.0
 _POLL_MS: Final = 1_000
+_PAUSE: Final = 0.1
 _MOST_AT_ONCE: Final = 50

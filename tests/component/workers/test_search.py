@@ -6,13 +6,17 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer import message_accumulator, producer
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
+from tests.component.workers.test_bus import NoText
 from tests.support.flags import Operator, a_document
 from tests.support.pipeline import Program, Topics, a_program
 from tests.support.waiting import wait_until
@@ -21,7 +25,7 @@ from veriramp_operator.api.vector import Vector
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.events import Topic
 from veriramp_sdk.kafka_settings import KafkaSettings
-from veriramp_search.broker import Answer, Headers, follow_verdicts
+from veriramp_search.broker import Answer, Headers, Take, follow_verdicts
 from veriramp_search.corpus import shipped
 
 FULL = Vector(mode=Mode.LIVE, sampling_rate=1.0, canary_percent=50, ranking_weight=0.15, top_k=10)
@@ -128,16 +132,46 @@ async def test_an_answer_that_somebody_fails_at_keeps_the_others_from_nobody(bro
             raise ZeroDivisionError
         seen.add(event.document_id)
 
-    events = [a_verdict().model_copy(update={"document_id": str(number)}) for number in range(3)]
-    await topics.send_all((Topic.COMPLETE, event.to_bytes(), event.key()) for event in events)
+    await topics.send_all(verdicts(0, 1, 2))
+    async with follows_verdicts(brokers, take):
+        await wait_until(lambda: holds(seen == {"1", "2"}), 30, "the other answers")
+
+
+async def test_a_message_that_no_client_can_read_keeps_the_others_from_nobody(
+    brokers: str, topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set[str]()
+    for module in (message_accumulator, producer):
+        monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    async with AIOKafkaProducer(bootstrap_servers=brokers) as raw:
+        for number in range(3):
+            for _, value, key in verdicts(number):
+                await raw.send_and_wait(Topic.COMPLETE, value, key)
+                await raw.send_and_wait(Topic.COMPLETE, value, key, headers=[(NoText("name"), b"1")])
+    monkeypatch.undo()
+    async with follows_verdicts(brokers, lambda event, _: seen.add(event.document_id)):
+        await wait_until(lambda: holds(seen == {"0", "1", "2"}), 30, "what can be read")
+        await topics.send_all(verdicts(3))
+        await wait_until(lambda: holds("3" in seen), 30, "what comes later")
+
+
+def verdicts(*numbers: int) -> list[tuple[str, bytes, bytes]]:
+    events = [a_verdict().model_copy(update={"document_id": str(number)}) for number in numbers]
+    return [(Topic.COMPLETE, event.to_bytes(), event.key()) for event in events]
+
+
+async def holds(condition: bool) -> bool:
+    return condition
+
+
+@asynccontextmanager
+async def follows_verdicts(brokers: str, take: Take) -> AsyncIterator[None]:
     following = asyncio.create_task(follow_verdicts(KafkaSettings(brokers), take))
-
-    async def told() -> bool:
-        return seen == {"1", "2"}
-
-    await wait_until(told, 30, "the other answers")
-    following.cancel()
-    await asyncio.gather(following, return_exceptions=True)
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def test_the_regression_switch_strikes_its_arm_only(operator: Operator, client: httpx.AsyncClient) -> None:
