@@ -125,14 +125,18 @@ class Kafka:
 
 
 @contextmanager
-def a_kafka(folder: Path, nodes: int = 1, secured: Secured | None = None) -> Iterator[Kafka]:
+def a_kafka(
+    folder: Path, nodes: int = 1, secured: Secured | None = None, *, creates_topics: bool = True
+) -> Iterator[Kafka]:
     """Run a cluster with its data and logs in `folder`, ready to serve.
 
-    Topics are created at first use, with three partitions and a replica on each node (two must acknowledge, of three).
+    Topics have three partitions and a replica on each node (two must acknowledge, of three), and are created at first
+    use, unless not `creates_topics`.
     Raises ToolMissing when Java is missing or the jars are not in the cache, KafkaFailed when a node does not start.
     """
     with ExitStack() as stack:
-        kafka = Kafka(_formatted(folder, nodes, secured))
+        more = {} if creates_topics else {"auto.create.topics.enable": "false"}
+        kafka = Kafka(_formatted(folder, nodes, secured, more))
         for node in kafka.nodes:
             stack.callback(node.kill)  # its data goes with the folder, and a last node waits long for the others
             node.start()
@@ -168,7 +172,7 @@ def _broker_ids(answer: bytes) -> set[int]:
     return ids
 
 
-def _formatted(folder: Path, count: int, secured: Secured | None) -> tuple[Node, ...]:
+def _formatted(folder: Path, count: int, secured: Secured | None, more: Mapping[str, object]) -> tuple[Node, ...]:
     # An address of its own, so that no client's random port takes that of a node which is down for a while.
     host = secured.host if secured else f"127.12.{secrets.randbelow(256)}.{1 + secrets.randbelow(254)}"
     protocols = _SECURED if secured else ()
@@ -181,7 +185,7 @@ def _formatted(folder: Path, count: int, secured: Secured | None) -> tuple[Node,
     scram = [f"--add-scram={kind}=[name={user},password={word}]" for kind in _SCRAM for user, word in users]
     for node in nodes:
         node.folder.mkdir(parents=True)
-        values = _properties(node, nodes) | (_security(node, secured) if secured else {})
+        values = _properties(node, nodes) | (_security(node, secured) if secured else {}) | dict(more)
         text = "".join(f"{name}={value}\n" for name, value in values.items())
         (node.folder / "server.properties").write_text(text, encoding="utf-8")
         _run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", node.folder / "server.properties", *scram)

@@ -15,15 +15,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import NewTopic
 from prometheus_client import CollectorRegistry
 
 from tests.support.bus_program import bus_settings
 from tests.support.databases import a_postgres, a_redis
 from tests.support.flags import LIVE, Operator, a_document, obeyed
 from tests.support.ledger import GROUP, a_ledger, each_counts_once
-from tests.support.pipeline import Program, Topics, a_program, a_request, an_orchestrator
+from tests.support.pipeline import Program, Topics, a_program, a_request, admin_of, an_orchestrator, topics_of
 from tests.support.waiting import wait_until
+from tools.kafka.cluster import a_kafka
 from veriramp_sdk.events import Topic, Verdict, VerifyChunk
+from veriramp_workers.bus import kafka as kafka_module
 from veriramp_workers.bus.kafka import KafkaWorker
 from veriramp_workers.bus.retry import RetryTopic, not_before_ms
 from veriramp_workers.bus.settings import BusMetrics
@@ -171,6 +174,35 @@ async def test_what_the_pace_refuses_is_answered_when_it_frees_it_and_not_ten_mi
         await topics.send(Topic.INTERACTIVE, *asked_by("only", 60))
         await answers(topics, 60)
         assert worker.metric("veriramp_bus_records_total", topic=Topic.INTERACTIVE, outcome="deferred") > 0
+
+
+async def test_a_topic_that_an_upgrade_left_out_is_told_and_what_is_meant_for_it_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_module, "_METADATA_MS", 1_000)
+    poor, rich = asked_by("poor", 40), asked_by("rich", LIMIT)
+
+    async def told() -> list[str]:
+        return [line for line in caplog.messages if "does not exist" in line]
+
+    with a_kafka(tmp_path, creates_topics=False) as kafka:
+        async with admin_of(kafka.bootstrap) as admin, topics_of(kafka.bootstrap) as topics:
+            await admin.create_topics([NewTopic(str(name), 3, 1) for name in Topic if name != Topic.DEFERRED])
+            await topics.send(Topic.INTERACTIVE, *poor, *rich)
+            async with a_worker(kafka.bootstrap, f"sqlite:///{tmp_path}/store.db") as worker:
+                found = await answers(topics, 2 * LIMIT)
+                assert {record.key for record in found} >= keys_of(rich), "the others do not wait"
+                (line,) = await wait_until(told, SECONDS, "what is said of the topic")
+                assert line == (
+                    "verify_chunks.deferred does not exist, nothing is read from it; "
+                    "veriramp-worker topics --apply creates it"
+                )
+                await admin.create_topics([NewTopic(str(Topic.DEFERRED), 3, 1)])
+                await topics.all_committed("bus-tests", Topic.INTERACTIVE, len(poor) + len(rich))
+                for day in (3, 4, 5):
+                    worker.next_day()
+                    found = await answers(topics, day * LIMIT)
+    assert sorted(record.key for record in found) == sorted(keys_of(poor) | keys_of(rich))
 
 
 def check_headers(waiting: list[ConsumerRecord], keys: set[bytes]) -> None:

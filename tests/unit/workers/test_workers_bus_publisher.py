@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError, ProducerClosed, UnknownError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    UnknownError,
+    UnknownTopicOrPartitionError,
+)
 from prometheus_client import CollectorRegistry
 
 from veriramp_sdk.kafka_settings import KafkaSettings
@@ -81,6 +88,17 @@ async def test_a_queue_that_stays_full_is_no_reason_for_another_producer(
 ) -> None:
     await published(monkeypatch, made, KafkaTimeoutError, 50)
     assert len(made) == 1
+
+
+async def test_trouble_that_lasts_is_told_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, made: list[Producer], caplog: pytest.LogCaptureFixture
+) -> None:
+    await published(monkeypatch, made, KafkaTimeoutError, 50)
+    await published(monkeypatch, made, UnknownTopicOrPartitionError, 50)
+    assert caplog.messages == [
+        "publishing to out failed, trying again: KafkaTimeoutError()",
+        "out does not exist, what is meant for it waits; veriramp-worker topics --apply creates it",
+    ]
 
 
 @pytest.mark.parametrize(("error", "times"), [(MessageSizeTooLargeError, 1), (UnknownError, 9)])

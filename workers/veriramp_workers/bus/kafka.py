@@ -43,6 +43,7 @@ class KafkaWorker:
         self._credentials = Credentials(settings.kafka)
         self._publisher = Publisher(settings.kafka, metrics, self._contact)
         self._dispatcher = Dispatcher(settings, handler, self._publisher, metrics)
+        self._member: AIOKafkaConsumer | None = None
         self._joined = False
         self._careful_until = 0.0
         if paused:
@@ -107,17 +108,18 @@ class KafkaWorker:
     async def _session(self, stop: asyncio.Event) -> None:
         """Be a member of the group until ``stop`` is set or the consumer cannot go on."""
         consumer = _consumer(self._settings, self._credentials.options())
-        consumer.subscribe(list(self._settings.lanes), listener=_HandOver(self, consumer))
         try:
             if not await unless(stop, consumer.start()):
                 return
             self._contact.answered()
+            self._member = consumer
+            # Not before the start: that would end when a topic does not exist, and the others would not be read either.
+            consumer.subscribe(list(self._settings.lanes), listener=_HandOver(self, consumer))
             keeping = asyncio.create_task(self._keep(consumer))
-            self._joined = True
             try:
                 await self._read(consumer, stop, keeping)
             finally:
-                self._joined = False
+                self._member, self._joined = None, False
                 keeping.cancel()
                 await self.hand_over(consumer, tuple(self._dispatcher.windows))
         finally:
@@ -214,8 +216,11 @@ class KafkaWorker:
         for topic, partition in windows:
             self._metrics.lag.remove(topic, str(partition))
 
-    def take_over(self, places: Collection[Place]) -> None:
-        """Begin with partitions that this process was given."""
+    def take_over(self, consumer: AIOKafkaConsumer, places: Collection[Place]) -> None:
+        """Begin with partitions that this process was given, but not when it is leaving the group."""
+        if consumer is not self._member:
+            return
+        self._joined = True
         for topic, partition in places:
             self._metrics.lag.labels(topic, str(partition)).set(math.nan)
         self._dispatcher.open([(topic, partition) for topic, partition in places])
@@ -284,7 +289,7 @@ class _HandOver(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka shi
         await self._worker.hand_over(self._consumer, revoked)
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._worker.take_over(assigned)
+        self._worker.take_over(self._consumer, assigned)
 
 
 def _consumer(settings: BusSettings, options: dict[str, Any]) -> AIOKafkaConsumer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
@@ -22,6 +23,7 @@ from aiokafka.errors import (
     RecordListTooLargeError,
     RecordTooLargeError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
 )
 
 from veriramp_sdk.environment import ConfigurationError
@@ -46,6 +48,7 @@ class Publisher:
         self._line: _Line
         self._renewing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
+        self._told: dict[tuple[str, str], float] = {}
 
     async def start(self) -> None:
         """Connect; tries until it succeeds or is cancelled."""
@@ -84,11 +87,23 @@ class Publisher:
                     failures += not isinstance(error, _NO_REFUSAL)
                 if not insist and (isinstance(error, _TOO_LARGE) or failures > _MOST_FAILURES):
                     raise RefusedError(f"{message.topic} does not take what follows: {error}") from error
-                _log.warning("publishing to %s failed, trying again: %r", message.topic, error)
+                self._tell(message.topic, error)
             else:
                 return
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
+
+    def _tell(self, topic: str, error: KafkaError) -> None:
+        """Say it once a minute: as many as the windows hold may try at once, for as long as the trouble lasts."""
+        now, what = time.monotonic(), (topic, type(error).__name__)
+        if now - self._told.get(what, -_TELL_SECONDS) < _TELL_SECONDS:
+            return
+        self._told[what] = now
+        if isinstance(error, UnknownTopicOrPartitionError):
+            text = "%s does not exist, what is meant for it waits; veriramp-worker topics --apply creates it"
+            _log.warning(text, topic)
+        else:
+            _log.warning("publishing to %s failed, trying again: %r", topic, error)
 
     async def _renew(self, broken: _Line) -> None:
         async with self._renewing:
@@ -163,6 +178,7 @@ _MOST_FAILURES: Final = 8  # with the waits between them half a minute
 # What was lost with a connection goes out again within the time that a hand-over waits for it.
 _FORMER_SECONDS: Final = 10.0
 _EXPIRY_SECONDS: Final = 300.0  # aiokafka: 40 s for a message, for a request and for looking where to send it
+_TELL_SECONDS: Final = 60.0
 _FIRST_RETRY: Final = 0.1
 _LAST_RETRY: Final = 5.0
 _LARGEST_MESSAGE: Final = 4 * 1024 * 1024
