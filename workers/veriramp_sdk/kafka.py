@@ -6,6 +6,7 @@ Public names: :class:`KafkaSender`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 from veriramp_sdk.trigger import Message
+
+_log = logging.getLogger(__name__)
 
 
 class KafkaSender:
@@ -30,6 +33,7 @@ class KafkaSender:
         self._credentials = Credentials(self._kafka)
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Send all of them and wait until the broker has them; raises ``KafkaError`` when it does not take one."""
@@ -51,13 +55,20 @@ class KafkaSender:
         """Close the connection."""
         if self._producer is not None:
             await self._producer.stop()
+        if self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=_LAST_SECONDS)
+            for ending in late:
+                ending.cancel()
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is not None:
             if not await self._credentials.renewed():
                 return self._producer
-            former, self._producer = self._producer, None
-            await former.stop()
+            # Beside the next messages: what it still has may take until it expires, and who waits here gives up.
+            ending = asyncio.create_task(self._producer.stop())
+            self._producer = None
+            self._ending.add(ending)
+            ending.add_done_callback(self._ended)
         producer = AIOKafkaProducer(**{**_DEFAULTS, **self._credentials.options(), **self._settings})
         try:
             await producer.start()
@@ -69,5 +80,11 @@ class KafkaSender:
         self._producer = producer
         return producer
 
+    def _ended(self, ending: asyncio.Task[None]) -> None:
+        self._ending.discard(ending)
+        if not ending.cancelled() and (error := ending.exception()) is not None:
+            _log.warning("closing a former connection to Kafka did not work: %r", error)
+
 
 _DEFAULTS: Final = {"acks": "all", "linger_ms": 20, "request_timeout_ms": 10_000}
+_LAST_SECONDS: Final = 10.0

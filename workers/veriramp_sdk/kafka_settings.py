@@ -8,6 +8,7 @@ Secrets come from files (mounted Secrets) and are read whenever a client is made
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 import ssl
 from collections.abc import Mapping
@@ -65,6 +66,7 @@ class KafkaSettings:
         if self.encrypted:
             options["ssl_context"] = self._context()
         if self.authenticated:
+            logging.getLogger("aiokafka.conn").addFilter(_has_no_secret)
             options["sasl_mechanism"] = self.mechanism
             options["sasl_plain_username"] = self.username
             options["sasl_plain_password"] = _password(self.password_file)
@@ -191,6 +193,12 @@ def _required(environment: Mapping[str, str], name: str, what: str) -> str:
     raise ConfigurationError(f"{name} is not set; write {what}")
 
 
+def _has_no_secret(record: logging.LogRecord) -> bool:
+    """Leave out what the client logs at DEBUG of a login: with PLAIN it is the password."""
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(type(one).__name__.startswith("SaslAuthenticateRequest") for one in arguments)
+
+
 def _password(file: str) -> str:
     what = "the password and nothing else"
     content = _read(PASSWORD_FILE, file)
@@ -209,6 +217,12 @@ def _read(name: str, file: str) -> bytes:
         with Path(file).open("rb") as opened:
             return opened.read(_MOST_BYTES)
     except (OSError, ValueError) as error:
+        if not Path(file).is_absolute():
+            # A password or a key in the place of its path is a common mistake.
+            raise ConfigurationError(
+                f"{name} names no file; write the file's whole path, from / on. What is there may be the secret itself "
+                "and is not shown"
+            ) from None
         raise ConfigurationError(f"{name} is {shown(file)}: {_said(error)}; is the Secret mounted there?") from None
 
 

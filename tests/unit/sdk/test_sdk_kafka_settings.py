@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import re
 import ssl
 from pathlib import Path
 
 import pytest
+from aiokafka.protocol.admin import SaslAuthenticateRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +66,38 @@ def test_a_password_comes_from_its_file_without_the_end_of_the_line(folder: Path
     assert (options["sasl_plain_username"], options["sasl_plain_password"]) == ("alice", SECRET)
     assert options["sasl_mechanism"] == "SCRAM-SHA-512"
     assert SECRET not in repr(read(folder, **SASL))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PASSWORD_FILE", SECRET),
+        ("PASSWORD_FILE", f"{SECRET}/with=slash"),
+        ("KEY_FILE", f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n"),
+        ("KEY_FILE", f"{SECRET}\0"),
+    ],
+)
+def test_a_secret_in_the_place_of_its_path_is_not_shown(folder: Path, name: str, value: str) -> None:
+    settings = read(folder, **(SASL if name == "PASSWORD_FILE" else TLS))
+    wrong = dataclasses.replace(settings, **{name.lower(): value})
+    with pytest.raises(ConfigurationError) as refused:
+        wrong.options()
+    said = str(refused.value)
+    assert SECRET not in said
+    assert said.startswith(f"VERIRAMP_KAFKA_{name} names no file")
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__, "its traceback would show it"
+
+
+def test_what_the_client_logs_of_a_password_is_left_out(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    read(folder, **SASL | {"SASL_MECHANISM": "PLAIN"}).options()
+    client = logging.getLogger("aiokafka.conn")
+    request = SaslAuthenticateRequest(f"\0alice\0{SECRET}".encode()).prepare({SaslAuthenticateRequest.API_KEY: (0, 1)})
+    assert SECRET in repr(request)
+    client.debug("Request to %s:%d %d: %s", "kafka", 9093, 1, request)
+    client.debug("Closing connection at %s:%s (%s, %s)", "kafka", 9093, None, None)
+    assert caplog.messages == ["Closing connection at kafka:9093 (None, None)"]
 
 
 @pytest.mark.parametrize("values", [SASL, TLS, SASL | TLS | {"SECURITY_PROTOCOL": "SASL_SSL"}])
