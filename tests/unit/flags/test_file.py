@@ -207,6 +207,22 @@ def test_an_editor_that_is_not_done_changes_nothing(world: World) -> None:
     assert world.state == (2, Mode.SHADOW)
 
 
+def test_a_mounted_configmap_is_followed_through_its_links(tmp_path: Path) -> None:
+    """As Kubernetes mounts it: the file is a link into a link that is put in place of the former one."""
+    for version, text in (("..1", LIVE), ("..2", SHADOW)):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "flags.yaml").write_text(text)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "flags.yaml").symlink_to("..data/flags.yaml")
+    world = World(tmp_path / "flags.yaml")
+    assert world.state == (1, Mode.LIVE)
+    (tmp_path / "..new").symlink_to("..2")
+    (tmp_path / "..new").replace(tmp_path / "..data")
+    (tmp_path / "..1" / "flags.yaml").unlink()
+    world.looks()
+    assert world.state == (2, Mode.SHADOW)
+
+
 def test_a_file_that_cannot_be_read_ends_with_the_lease(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.looks(10)
     until = world.served.lease_until
