@@ -82,7 +82,9 @@ def _on_counts(
         return verdict
     if counts.until - now > limit:
         return _catching_up(_went_back(counts.until - now))
-    return verdict if problem is None else None
+    if problem is not None:
+        return None
+    return _catching_up(_progress(counts, now)) if _is_history(samples, now) else verdict
 
 
 def _limit(gate: GateSpec, samples: Samples) -> float:
@@ -110,6 +112,12 @@ def _problem(gate: GateSpec, reading: Reading | None, now: float, limit: float) 
         message = f"an arm was last scraped {format_duration(round(age))} ago, more than {format_duration(limit)}"
         return Failure(NoDataReason.TOO_OLD, message)
     return None
+
+
+def _is_history(samples: Samples, now: float) -> bool:
+    """Whether the newest answer did not reach to now, so that nobody has looked whether both arms still are there."""
+    newest = next((reading for reading in reversed(samples.readings) if reading.at <= now), None)
+    return newest is not None and newest.newest is None
 
 
 def _outlived(gate: GateSpec, readings: list[Reading], now: float) -> bool:

@@ -110,6 +110,17 @@ def test_verdicts(what: str, found: Samples, trial: Trial, kind: VerdictKind, re
     assert says in answer.message, what
 
 
+@pytest.mark.parametrize("until", [NOW, NOW - 60])
+@pytest.mark.parametrize(("counts", "kind"), [(SAME, VerdictKind.NO_DATA), (WORSE, VerdictKind.REGRESSION)])
+def test_a_history_is_no_pass_before_somebody_has_looked_whether_both_arms_are_still_there(
+    counts: Counts, kind: VerdictKind, until: float
+) -> None:
+    """Found on walks: the last piece of a history reached nearly to now, and a step was taken though an arm was NaN."""
+    history = replace(samples(replace(counts, until=until)), readings=(Reading(NOW - 1, Series(())),))
+    assert verdict(history).kind is kind
+    assert verdict(history, replace(FULL, full_at=None)).kind is kind
+
+
 @pytest.mark.parametrize(
     ("fields", "scrape", "old", "known"),
     [
