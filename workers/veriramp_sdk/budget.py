@@ -89,15 +89,16 @@ def affordable(
     before one in the upper part, and what was never verified last; then by place.
     """
     kept: set[int] = set()
-    tenants = dict.fromkeys(chunk.org_id for chunk, _ in wanted)
-    for tenant in tenants:
+    theirs: dict[str, list[int]] = {}
+    for place, (chunk, _) in enumerate(wanted):
+        theirs.setdefault(chunk.org_id, []).append(place)
+    for tenant, places in theirs.items():
         share = share_of(tenant)
-        places = [place for place, (chunk, _) in enumerate(wanted) if chunk.org_id == tenant]
         if share < 1.0:
             places.sort(key=lambda place: _urgency(*wanted[place]))
             most = len(places) * max(0.0, share)
             lucky = bucket(_SALT, query) < round((most - math.floor(most)) * BUCKETS)
-            places = places[: math.floor(most) + lucky]
+            del places[math.floor(most) + lucky :]
         kept.update(places)
     return [one for place, one in enumerate(wanted) if place in kept]
 
