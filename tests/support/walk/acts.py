@@ -63,6 +63,8 @@ def _gate_says(going: Walk) -> None:
     length = draws.pick((1, 1, 2, 4, 9))
     names = [gate.name for gate in going.world.spec.gates] or GATE_NAMES
     saying = draws.pick(SAYINGS)
+    if draws.one_in(8):  # a pause must mask nothing of it
+        going.edit(going.world.spec.model_copy(update={"paused": True}))
     for name in names if draws.one_in(4) else (draws.pick(names),):
         going.world.begin_burst(name, saying, length)
     for _ in range(min(length, 3)):

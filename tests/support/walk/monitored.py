@@ -17,7 +17,7 @@ from tests.support.monitored_machine import EVERY, MonitoredWorld, Poll, real
 from tests.support.walk.invariants import INVARIANTS
 from tests.support.walk.rows import BAKE_ROWS, RAMP_ROWS
 from tests.support.walk.specs import kinds_of, spec_of, with_arms
-from tests.support.walk.walk import Judge, Tick, Walk
+from tests.support.walk.walk import MOST_PASSES, Judge, Tick, Walk
 from tests.support.walk.world import News, Split, WalkWorld, leans_bad
 from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.rollout import GateSpec, RolloutSpec
@@ -26,7 +26,7 @@ from veriramp_operator.engine import trial_of
 from veriramp_operator.engine.types import Observation
 from veriramp_operator.evidence import Mark, for_of
 from veriramp_operator.evidence.monitor import FEWEST_FOR_RATIO, FEWEST_INTERVALS
-from veriramp_operator.evidence.types import Failure, Reading, Samples, Trial
+from veriramp_operator.evidence.types import Failure, Reading, Samples, Series, Trial
 
 GAP: Final = 2.5 * EVERY
 """For so long a breach outlives polls without data."""
@@ -70,12 +70,14 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
     def _compared(self, gate: GateSpec) -> Samples:
         if self.arms is None and not self._trial().has_arms:
             return Samples()
+        saying = self.says.get(gate.name, passes)
+        revision = self.published.revision if self.published else 0
         if self.arms is None or not self.arms.counts(gate):
             self.arms, self.reader = Arms(gate, self.now), None
             self.arms.spoilt = self.arms.spoilt[: 1 + self.hides]
-        saying = self.says.get(gate.name, passes)
+            if saying is leans_bad:  # NaN of late, and numbers before: what was NaN for ever is another fault
+                self.arms.pass_time(self.now - FRESH, self.vector().canary_percent, revision, passes, self.split)
         self.broke = self.broke or saying is regresses
-        revision = self.published.revision if self.published else 0
         self.arms.pass_time(self.now, self.vector().canary_percent, revision, saying, self.split)
         self.arms.answers = _TIMEOUT if saying is no_data and not self.hides else None
         self.arms.hidden = "treatment" if saying is no_data and self.hides else ""
@@ -115,7 +117,8 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
         last = max((scrape.at for scrape in told if scrape.at <= newest.at), default=-math.inf)
         if self._is_blind(gate, newest, last, began):
             # A history that is read anew holds, and makes nothing fall.
-            return News.LEANS_BAD if self.rewound or len(samples.readings) == 1 else News.NONE
+            history = len(samples.readings) == 1 or (newest.newest is None and newest.answer == Series(()))
+            return News.LEANS_BAD if self.rewound or history else News.NONE
         counts = samples.counts
         if counts is not None and _surely_broken(scraped) and not self.rewound:
             caught_up = newest.at - counts.until < 2 * SCRAPE and counts.since <= began
@@ -178,6 +181,11 @@ class MonitoredWalk(Walk):
         super().__init__(data, judges)
         assert isinstance(self.world, MonitoredWalkWorld)
         self.world.hides = bool(data[0] & 1)
+        if data[0] % 8 > 5:
+            # NaN shows only where it lasts for longer than evidence stays fresh, which bursts seldom do.
+            for gate in self.world.spec.gates:
+                if gate.comparison is not None:
+                    self.world.begin_burst(gate.name, leans_bad, MOST_PASSES)
         self.news_before: dict[str, News] = {}
 
     def spec_of(self, dna: bytes) -> RolloutSpec:
