@@ -20,7 +20,6 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import (
     IllegalSaslStateError,
     KafkaConnectionError,
-    KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
@@ -119,9 +118,9 @@ async def _ask(
                 answer = await connection.send(MetadataRequest([]))
             finally:
                 connection.close()
-    except (KafkaError, OSError, TimeoutError) as error:
+            return [(broker[1], broker[2]) for broker in answer.brokers]
+    except Exception as error:  # noqa: BLE001 what answers there need not be a Kafka, and nonsense can raise anything
         return f"{host}:{port} {_fault(settings, error)}"
-    return [(broker[1], broker[2]) for broker in answer.brokers]
 
 
 def _joined(answers: list[str | list[_Address]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,13 @@ async def test_a_server_that_is_no_kafka(answer: bytes) -> None:
     assert why == (
         f"{address} closes the connection; VERIRAMP_KAFKA_SECURITY_PROTOCOL is PLAINTEXT, does that port want another?"
     )
+
+
+async def test_an_answer_that_looks_like_kafkas_and_makes_no_sense() -> None:
+    no_versions = struct.pack(">iihi", 10, 1, 0, -1)  # length, correlation id, no error, no array
+    async with a_server(None, no_versions) as address:
+        why = await why_unreachable(KafkaSettings(address))
+    assert why.startswith(f"{address} fails: ")
 
 
 async def test_a_server_without_tls_where_tls_is_wanted() -> None:
