@@ -228,6 +228,18 @@ def test_a_guard_begins_anew_every_thirty_days() -> None:
     assert "72000" not in verdict(samples(), old, minRequests=10**6).message, "only 5 minutes belong to the new budget"
 
 
+def test_a_guard_of_more_than_thirty_days_still_finds_what_is_worse() -> None:
+    began = NOW - TRIAL_SECONDS - HOUR
+    assert verdict(samples(WORSE), Trial(50.0, began, began, HOUR)).kind is VerdictKind.REGRESSION
+
+
+def test_what_is_neither_good_nor_bad_leans_nowhere_and_tells_when_it_was_seen() -> None:
+    passing, ramping = verdict(samples()), verdict(samples(), replace(FULL, full_at=None))
+    assert (passing.kind, passing.leans_bad, passing.observed_at) == (VerdictKind.PASS, False, NOW)
+    assert (ramping.kind, ramping.leans_bad, ramping.observed_at) == (VerdictKind.INCONCLUSIVE, False, NOW)
+    assert verdict(samples(SAME, REFUSED)).observed_at == NOW - 1
+
+
 def test_a_regression_outlives_the_metrics_that_it_took_along() -> None:
     good = Reading(NOW - 16, Series(()), newest=Series((NOW - 20,)))
     gone = Reading(NOW - 1, REFUSED)
