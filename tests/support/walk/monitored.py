@@ -27,6 +27,7 @@ from veriramp_operator.engine.types import Observation
 from veriramp_operator.evidence import Mark, for_of
 from veriramp_operator.evidence.monitor import FEWEST_FOR_RATIO, FEWEST_INTERVALS
 from veriramp_operator.evidence.types import Failure, Reading, Samples, Series, Trial
+from veriramp_operator.sources.counters import CHUNK_SECONDS
 
 GAP: Final = 2.5 * EVERY
 """For so long a breach outlives polls without data."""
@@ -42,6 +43,7 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
 
     ``hides``: without data the treatment is not exported, instead of nobody answering. ``broke``: the arms have
     differed at least once. ``rewound``: the clock has gone back, so that times do not tell what came first.
+    ``jumped``: it has just gone so far ahead that counters have a history to be read.
     """
 
     arms: Arms | None = None
@@ -51,6 +53,7 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
     broke: bool = False
     rewound: bool = False
     looked_at: float = -math.inf
+    jumped: bool = False
 
     def observe(self) -> Observation:
         """One snapshot of readings and counters."""
@@ -59,6 +62,8 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
     def samples(self) -> dict[str, Samples]:
         """What the operator knows of each gate by now."""
         self.rewound = self.rewound or self.now < self.looked_at
+        if self.now != self.looked_at:
+            self.jumped = self.now - self.looked_at > CHUNK_SECONDS / 2
         self.looked_at = self.now
         known = super().samples()
         gate = next((gate for gate in self.spec.gates if gate.comparison is not None), None)
@@ -117,7 +122,9 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
         last = max((scrape.at for scrape in told if scrape.at <= newest.at), default=-math.inf)
         if self._is_blind(gate, newest, last, began):
             # A history that is read anew holds, and makes nothing fall.
-            history = len(samples.readings) == 1 or (newest.newest is None and newest.answer == Series(()))
+            behind = self.jumped or samples.counts is None or newest.at - samples.counts.until >= 2 * SCRAPE
+            unread = behind and newest.newest is None and newest.answer == Series(())
+            history = unread or len(samples.readings) == 1
             return News.LEANS_BAD if self.rewound or history else News.NONE
         counts = samples.counts
         if counts is not None and _surely_broken(scraped) and not self.rewound:
