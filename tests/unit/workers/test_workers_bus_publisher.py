@@ -116,11 +116,11 @@ class Stuck(Producer):
         await asyncio.get_running_loop().create_future()
 
 
-async def test_what_a_former_producer_keeps_is_published_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    former, following = Stuck(iter(()), silent=True), Producer(iter(()))
+async def published_by_the_next_one(former: Producer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish while a producer is replaced, and see that the one after it is given the message."""
+    following = Producer(iter(()))
     made = iter([former, following])
     monkeypatch.setattr(module, "AIOKafkaProducer", lambda **_: next(made))
-    monkeypatch.setattr(module, "_FORMER_SECONDS", 0.0)
     kafka = KafkaSettings("a:1")
     publisher = Publisher(kafka, BusMetrics(CollectorRegistry()), Contact(kafka))
     await publisher.start()
@@ -130,8 +130,14 @@ async def test_what_a_former_producer_keeps_is_published_by_the_next_one(monkeyp
     async with asyncio.timeout(10.0):
         await publishing
     assert following.given.is_set()
-    assert former._sender._txn_manager is None, "or it would go on for ever, with a password that is refused"
     await publisher.stop(1.0)
+
+
+async def test_what_a_former_producer_keeps_is_published_by_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    former = Stuck(iter(()), silent=True)
+    monkeypatch.setattr(module, "_FORMER_SECONDS", 0.0)
+    await published_by_the_next_one(former, monkeypatch)
+    assert former._sender._txn_manager is None, "or it would go on for ever, with a password that is refused"
 
 
 async def test_who_waits_for_a_topic_in_a_former_producer_goes_on_with_the_next_one(
@@ -145,16 +151,4 @@ async def test_who_waits_for_a_topic_in_a_former_producer_goes_on_with_the_next_
             waiting: asyncio.Future[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
             return await waiting
 
-    former, following = Unaware(iter(())), Producer(iter(()))
-    made = iter([former, following])
-    monkeypatch.setattr(module, "AIOKafkaProducer", lambda **_: next(made))
-    kafka = KafkaSettings("a:1")
-    publisher = Publisher(kafka, BusMetrics(CollectorRegistry()), Contact(kafka))
-    await publisher.start()
-    publishing = asyncio.create_task(publisher(MESSAGE))
-    await former.given.wait()
-    await publisher.renew()
-    async with asyncio.timeout(10.0):
-        await publishing
-    assert following.given.is_set()
-    await publisher.stop(1.0)
+    await published_by_the_next_one(Unaware(iter(())), monkeypatch)
