@@ -1,7 +1,7 @@
 """Where the worker folders meet: the values and protocols that they share, without knowing each other.
 
 Public names: :class:`Record`, :class:`Message`, :class:`Handler`, :class:`PoisonError`, :class:`RetryLaterError`,
-:class:`PauseError`, :class:`DeferError`, ``DEFERRED_SINCE`` (bus);
+:class:`PauseError`, :class:`DeferError` (bus);
 :class:`Question`, :class:`Judgement`, :class:`Verifier`, :class:`VerifierUnavailableError`, :class:`BreakerOpenError`
 (verifier); :class:`VerdictCache`, :class:`Budget`, :class:`Taken`, :class:`Bound`, :class:`BudgetUnavailableError`
 (stores).
@@ -16,17 +16,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from veriramp_sdk.events import Verdict
-
-DEFERRED_SINCE: Final = "veriramp-deferred-since"
-"""The header that says when a record was deferred first, in milliseconds since the epoch."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One message as the broker delivered it; ``attempt`` is which try this is, 1 for the first."""
+    """One message as the broker delivered it; ``attempt`` is which try this is, 1 for the first.
+
+    ``deferred_since_ms``: when it was deferred first, in milliseconds since the epoch; 0 if it was not.
+    """
 
     topic: str
     partition: int
@@ -35,6 +35,7 @@ class Record:
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     attempt: int = 1
+    deferred_since_ms: int = 0
 
 
 @dataclass(frozen=True)

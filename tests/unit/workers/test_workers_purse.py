@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.pipeline import a_request
 from veriramp_sdk.events import Topic, Verdict, VerificationFailed, VerifyChunk, parse_event
+from veriramp_workers.bus.retry import DEFERRED_SINCE, Route
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics, Tuning
 from veriramp_workers.ports import (
-    DEFERRED_SINCE,
     Bound,
     DeferError,
     Judgement,
@@ -87,7 +87,8 @@ class Stand:
         self, request: VerifyChunk, topic: str = Topic.INTERACTIVE, headers: Mapping[str, bytes] | None = None
     ) -> tuple[Message, ...]:
         found = tuple((headers or {}).items())
-        return await self.orchestrator(Record(topic, 0, 0, request.key(), request.to_bytes(), found))
+        record = Record(topic, 0, 0, request.key(), request.to_bytes(), found)
+        return await self.orchestrator(Route((), "dead").counted(record))
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)

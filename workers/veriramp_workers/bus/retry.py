@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from veriramp_workers.ports import DEFERRED_SINCE, Message, Record
+from veriramp_workers.ports import Message, Record
 
 ATTEMPT: Final = "veriramp-attempt"
 NOT_BEFORE: Final = "veriramp-not-before"
@@ -29,6 +29,7 @@ SOURCE: Final = "veriramp-source"
 ERROR_CLASS: Final = "veriramp-error-class"
 REASON: Final = "veriramp-reason"
 LEFT_OUT: Final = "veriramp-left-out-bytes"
+DEFERRED_SINCE: Final = "veriramp-deferred-since"
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,12 @@ class Route:
     deferred: RetryTopic | None = None
 
     def counted(self, record: Record) -> Record:
-        """Return the record with its attempt, from what its header and its topic say."""
+        """Return the record with its attempt and since when it is deferred, from what its headers and its topic say."""
         said = _number(_text(record, ATTEMPT)) or 0
         # A message that somebody copied into a retry topic by hand says nothing about its attempts.
         place = next((number for number, step in enumerate(self.retries, 1) if step.topic == record.topic), 0)
-        return replace(record, attempt=max(said if said <= _MOST_ATTEMPTS else 0, place) + 1)
+        attempt = max(said if said <= _MOST_ATTEMPTS else 0, place) + 1
+        return replace(record, attempt=attempt, deferred_since_ms=_number(_text(record, DEFERRED_SINCE)) or 0)
 
     def after(self, record: Record, failure: Failure, now_ms: int) -> tuple[Message, ...]:
         """Return what to publish so that the record may be left behind."""
@@ -93,7 +95,7 @@ class Route:
             (ORIGIN, self.origin(record).encode()),
             (SOURCE, _place(record)),
             (REASON, reason[:_LONGEST_REASON].encode(errors="replace")),
-            (DEFERRED_SINCE, str(_number(_text(record, DEFERRED_SINCE)) or now_ms).encode()),
+            (DEFERRED_SINCE, str(record.deferred_since_ms or now_ms).encode()),
             (NOT_BEFORE, str(now_ms + round(wait * 1000)).encode()),
             # That it waited counts as no attempt; the place in a retry topic that said so is lost.
             *([(ATTEMPT, str(record.attempt - 1).encode())] if record.attempt > 1 else []),

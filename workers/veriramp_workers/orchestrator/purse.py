@@ -17,7 +17,6 @@ from veriramp_workers.orchestrator.flow import Defer, after_payment, has_expired
 from veriramp_workers.orchestrator.limiter import RateLimiter
 from veriramp_workers.orchestrator.metrics import OrchestratorMetrics
 from veriramp_workers.ports import (
-    DEFERRED_SINCE,
     Bound,
     Budget,
     BudgetUnavailableError,
@@ -135,7 +134,7 @@ class Purse:
         return turn - now
 
     def _defer(self, step: Defer, record: Record, now: datetime) -> NoReturn:
-        if has_expired(_since_ms(record), now):
+        if has_expired(record.deferred_since_ms, now):
             raise NoBudgetError
         if record.topic == Topic.DEFERRED and (wait := self._again.take()):
             self._metrics.waits.labels(_DEFERRED).inc()
@@ -169,11 +168,6 @@ def _keep(known: dict[_Key, _Value], key: _Key, value: _Value) -> None:
     known[key] = value
 
 
-def _since_ms(record: Record) -> int:
-    said = dict(record.headers).get(DEFERRED_SINCE, b"")
-    return int(said) if said.isdigit() and len(said) <= _MOST_DIGITS else 0
-
-
 _DEFERRED: Final = "deferred"
 _NOBODY_SECONDS: Final = 60.0
 _ROUND_SECONDS: Final = 1.0
@@ -182,4 +176,3 @@ _NEWS_AGE_SECONDS: Final = 60.0
 _REMEMBERED: Final = 1_000
 _FURTHEST_TURN_SECONDS: Final = 600.0  # beyond it all come again together, and the topic lets nobody wait for longer
 _SHOWN: Final = 100
-_MOST_DIGITS: Final = 15
