@@ -14,8 +14,16 @@ from typing import Any, Final
 from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL
 from veriramp_sdk.events import EVENTS, SCHEMA_VERSION, Topic
 from veriramp_workers.bus.plan import TopicPlan, wanted_topics
-from veriramp_workers.bus.retry import ATTEMPT, ERROR_CLASS, LEFT_OUT, NOT_BEFORE, ORIGIN, REASON, SOURCE
-from veriramp_workers.ports import DEFERRED_SINCE
+from veriramp_workers.bus.retry import (
+    ATTEMPT,
+    DEFERRED_SINCE,
+    ERROR_CLASS,
+    LEFT_OUT,
+    NOT_BEFORE,
+    ORIGIN,
+    REASON,
+    SOURCE,
+)
 
 Json = dict[str, Any]
 
