@@ -1,4 +1,4 @@
-"""What a run will take, and one summary at its end: counts per folder, rows shown, loudly what was skipped.
+"""What a run will take, and one summary at its end: counts per folder, rows shown, loudly what was skipped or tried again.
 
 A pytest plugin, loaded by tests/conftest.py. A row counts as shown when at least one of its tests passed and none
 failed. `Run` holds the counts, `lines()` makes the text; both know nothing of pytest's terminal.
@@ -17,6 +17,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "skipped")
 _ROW_WIDTH: Final = 100
 _DURATIONS: Final = "veriramp/durations"
+_RED: Final = ("REQUIREMENT", "FAILED")
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Run:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     rows: dict[str, set[Outcome]] = field(default_factory=dict)
     reasons: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    """Tests that failed and were tried once more, in CI only (tests/conftest.py)."""
 
     def finish(self, test: str, outcome: Outcome, rows: tuple[str, ...] = (), reason: str = "") -> None:
         """Count one test (`tests/unit/...::name`), the rows it names, and why it was skipped."""
@@ -71,6 +74,8 @@ def lines(run: Run) -> Iterator[str]:
     yield from _rows("REQUIREMENT ROWS BROKEN", run.broken)
     for reason, count in sorted(run.reasons.items()):
         yield f"NOT RUN: {count} test{'s' if count > 1 else ''}: {reason}"
+    for test in run.lost:
+        yield f"FAILED AT THE FIRST TRY, mend its race: {test}"
 
 
 def _rows(title: str, rows: list[str]) -> Iterator[str]:
@@ -95,6 +100,7 @@ class SummaryPlugin:
         self._durations: defaultdict[str, float] = defaultdict(float)
         self._rows: dict[str, tuple[str, ...]] = {}
         self._decided: dict[str, tuple[Outcome, str]] = {}
+        self._lost: set[str] = set()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Remember which rows each test names."""
@@ -122,11 +128,16 @@ class SummaryPlugin:
         """A test is decided by the worst of set-up, call and tear-down, and counted once."""
         self.run.seconds[folder_of(report.nodeid)] += report.duration
         self._durations[report.nodeid] += report.duration
-        if report.failed:
+        if report.outcome == "rerun":
+            self.run.lost.append(report.nodeid)
+            self._lost.add(report.nodeid)
+        elif report.failed:
             self._decided[report.nodeid] = ("failed", "")
         elif report.skipped:
             self._decided.setdefault(report.nodeid, ("skipped", _reason(report.longrepr)))
-        if report.when == "teardown":
+        if report.when == "teardown" and self._tried_again(report.nodeid):
+            self._decided.pop(report.nodeid, None)
+        elif report.when == "teardown":
             outcome, reason = self._decided.pop(report.nodeid, ("passed", ""))
             self.run.finish(report.nodeid, outcome, self._rows.get(report.nodeid, ()), reason)
 
@@ -136,7 +147,13 @@ class SummaryPlugin:
             return
         terminalreporter.section("summary")
         for line in lines(self.run):
-            terminalreporter.write_line(line, yellow=line.startswith("NOT RUN"), red=line.startswith("REQUIREMENT"))
+            terminalreporter.write_line(line, yellow=line.startswith("NOT RUN"), red=line.startswith(_RED))
+
+    def _tried_again(self, test: str) -> bool:
+        """Whether this was the tear-down of a try that does not count."""
+        lost = test in self._lost
+        self._lost.discard(test)
+        return lost
 
     def _remembered(self) -> dict[str, float]:
         known = self._cache.get(_DURATIONS, None) if self._cache is not None else None

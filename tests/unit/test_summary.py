@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.support import summary
@@ -55,6 +57,50 @@ def test_a_run_counts_each_test_once_and_names_rows_and_skips(pytester: pytest.P
             "*1 failed, 3 passed, 1 skipped, 1 error*",
         ]
     )
+
+
+ONE_MORE_TRY = """
+import pytest
+
+tries = []
+pytestmark = pytest.mark.flaky(reruns=1)
+
+def test_a_lost_race():
+    tries.append("call")
+    assert len(tries) > 1
+
+def test_never(): assert 0
+
+@pytest.fixture
+def late():
+    yield
+    tries.append("late")
+    assert tries.count("late") > 1
+
+def test_tear_down_is_late(late): pass
+"""
+
+
+def test_a_test_that_is_tried_again_is_counted_once_and_named(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makeconftest(PLUGINS)
+    pytester.makepyfile(test_some=ONE_MORE_TRY)
+    result = pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(
+        [
+            "test_some.py*2 *1 *0 *",
+            "FAILED AT THE FIRST TRY, mend its race: test_some.py::test_a_lost_race",
+            "FAILED AT THE FIRST TRY, mend its race: test_some.py::test_never",
+            "FAILED AT THE FIRST TRY, mend its race: test_some.py::test_tear_down_is_late",
+            "*1 failed, 3 passed, 3 rerun*",
+        ]
+    )
+
+
+def test_real_parts_get_one_more_try_in_ci_only(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.pluginmanager.hasplugin("rerunfailures")
+    assert pytestconfig.getoption("rerun_show_tracebacks") is ("CI" in os.environ)
+    assert not pytestconfig.getoption("reruns")
 
 
 @pytest.mark.parametrize(
