@@ -1,4 +1,4 @@
-"""What a run will take, and one summary at its end: counts per folder, rows shown, loudly what was skipped or tried again.
+"""What a run will take, and a summary at its end: counts per folder, rows shown, loudly what was skipped or tried again.
 
 A pytest plugin, loaded by tests/conftest.py. A row counts as shown when at least one of its tests passed and none
 failed. `Run` holds the counts, `lines()` makes the text; both know nothing of pytest's terminal.
@@ -128,7 +128,7 @@ class SummaryPlugin:
         """A test is decided by the worst of set-up, call and tear-down, and counted once."""
         self.run.seconds[folder_of(report.nodeid)] += report.duration
         self._durations[report.nodeid] += report.duration
-        if report.outcome == "rerun":
+        if str(report.outcome) == "rerun":
             self.run.lost.append(report.nodeid)
             self._lost.add(report.nodeid)
         elif report.failed:
