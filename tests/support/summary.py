@@ -1,4 +1,4 @@
-"""What a run will take, and a summary at its end: counts per folder, rows shown, loudly what was skipped or tried again.
+"""What a run will take, and a summary at its end: counts per folder, rows shown, loudly what was skipped or repeated.
 
 A pytest plugin, loaded by tests/conftest.py. A row counts as shown when at least one of its tests passed and none
 failed. `Run` holds the counts, `lines()` makes the text; both know nothing of pytest's terminal.
