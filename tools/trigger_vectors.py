@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from veriramp_sdk.bucket import sampled
 from veriramp_sdk.events import chunk_key, content_hash
+from veriramp_sdk.message import message_of
 from veriramp_sdk.selection import FRESH_MS, Chunk, Known, how_many, is_fresh, lane_of, percentiles, unit_problem
-from veriramp_sdk.trigger import message_of
 from veriramp_sdk.trigger_queue import Ask
 
 NOW_MS: Final = 1_790_000_000_123

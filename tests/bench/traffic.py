@@ -9,15 +9,15 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from tests.support.pipeline import a_request
+from tests.support.pipeline import a_request, followed
 from veriramp_sdk.events import Topic, VerificationComplete, VerifyChunk, parse_event
 
 REMEMBERED: Final = 2_000
@@ -135,23 +135,11 @@ class Answers:
 
 
 @asynccontextmanager
-async def answers_of(brokers: str, told: Callable[[ConsumerRecord], None] = lambda _: None) -> AsyncIterator[Answers]:
-    """Follow the topics with answers, failures and dead letters; ``told`` sees each record too."""
+async def answers_of(brokers: str) -> AsyncIterator[Answers]:
+    """Follow the topics with answers, failures and dead letters."""
     answers = Answers()
-    topics = (Topic.COMPLETE, Topic.FAILED, Topic.DEAD_LETTERS)
-    async with AIOKafkaConsumer(*topics, bootstrap_servers=brokers, auto_offset_reset="earliest") as consumer:
-
-        async def follow() -> None:
-            async for record in consumer:
-                answers.note(record)
-                told(record)
-
-        following = asyncio.create_task(follow())
-        try:
-            yield answers
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+    async with followed(brokers, (Topic.COMPLETE, Topic.FAILED, Topic.DEAD_LETTERS), answers.note):
+        yield answers
 
 
 _HARD: Final = (

@@ -5,7 +5,6 @@ The requests of one test have chunks of their own, so that an event's key tells 
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from tests.support.pipeline import WORK_SECONDS, Topics
+from tests.support.pipeline import WORK_SECONDS, Topics, followed
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, VerificationComplete, VerifyChunk, parse_event
 
@@ -42,8 +41,8 @@ class Ledger:
     ``contradictions``: events that came with two contents, and requests that were answered by two events.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer | None = None) -> None:
-        self._consumer = consumer
+    def __init__(self) -> None:
+        self.consumer: AIOKafkaConsumer | None = None
         self._event_of: dict[bytes, str] = {}
         self.verdicts: dict[str, tuple[str, str | None, bytes]] = {}
         self.dead: set[bytes] = set()
@@ -74,8 +73,8 @@ class Ledger:
 
     async def caught_up(self) -> None:
         """Wait until everything is counted that is in the topics now."""
-        assert self._consumer is not None
-        consumer = self._consumer
+        consumer = self.consumer
+        assert consumer is not None
         ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
 
         async def read() -> bool:
@@ -87,20 +86,9 @@ class Ledger:
 @asynccontextmanager
 async def a_ledger(brokers: str) -> AsyncIterator[Ledger]:
     """Follow the answers of a broker from their beginning."""
-    topics = (Topic.COMPLETE, Topic.DEAD_LETTERS)
-    async with AIOKafkaConsumer(*topics, bootstrap_servers=brokers, auto_offset_reset="earliest") as consumer:
-        ledger = Ledger(consumer)
-
-        async def follow() -> None:
-            async for record in consumer:
-                ledger.note(record)
-
-        following = asyncio.create_task(follow())
-        try:
-            yield ledger
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+    ledger = Ledger()
+    async with followed(brokers, (Topic.COMPLETE, Topic.DEAD_LETTERS), ledger.note) as ledger.consumer:
+        yield ledger
 
 
 async def each_counts_once(ledger: Ledger, topics: Topics, wanted: Sequence[VerifyChunk]) -> None:

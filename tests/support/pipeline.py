@@ -23,7 +23,9 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from tests.support.waiting import wait_until
 from tools.toolchain import binary
-from veriramp_sdk.events import Topic, VerifyChunk, chunk_key, content_hash
+from veriramp_sdk.events import Topic, VerifyChunk
+from veriramp_sdk.message import request_of
+from veriramp_sdk.selection import Chunk
 
 BOTH_BROKERS = pytest.mark.parametrize("brokers", ["kfake", "kafka"], indirect=True)
 """Marks a test, or a module, that is run on kfake and on a real Kafka."""
@@ -182,16 +184,7 @@ def free_port() -> int:
 
 def a_request(content: str, *premises: str, document: str = "document", org: str = "org") -> VerifyChunk:
     """A request for the verification of a text."""
-    return VerifyChunk(
-        chunk_key=chunk_key(org, document, "0", content),
-        org_id=org,
-        document_id=document,
-        block_id="0",
-        content_hash=content_hash(content),
-        content=content,
-        premises=premises,
-        enqueued_at_ms=int(time.time() * 1000),
-    )
+    return request_of(Chunk(org, document, "0", content, premises), int(time.time() * 1000))
 
 
 def numbered(count: int, first: int = 0) -> list[VerifyChunk]:
@@ -254,6 +247,25 @@ class Topics:
             return sum((await self.committed(group, topic)).values()) == count
 
         await wait_until(committed, WORK_SECONDS, f"{count} records of {topic} to be committed")
+
+
+@asynccontextmanager
+async def followed(
+    brokers: str, topics: Iterable[str], note: Callable[[ConsumerRecord], None]
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """Hand every record of some topics, from their beginning, to ``note`` while inside."""
+    async with AIOKafkaConsumer(*topics, bootstrap_servers=brokers, auto_offset_reset="earliest") as consumer:
+
+        async def follow() -> None:
+            async for record in consumer:
+                note(record)
+
+        following = asyncio.create_task(follow())
+        try:
+            yield consumer
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
 @asynccontextmanager

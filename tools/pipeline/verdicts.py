@@ -13,7 +13,9 @@ from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from veriramp_sdk.events import Topic, VerificationComplete, VerifyChunk, chunk_key, content_hash, parse_event
+from veriramp_sdk.events import Topic, VerificationComplete, VerifyChunk, parse_event
+from veriramp_sdk.message import request_of
+from veriramp_sdk.selection import Chunk
 from veriramp_workers.command.questions import read_question
 
 SECONDS: Final = 60.0
@@ -46,7 +48,8 @@ class Verdicts:
         requests = {}
         for number, line in enumerate(lines, 1):
             named = read_question(line, number)
-            requests[named.id] = _request(named.id, named.question.text, named.question.premises)
+            chunk = Chunk(_ORG, named.id, "0", named.question.text, named.question.premises)
+            requests[named.id] = request_of(chunk, int(time.time() * 1000))
         async with AIOKafkaProducer(bootstrap_servers=self._brokers) as producer:
             for request in requests.values():
                 await producer.send_and_wait(Topic.INTERACTIVE, value=request.to_bytes(), key=request.key())
@@ -75,16 +78,3 @@ class Verdicts:
             async with self._news:
                 self.known[event.chunk_key] = event
                 self._news.notify_all()
-
-
-def _request(name: str, content: str, premises: tuple[str, ...]) -> VerifyChunk:
-    return VerifyChunk(
-        chunk_key=chunk_key(_ORG, name, "0", content),
-        org_id=_ORG,
-        document_id=name,
-        block_id="0",
-        content_hash=content_hash(content),
-        content=content,
-        premises=premises,
-        enqueued_at_ms=int(time.time() * 1000),
-    )

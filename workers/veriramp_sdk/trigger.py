@@ -1,8 +1,7 @@
 """Ask for the verification of what a search just returned, without ever slowing or failing the search.
 
-Public names: :class:`VerificationTrigger`, :class:`TriggerDecision`, :class:`Sender`, :class:`Message`,
-:func:`message_of`; and
-:class:`Chunk`, :class:`Known` of ``selection``.
+Public names: :class:`VerificationTrigger`, :class:`TriggerDecision`, :class:`Sender`; :class:`Message` of ``message``,
+and :class:`Chunk`, :class:`Known` of ``selection``.
 
     async with VerificationTrigger(KafkaSender(brokers), rollout=..., in_force=flags.state) as trigger:
         ...
@@ -17,11 +16,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -32,21 +29,14 @@ from veriramp_sdk.background import Background
 from veriramp_sdk.budget import BudgetShares, affordable
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.decision import FlagState
-from veriramp_sdk.events import (
-    MAX_CONTENT,
-    Topic,
-    VerificationComplete,
-    VerificationFailed,
-    VerifyChunk,
-    chunk_key_of,
-    content_hash,
-)
+from veriramp_sdk.events import MAX_CONTENT, VerificationComplete, VerificationFailed, chunk_key_of, content_hash
+from veriramp_sdk.message import LARGEST_MESSAGE, Message, message_of
 from veriramp_sdk.pending import Pending
-from veriramp_sdk.selection import Chunk, Known, how_many, is_fresh, lane_of, percentiles, unit_problem, verifier_of
+from veriramp_sdk.selection import Chunk, Known, how_many, is_fresh, percentiles, unit_problem, verifier_of
 from veriramp_sdk.trigger_metrics import Drop, Outcome, Query, TriggerMetrics
 from veriramp_sdk.trigger_queue import Ask, AskQueue
 
-__all__ = ["Chunk", "Known", "Message", "Sender", "TriggerDecision", "VerificationTrigger", "message_of"]
+__all__ = ["Chunk", "Known", "Message", "Sender", "TriggerDecision", "VerificationTrigger"]
 
 _log = logging.getLogger(__name__)
 
@@ -62,16 +52,6 @@ class TriggerDecision(Protocol):
     def top_k(self) -> int: ...
     @property
     def revision(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message for the broker: a JSON object in UTF-8, its key and its headers."""
-
-    topic: Topic
-    key: bytes
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Sender(Protocol):
@@ -349,14 +329,10 @@ class VerificationTrigger:
 BATCH: Final = 50
 """Requests that are sent together at most."""
 
-LARGEST_MESSAGE: Final = 900_000
-"""Longest message in bytes; Kafka takes 1,000,000 with its headers unless told otherwise."""
-
 _HASHED_IN_SEARCH: Final = 20_000
 """Characters that one search hashes at most (0.05 ms at 400 MB/s, 80 kB at worst); the task hashes what is beyond."""
 _CONSIDERED: Final = 200
 """Results of one search that are looked at."""
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _LONGEST_RETRY: Final = 30.0
 _QUIET_SECONDS: Final = 60.0
 
@@ -365,28 +341,3 @@ def _query(decision: TriggerDecision) -> Query:
     if decision.mode is Mode.OFF:
         return Query.OFF
     return Query.SAMPLED if decision.verify and decision.top_k > 0 else Query.UNSAMPLED
-
-
-def message_of(ask: Ask, rollout: str | None) -> Message:
-    """Return the message that asks for one verification; raises ``ValueError`` for texts that are no Unicode."""
-    chunk = ask.chunk
-    verified = chunk.known is not None and chunk.known.content_hash == ask.digest
-    topic = lane_of(ask.percentile, verified=verified)
-    event = VerifyChunk(
-        chunk_key=ask.key,
-        org_id=chunk.org_id,
-        document_id=chunk.document_id,
-        block_id=chunk.block_id,
-        content_hash=ask.digest,
-        content=chunk.content,
-        premises=chunk.premises,
-        query_id=ask.query_id,
-        lane=topic.rpartition(".")[2],
-        enqueued_at_ms=int(ask.at * 1000),
-        newer_than_ms=int(chunk.known.verified_at_ms) if chunk.known is not None and verified else None,
-        rollout=rollout,
-        revision=ask.revision,
-    )
-    trace = ask.traceparent if ask.traceparent and _TRACEPARENT.fullmatch(ask.traceparent) else None
-    headers = () if trace is None else (("traceparent", trace.encode()),)
-    return Message(topic, event.key(), event.to_bytes(), headers)

@@ -22,7 +22,8 @@ from veriramp_sdk.events import (
     content_hash,
     event_id,
 )
-from veriramp_sdk.selection import FRESH_MS
+from veriramp_sdk.message import request_of
+from veriramp_sdk.selection import FRESH_MS, Chunk
 
 MONDAY_MS = 1_790_000_000_000
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -50,23 +51,14 @@ def findings(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def request_of(parts: dict[str, Any]) -> VerifyChunk:
+def requested(parts: dict[str, Any]) -> VerifyChunk:
     org, document, block, content = (parts[name] for name in ("org", "document", "block", "content"))
-    return VerifyChunk(
-        chunk_key=chunk_key(org, document, block, content),
-        org_id=org,
-        document_id=document,
-        block_id=block,
-        content_hash=content_hash(content),
-        content=content,
-        premises=parts["premises"],
-        enqueued_at_ms=parts["enqueued_at_ms"],
-    )
+    return request_of(Chunk(org, document, block, content, parts["premises"]), parts["enqueued_at_ms"])
 
 
 def id_of(parts: dict[str, Any]) -> str:
     who = {name: parts[name] for name in ("verifier", "verifier_version", "formaliser_version")}
-    return event_id(request_of(parts), parts["verdict"], **who)
+    return event_id(requested(parts), parts["verdict"], **who)
 
 
 def in_weeks(parts: dict[str, Any]) -> dict[str, Any]:
