@@ -17,7 +17,8 @@ from typing import Final
 
 from veriramp_sdk.bucket import bucket
 from veriramp_sdk.contract import BUCKETS
-from veriramp_sdk.selection import LATER_BELOW, Chunk
+from veriramp_sdk.selection import LATER_BELOW
+from veriramp_sdk.trigger_queue import Ask
 
 BUDGET_LEFT: Final = "veriramp-budget-left"
 """Header: the share (0..1) of what would be asked for without a budget that the tenant's budget leaves now."""
@@ -79,10 +80,8 @@ class BudgetShares:
             return min((news.share(now) for news in self._news.values()), default=1.0)
 
 
-def affordable(
-    wanted: Sequence[tuple[Chunk, float]], share_of: Callable[[str], float], query: str
-) -> list[tuple[Chunk, float]]:
-    """Return those of the chunks (with their percentiles) that the shares of their tenants leave, in their order.
+def affordable(wanted: Sequence[Ask], share_of: Callable[[str], float], query: str) -> list[Ask]:
+    """Return those of the wanted requests that the shares of their tenants leave, in their order.
 
     Of each tenant ``count * share`` on average over the queries: a part of one chunk is one chunk for that part of the
     queries, by the bucket of ``query``. What matters less goes first: an old verdict in the lower part of the results
@@ -90,17 +89,17 @@ def affordable(
     """
     kept: set[int] = set()
     theirs: dict[str, list[int]] = {}
-    for place, (chunk, _) in enumerate(wanted):
-        theirs.setdefault(chunk.org_id, []).append(place)
+    for place, ask in enumerate(wanted):
+        theirs.setdefault(ask.chunk.org_id, []).append(place)
     for tenant, places in theirs.items():
         share = share_of(tenant)
         if share < 1.0:
-            places.sort(key=lambda place: _urgency(*wanted[place]))
+            places.sort(key=lambda place: _urgency(wanted[place]))
             most = len(places) * max(0.0, share)
             lucky = bucket(_SALT, query) < round((most - math.floor(most)) * BUCKETS)
             del places[math.floor(most) + lucky :]
         kept.update(places)
-    return [one for place, one in enumerate(wanted) if place in kept]
+    return [ask for place, ask in enumerate(wanted) if place in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +113,11 @@ class _News:
         return self.left if now < self.until else 1.0
 
 
-def _urgency(chunk: Chunk, percentile: float) -> int:
-    known = chunk.known
-    if known is None or chunk.content_hash not in (None, known.content_hash) or percentile > _HIGH_ABOVE:
+def _urgency(ask: Ask) -> int:
+    known, digest = ask.chunk.known, ask.digest or ask.chunk.content_hash
+    if known is None or digest not in (None, known.content_hash) or ask.percentile > _HIGH_ABOVE:
         return 0
-    return 2 if percentile < LATER_BELOW else 1
+    return 2 if ask.percentile < LATER_BELOW else 1
 
 
 def _share(said: bytes | None) -> float | None:

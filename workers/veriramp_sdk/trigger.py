@@ -202,19 +202,18 @@ class VerificationTrigger:
         share = self._queue.room() if self._share is None else min(self._queue.room(), self._share())
         count = how_many(scores, decision.top_k, fewest=self._fewest, share=share)
         self._metrics.count(Outcome.SPARED, max(0, min(decision.top_k, len(results)) - count))
-        now, left, queued = self._clock(), _HASHED_IN_SEARCH, 0
-        wanted = list(zip(results[:count], percentiles(scores), strict=False))
-        paid = affordable(wanted, lambda tenant: self._budgets.of(tenant, now), query_id or repr(now))
-        self._metrics.count(Outcome.BUDGET, len(wanted) - len(paid))
-        for chunk, percentile in paid:
+        now, left, wanted = self._clock(), _HASHED_IN_SEARCH, list[Ask]()
+        for chunk, percentile in zip(results[:count], percentiles(scores), strict=False):
             ask = Ask(chunk, percentile, decision.revision, query_id, traceparent, now)
             cost = 0 if chunk.content_hash is not None else len(chunk.content or "")
             if cost <= left:
                 left -= cost
-                if not self._is_due(ask):
+                if not self._is_wanted(ask):
                     continue
-            queued += self._put(ask)
-        return queued
+            wanted.append(ask)
+        paid = affordable(wanted, lambda tenant: self._budgets.of(tenant, now), query_id or repr(now))
+        self._metrics.count(Outcome.BUDGET, len(wanted) - len(paid))
+        return sum([self._put(ask) for ask in paid if not ask.key or self._is_due(ask)])
 
     def _put(self, ask: Ask) -> bool:
         if self._queue.put(ask):
@@ -223,7 +222,7 @@ class VerificationTrigger:
         self._drop([ask], Drop.SHUTDOWN if self._queue.closed else Drop.FULL)
         return False
 
-    def _is_due(self, ask: Ask) -> bool:
+    def _is_wanted(self, ask: Ask) -> bool:
         """Tell whether a verdict is needed, and give the request its key then; count why when not."""
         try:
             return self._identify(ask)
@@ -241,15 +240,18 @@ class VerificationTrigger:
             self._metrics.dropped(Drop.LARGE)
             return False
         ask.digest = chunk.content_hash or content_hash(chunk.content)
-        key = chunk_key_of(chunk.org_id, chunk.document_id, chunk.block_id, ask.digest)
+        ask.key = chunk_key_of(chunk.org_id, chunk.document_id, chunk.block_id, ask.digest)
         if is_fresh(chunk.known, ask.digest, self._verifier[1] if self._verifier else None, now_ms):
             self._metrics.count(Outcome.FRESH)
             return False
-        if not self._pending.ask(key, ask.at):
-            self._metrics.count(Outcome.PENDING)
-            return False
-        ask.key = key
         return True
+
+    def _is_due(self, ask: Ask) -> bool:
+        """Note that a wanted verdict is asked for now; False when it is in progress or was answered a moment ago."""
+        due = self._pending.ask(ask.key, ask.at)
+        if not due:
+            self._metrics.count(Outcome.PENDING)
+        return due
 
     async def _run(self) -> None:
         """Send batch after batch; a batch that cannot be sent is logged, counted and let go."""
@@ -297,7 +299,7 @@ class VerificationTrigger:
         return True
 
     def _message(self, ask: Ask) -> Message | None:
-        if not ask.key and not self._is_due(ask):
+        if not ask.key and not (self._is_wanted(ask) and self._is_due(ask)):
             return None
         try:
             message = message_of(ask, self._rollout)

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.support.trigger_rig import Decided, Rig, chunks
 from tests.unit.sdk.test_sdk_events import a_verdict
 from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL, NEWS_SECONDS, BudgetShares, affordable, budget_headers
-from veriramp_sdk.selection import Chunk, Known, percentiles
+from veriramp_sdk.events import content_hash
+from veriramp_sdk.selection import Chunk, Known, percentiles, verifier_of
+from veriramp_sdk.trigger_queue import Ask
 
 NOW = 1_790_000_000.0
 DAY = 86_400.0
@@ -69,8 +71,9 @@ def test_only_so_many_tenants_are_remembered() -> None:
     assert [shares.of(tenant, NOW) for tenant in "abc"] == [0.5, 1.0, 0.5]
 
 
-def wanted(*found: Chunk) -> list[tuple[Chunk, float]]:
-    return list(zip(found, percentiles([None] * len(found)), strict=True))
+def wanted(*found: Chunk) -> list[Ask]:
+    places = zip(found, percentiles([None] * len(found)), strict=True)
+    return [Ask(chunk, percentile, 1, None, None, NOW) for chunk, percentile in places]
 
 
 @pytest.mark.shows("S1-COST-04")
@@ -86,8 +89,8 @@ def test_what_matters_least_goes_first() -> None:
     before = set(range(10))
     for tenths in range(9, -1, -1):
         kept = {
-            int(chunk.document_id[4:])
-            for chunk, _ in affordable(wanted(*found), lambda _, s=tenths / 10: s, "query")  # type: ignore[misc]
+            int(ask.chunk.document_id[4:])
+            for ask in affordable(wanted(*found), lambda _, s=tenths / 10: s, "query")  # type: ignore[misc]
         }
         order += sorted(before - kept)
         before = kept
@@ -102,8 +105,9 @@ def test_what_matters_least_goes_first() -> None:
 def test_only_the_tenant_that_runs_short_gets_less(count: int, poor: float, tenants: list[str]) -> None:
     found = wanted(*(replace(chunk, org_id=tenants[place]) for place, chunk in enumerate(chunks(count))))
     kept = affordable(found, lambda tenant: poor if tenant == "poor" else 1.0, "query")
-    assert [one for one in kept if one[0].org_id == "rich"] == [one for one in found if one[0].org_id == "rich"]
-    theirs = sum(chunk.org_id == "poor" for chunk, _ in found)
+    rich = [[ask for ask in asks if ask.chunk.org_id == "rich"] for asks in (kept, found)]
+    assert rich[0] == rich[1]
+    theirs = sum(ask.chunk.org_id == "poor" for ask in found)
     assert int(theirs * poor) <= len(kept) - (len(found) - theirs) <= math.ceil(theirs * poor)
     assert [one for one in found if one in kept] == kept, "in their order"
 
@@ -126,6 +130,21 @@ async def test_the_trigger_asks_for_less_as_long_as_the_news_holds() -> None:
     rig.clock.now += 600.0
     assert rig.metric("budget_share") == 1.0
     assert rig.trigger.offer(Decided(), [replace(chunk, block_id="1") for chunk in chunks(10)]) == 10
+
+
+@pytest.mark.shows("S1-COST-04")
+async def test_the_share_is_one_of_what_has_no_fresh_verdict() -> None:
+    rig = Rig()
+    verdict = a_verdict().model_copy(update={"org_id": "org", "verified_at_ms": rig.clock.ms})
+    rig.trigger.answered(verdict, budget_headers(0.5, rig.clock.ms + 600_000))
+    found = chunks(10)
+    for place in range(6):
+        fresh = Known(content_hash(found[place].content), verifier_of(verdict), rig.clock.ms)
+        found[place] = replace(found[place], known=fresh)
+    assert rig.trigger.offer(Decided(), found) == 2
+    assert (rig.chunks("fresh"), rig.chunks("budget")) == (6, 2)
+    assert rig.trigger.offer(Decided(), found) == 0, "the same two, which are in progress, and no others"
+    assert (rig.chunks("pending"), rig.chunks("budget")) == (2, 4)
 
 
 async def test_news_from_a_clock_far_ahead_is_not_believed() -> None:

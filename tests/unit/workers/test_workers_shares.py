@@ -12,14 +12,18 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from tests.support.pipeline import a_request
-from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL
+from tests.support.trigger_rig import Decided, Rig, chunks
+from tests.unit.sdk.test_sdk_events import a_verdict
+from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL, budget_headers
 from veriramp_sdk.events import Topic
+from veriramp_sdk.selection import Known, verifier_of
 from veriramp_workers.orchestrator import OrchestratorMetrics
 from veriramp_workers.orchestrator.purse import Purse
 from veriramp_workers.ports import Bound, DeferError, PauseError, Record, Taken
 from veriramp_workers.stores.day import Day, day_of, free, left_of_day, left_of_month
 
 BERLIN = ZoneInfo("Europe/Berlin")
+VERIFIED = "0" * 64
 NOON = datetime(2026, 11, 21, 11, tzinfo=UTC)
 
 
@@ -109,6 +113,30 @@ def test_asking_for_the_share_settles_where_as_much_is_asked_as_is_released(dema
             settled = shares[8 * 60 : 16 * 60]
             assert sum(settled) / len(settled) == pytest.approx(0.75 / demand, rel=0.25)
     assert refused == 0.0, "nobody who keeps to the share is refused"
+
+
+@pytest.mark.shows("S1-COST-04")
+@pytest.mark.parametrize("fresh", [0, 27])
+async def test_it_settles_there_however_many_of_the_results_need_no_verdict(fresh: int) -> None:
+    """A day of a search in a minute, through the trigger: three results want a verdict, the budget pays for one."""
+    limit, demand, day, used, shares = 24 * 60, 3, a_day(), 0, []
+    rig, verdict = Rig(capacity=10 * limit), a_verdict()
+    for minute in range(24 * 60):
+        now = day.starts_at + timedelta(minutes=minute)
+        rig.clock.now = now.timestamp()
+        share = left_of_day(used, limit, 0.25, day, now)
+        told = verdict.model_copy(update={"org_id": "org", "verified_at_ms": rig.clock.ms})
+        rig.trigger.answered(told, budget_headers(share, rig.clock.ms + 600_000))
+        found = [replace(chunk, block_id=str(minute)) for chunk in chunks(demand + fresh, content_hash=VERIFIED)]
+        known = Known(VERIFIED, verifier_of(verdict), rig.clock.ms)
+        found[:fresh] = [replace(chunk, known=known) for chunk in found[:fresh]]
+        used += rig.trigger.offer(Decided(top_k=30), found, str(minute))
+        assert used <= free(limit, 0.25, day, now), "nobody who keeps to the share is refused"
+        shares.append(share)
+    assert rig.chunks("fresh") == 24 * 60 * fresh
+    assert used >= 0.9 * limit
+    settled = shares[8 * 60 : 16 * 60]
+    assert sum(settled) / len(settled) == pytest.approx(0.75 / demand, rel=0.25)
 
 
 class Told:
