@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final
 from veriramp_operator.api.base import format_instant
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.rollout import RolloutSpec
-from veriramp_operator.engine import decide
+from veriramp_operator.engine import RULES, decide
 from veriramp_operator.resources.codec import Undecodable
 from veriramp_operator.resources.journal import LOGGER, JournalEntry, compared, read_entry
 from veriramp_sdk import __version__
@@ -39,15 +39,20 @@ class Difference:
 
 @dataclass(slots=True)
 class Tally:
-    """What was read so far. ``other``: lines of a log that are none of the journal."""
+    """What was read so far. ``other``: lines of a log that are none of the journal.
+
+    ``differing_elsewhere``: how many of the differing ones were made by other rules. ``makers``: decisions by the rules
+    (None: from before they were numbered) and the version of the engine that made them.
+    """
 
     lines: int = 0
     decisions: int = 0
     differing: int = 0
+    differing_elsewhere: int = 0
     broken: int = 0
     other: int = 0
     rollouts: set[tuple[str, str]] = field(default_factory=set)
-    engines: Counter[str] = field(default_factory=Counter)
+    makers: Counter[tuple[int | None, str]] = field(default_factory=Counter)
 
     @property
     def is_good(self) -> bool:
@@ -61,8 +66,9 @@ def register(subparsers: Subparsers) -> None:
         "replay",
         help="decide everything in a journal again and print what differs",
         description="Decide everything in a journal again with this engine and print what differs. Reads the journal's "
-        "files, and the operator's log as it is. Exit code 0: no difference; 1: one at least, or a broken line; "
-        "2: a file cannot be read, or holds no decision.",
+        "files, and the operator's log as it is. Says when decisions were made by other rules than this engine's. "
+        "Exit code 0: no difference; 1: one at least, whatever the rules, or a broken line; 2: a file cannot be read, "
+        "or holds no decision.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="journal or log, or a folder of them (-: stdin)")
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
@@ -118,16 +124,18 @@ def _replayed(place: str, line: bytes, tally: Tally, specs: dict[str, RolloutSpe
         return
     tally.decisions += 1
     tally.rollouts.add((entry.namespace, entry.name))
-    tally.engines[entry.engine] += 1
+    tally.makers[entry.rules, entry.engine] += 1
     found = replayed(entry)
     if found:
         tally.differing += 1
+        tally.differing_elsewhere += entry.rules != RULES
         yield {
             "line": place,
             "namespace": entry.namespace,
             "name": entry.name,
             "at": format_instant(entry.at),
             "engine": entry.engine,
+            "rules": entry.rules,
             "differences": [
                 {"field": one.field, "recorded": one.recorded, "recomputed": one.recomputed} for one in found
             ],
@@ -187,13 +195,24 @@ def _short(value: Any) -> str:
 
 
 def _sentences(tally: Tally) -> Iterator[str]:
-    for engine, count in sorted(tally.engines.items()):
-        if engine != __version__:
-            yield f"{count} decisions were made by engine {engine}; this is {__version__}, which may differ on purpose"
+    elsewhere = {maker: count for maker, count in tally.makers.items() if maker[0] != RULES}
+    if elsewhere:
+        makers = sorted(elsewhere, key=lambda maker: (maker[0] or 0, maker[1]))
+        yield (
+            f"{sum(elsewhere.values())} of {tally.decisions} decisions were made by other rules "
+            f"({', '.join(f'{elsewhere[maker]} by {_called(*maker)}' for maker in makers)}) than those of this program "
+            f"({_called(RULES, __version__)}): where they differ, that can be meant; replay them with the program that "
+            "made them"
+        )
     other = f" ({tally.other} lines of a log passed over)" if tally.other else ""
     rollouts = "1 rollout" if len(tally.rollouts) == 1 else f"{len(tally.rollouts)} rollouts"
     broken = f", {tally.broken} line{'s' * (tally.broken != 1)} broken" if tally.broken else ""
-    yield f"{tally.decisions} decisions of {rollouts}{other}: {tally.differing} differ{broken}"
+    meant = f" ({tally.differing_elsewhere} made by other rules)" if tally.differing_elsewhere else ""
+    yield f"{tally.decisions} decisions of {rollouts}{other}: {tally.differing} differ{meant}{broken}"
+
+
+def _called(rules: int | None, engine: str) -> str:
+    return f"{'rules without a number' if rules is None else f'rules {rules}'} of {engine}"
 
 
 def _summary(tally: Tally) -> dict[str, Any]:
@@ -203,6 +222,10 @@ def _summary(tally: Tally) -> dict[str, Any]:
         "differing": tally.differing,
         "broken": tally.broken,
         "otherLines": tally.other,
-        "engines": dict(tally.engines),
+        "differingByOtherRules": tally.differing_elsewhere,
+        "made": [
+            {"rules": rules, "engine": engine, "decisions": count} for (rules, engine), count in tally.makers.items()
+        ],
         "engine": __version__,
+        "rules": RULES,
     }

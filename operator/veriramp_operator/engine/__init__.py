@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from veriramp_operator.engine.decide import decide, decide_by
+from veriramp_operator.engine.decide import RULES, decide, decide_by
 from veriramp_operator.engine.gates import trial_of
 from veriramp_operator.engine.memory import after_publish, needs_write
 
-__all__ = ["after_publish", "decide", "decide_by", "needs_write", "trial_of"]
+__all__ = ["RULES", "after_publish", "decide", "decide_by", "needs_write", "trial_of"]

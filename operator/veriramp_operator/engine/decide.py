@@ -1,13 +1,14 @@
 """Choose the next vector and say why. Pure: the same inputs give the same bytes.
 
-Public: :func:`decide`. The order of precedence is the two tables, :data:`veriramp_operator.engine.falls.FALLS` (all are
-evaluated, the lowest vector wins) and :data:`veriramp_operator.engine.rest.REST` (first match).
+Public: :func:`decide`, :data:`RULES`. The order of precedence is the two tables,
+:data:`veriramp_operator.engine.falls.FALLS` (all are evaluated, the lowest vector wins) and
+:data:`veriramp_operator.engine.rest.REST` (first match).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from veriramp_operator import evidence
 from veriramp_operator.api.reasons import Reason
@@ -25,6 +26,10 @@ from veriramp_operator.engine.rest import REST, guarding
 from veriramp_operator.engine.scene import Scene
 from veriramp_operator.engine.stages import Plan, plan_of, reanchor
 from veriramp_operator.engine.types import Decision, Observation, Problem
+
+RULES: Final = 1
+"""Number of the rules by which decisions are made, here and in the evidence: raised with every change after which
+equal input is decided differently, in whatever field. It stands in each line of the journal."""
 
 
 def decide(spec: RolloutSpec, status: RolloutStatus, seen: Observation, now: float) -> Decision:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from veriramp_operator.api.base import format_instant
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.status import RolloutStatus
+from veriramp_operator.engine import RULES
 from veriramp_operator.engine.types import Decision, Observation
 from veriramp_operator.resources.codec import Undecodable, decode, encode
 from veriramp_sdk import __version__
@@ -30,7 +31,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One decision with everything that it was made of. ``at``: seconds since the epoch; ``engine``: its version."""
+    """One decision with everything that it was made of.
+
+    ``at``: seconds since the epoch. ``engine``: version of the program that decided. ``rules``: by which it did; None
+    in a line from before rules were numbered.
+    """
 
     at: float
     namespace: str
@@ -40,6 +45,7 @@ class JournalEntry:
     observation: Observation
     decision: Decision
     engine: str = __version__
+    rules: int | None = RULES
 
 
 class Scribe:
@@ -56,6 +62,7 @@ class Scribe:
             "logger": LOGGER,
             "version": VERSION,
             "engine": entry.engine,
+            **({} if entry.rules is None else {"rules": entry.rules}),
             "at": encode(float, entry.at),
             "namespace": entry.namespace,
             "name": entry.name,
@@ -99,6 +106,7 @@ def read_entry(raw: Json, specs: dict[str, RolloutSpec]) -> JournalEntry:
         _part("observation", Observation, parts["observation"]),
         _decision_of(parts["decision"] or {}, parts["status"] or {}),
         _part("engine", str, raw.get("engine")),
+        _part("rules", int, raw["rules"]) if "rules" in raw else None,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,19 +13,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.builders import World, a_ladder, a_rollout
+from tests.support.builders import World, a_ladder
+from tests.support.compared_run import a_compared_run
 from veriramp_operator.api.reasons import NoDataReason
-from veriramp_operator.api.rollout import ComparisonGate, GateSpec, OnRegression
 from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.cli.main import main
-from veriramp_operator.engine import decide
-from veriramp_operator.evidence.counts import Row, extend
-from veriramp_operator.evidence.types import Counts, Failure, Occupied, Reading, Samples, Series
+from veriramp_operator.engine import RULES, decide
+from veriramp_operator.evidence.types import Failure, Reading, Samples, Series
 from veriramp_operator.resources.journal import JournalEntry, Scribe
-from veriramp_sdk.contract import Mode
+from veriramp_sdk import __version__
 
 Edit = Callable[[dict[str, Any]], object]
-COMPARISON = ComparisonGate(events="errors_total", total="requests_total")
 
 
 def a_run(passes: int = 900) -> list[str]:
@@ -133,6 +130,7 @@ def test_a_difference_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture
         (edited(RUN[0], lambda raw: raw.pop("observation")), "broken: observation: the line has none"),
         (edited(RUN[0], lambda raw: raw["observation"].pop("uid")), "broken: observation.uid: a Observation needs it"),
         (edited(RUN[0], lambda raw: raw.update(version=9)), "broken: version: 9 is unknown; this program reads"),
+        (edited(RUN[0], lambda raw: raw.update(rules="new")), "broken: rules: 'new' is no int"),
         (edited(RUN[0], lambda raw: raw.update(at="noon")), "broken: at: 'noon' is no number"),
     ],
 )
@@ -144,10 +142,46 @@ def test_a_broken_line_is_named(line: str, said: str, tmp_path: Path, capsys: py
     assert out.endswith("2 decisions of 1 rollout: 0 differ, 1 line broken\n")
 
 
-def test_another_engine_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = written(tmp_path, [edited(RUN[0], lambda raw: raw.update(engine="0.0.1")), RUN[1]])
-    assert main(["replay", path]) == 0
-    assert "1 decisions were made by engine 0.0.1; this is " in capsys.readouterr().out
+def by_other_rules(line: str, rules: int | None, edit: Edit = dict) -> str:
+    """The line as an engine with other rules wrote it; None: from before rules were numbered."""
+    raw = json.loads(line)
+    edit(raw)
+    del raw["rules"]
+    return json.dumps(raw if rules is None else {**raw, "rules": rules})
+
+
+def test_another_version_with_the_same_rules_is_not_worth_a_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["replay", written(tmp_path, [edited(RUN[0], lambda raw: raw.update(engine="0.0.1"))])]) == 0
+    assert capsys.readouterr().out == "1 decisions of 1 rollout: 0 differ\n"
+
+
+def test_decisions_by_other_rules_are_counted_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [by_other_rules(RUN[0], None), by_other_rules(RUN[1], RULES + 1), by_other_rules(RUN[2], None), RUN[3]]
+    assert main(["replay", written(tmp_path, lines)]) == 0
+    assert capsys.readouterr().out == (
+        f"3 of 4 decisions were made by other rules (2 by rules without a number of {__version__}, "
+        f"1 by rules {RULES + 1} of {__version__}) than those of this program (rules {RULES} of {__version__}): "
+        "where they differ, that can be meant; replay them with the program that made them\n"
+        "4 decisions of 1 rollout: 0 differ\n"
+    )
+
+
+def test_a_difference_by_other_rules_is_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is a difference all the same: exit code 1."""
+
+    def changed(raw: dict[str, Any]) -> None:
+        raw["decision"]["message"] = "all is well"
+
+    lines = [by_other_rules(RUN[0], None, changed), edited(RUN[1], changed), RUN[2]]
+    assert main(["replay", written(tmp_path, lines)]) == 1
+    assert capsys.readouterr().out.endswith("3 decisions of 1 rollout: 2 differ (1 made by other rules)\n")
+    assert main(["replay", written(tmp_path, lines), "-o", "json"]) == 1
+    *told, summary = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [one["rules"] for one in told] == [None, RULES]
+    assert (summary["differing"], summary["differingByOtherRules"], summary["rules"]) == (2, 1, RULES)
+    assert [(one["rules"], one["decisions"]) for one in summary["made"]] == [(None, 1), (RULES, 2)]
 
 
 @pytest.mark.parametrize("content", [None, "", '{"level":"INFO","logger":"other"}\n'])
@@ -161,48 +195,11 @@ def test_nothing_to_replay_is_wrong_use(
     assert "journal" in capsys.readouterr().err
 
 
-def a_scrape(at: float, chance: random.Random, bad: float) -> Row:
-    treated, control = chance.randint(100, 140), chance.randint(400, 560)
-    events = [
-        sum(chance.random() < share for _ in range(requests)) for share, requests in ((bad, treated), (0.01, control))
-    ]
-    return at, 15.0, float(events[0]), float(treated), float(events[1]), float(control)
-
-
-def a_compared_run(passes: int = 1300) -> list[str]:
-    """Two arms are compared scrape by scrape for long enough that old intervals are merged; in the end one is worse."""
-    gate = GateSpec(name="vs-control", comparison=COMPARISON, on_regression=OnRegression.SHADOW)
-    builder = a_rollout().with_stage("shadow", Mode.SHADOW, rate=0.1, bake=60.0)
-    spec = (
-        replace(builder.with_stage("canary", canary=20, weight=0.1, bake=86400.0), gates=(gate,))
-        .with_(allow_unguarded=True)
-        .build()
-    )
-    world, scribe, chance, lines = World(spec), Scribe(), random.Random(7), []
-    counts = Counts(world.now, world.now)
-    for number in range(passes):
-        world.now += 15.0
-        counts = extend(counts, [a_scrape(world.now, chance, 0.01 if number < passes - 40 else 0.2)], world.now, 15.0)
-        readings = (Reading(world.now, Series(()), newest=Series((world.now,))),)
-        seen = replace(
-            world.observe(),
-            samples={gate.name: Samples(readings, counts=counts, occupied=Occupied(world.now, 2000, 8000))},
-        )
-        decision = decide(world.spec, world.status, seen, world.now)
-        if number % 13 == 0 or decision.commands:
-            entry = JournalEntry(world.now, seen.namespace, seen.name, world.spec, world.status, seen, decision)
-            lines.append(scribe.line(entry))
-        world.apply(decision)
-    assert world.status.rollback is not None
-    assert len(counts.at) < passes
-    return lines
-
-
 def test_a_comparison_decided_scrape_by_scrape_is_decided_the_same_from_its_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the operator remembers of earlier scrapes must not matter: backwards, there is nothing to remember."""
-    lines = a_compared_run()
+    lines = [Scribe().line(entry) for entry in a_compared_run()]
     assert main(["replay", written(tmp_path, lines[::-1])]) == 0, capsys.readouterr().out
     program = [sys.executable, "-m", "veriramp_operator.cli.main", "replay", str(tmp_path / "journal.jsonl")]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
