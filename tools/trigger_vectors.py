@@ -10,6 +10,7 @@ import json
 from typing import Any, Final
 
 from veriramp_sdk.bucket import sampled
+from veriramp_sdk.budget import BUDGET_LEFT, BUDGET_UNTIL, BudgetShares, affordable, budget_headers
 from veriramp_sdk.events import chunk_key, content_hash
 from veriramp_sdk.message import message_of
 from veriramp_sdk.selection import FRESH_MS, Chunk, Known, how_many, is_fresh, lane_of, percentiles, unit_problem
@@ -55,6 +56,8 @@ def trigger_vectors() -> str:
             for time in (NOW_MS, NOW_MS // 1000, NOW_MS * 1000, 0, -1, 10**11, 10**11 - 1, NOW_MS + 86_400_001)
         ],
         "messages": _messages(),
+        "budgets": _budgets(),
+        "affordable": _affordable(),
     }
     parts = [
         f'"{name}": [\n' + ",\n".join(json.dumps(vector, ensure_ascii=True) for vector in vectors) + "\n]"
@@ -170,6 +173,88 @@ def _messages() -> list[dict[str, Any]]:
             }
         )
     return made
+
+
+def _budgets() -> list[dict[str, Any]]:
+    """What the headers of answers tell, tenant by tenant: news that is heard, and the share that is in force then."""
+    hour, month = 3_600_000, 30 * 86_400_000
+    numbers = (
+        "0.5",
+        "0",
+        "1",
+        "1.0000",
+        "0.00001",
+        "",
+        "1.1",
+        "-0.1",
+        "nan",
+        "inf",
+        "1e-1",
+        " 0.5",
+        "1_0",
+        ".5",
+        "0,5",
+    )
+    cases: list[list[tuple[dict[str, str], int] | int]] = [
+        [({BUDGET_LEFT: left}, 0), 0, ({BUDGET_LEFT: "0.25"}, 1), 1] for left in numbers
+    ]
+    cases += [
+        [({BUDGET_LEFT: "0.5", BUDGET_UNTIL: until}, 0), 0, 599_999, 600_000, 40 * 86_400_000]
+        for until in ("", "soon", "-1", "9" * 15, "9" * 16, str(NOW_MS), str(NOW_MS + hour))
+    ]
+    told = [{name: value.decode() for name, value in budget_headers(left, NOW_MS + month)} for left in (0.25, 0.0)]
+    cases += [
+        [(told[0], 1_000), (told[1], 0), 1_000],
+        [(told[1], 0), (told[0], 1_000), 1_000],
+        [(told[1], 0), *range(0, 4 * hour, hour // 4), (told[1], 4 * hour), 4 * hour + 1, 5 * hour],
+        [({}, 0), 0],
+    ]
+    return [_course(case) for case in cases]
+
+
+def _course(case: list[tuple[dict[str, str], int] | int]) -> dict[str, Any]:
+    shares, steps = BudgetShares(), list[dict[str, Any]]()
+    for step in case:
+        if isinstance(step, int):
+            now = (NOW_MS + step) / 1000
+            told = {"share": shares.of("org", now), "other": shares.of("other", now), "lowest": shares.lowest(now)}
+            steps.append({"nowMs": NOW_MS + step, **told})
+        else:
+            headers, after = step
+            shares.heard("org", [(name, value.encode()) for name, value in headers.items()], (NOW_MS + after) / 1000)
+            steps.append({"headers": headers, "toldAtMs": NOW_MS + after})
+    return {"steps": steps}
+
+
+def _affordable() -> list[dict[str, Any]]:
+    digest, other = content_hash(TEXTS[0]), content_hash(TEXTS[1])
+    known = Known(digest, "z3/1+1", NOW_MS)
+    found = (
+        *[Chunk("org", "", "", "", known=known)] * 4,
+        Chunk("org", "", "", ""),
+        Chunk("other", "", "", ""),
+        Chunk("org", "", "", "", content_hash=other, known=known),
+        Chunk("other", "", "", "", content_hash=digest, known=known),
+        *[Chunk("org", "", "", "", known=known)] * 2,
+    )
+    places = list(zip(found, percentiles([None] * len(found)), strict=True))
+    wanted = [Ask(chunk, percentile, 7, None, None, NOW_MS / 1000) for chunk, percentile in places]
+    return [
+        {
+            "wanted": [
+                {
+                    "chunk": {"orgId": chunk.org_id, "contentHash": chunk.content_hash, "known": _known(chunk.known)},
+                    "percentile": percentile,
+                }
+                for chunk, percentile in places
+            ],
+            "shares": shares,
+            "query": query,
+            "kept": [wanted.index(ask) for ask in affordable(wanted, lambda org, of=shares: of[org], query)],  # type: ignore[misc]
+        }
+        for shares in ({"org": tenths / 10, "other": 1 - tenths / 10} for tenths in range(11))
+        for query in ("query-1", "query-2", "用户")
+    ]
 
 
 def _known(known: Known | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ more than there is in any case.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -121,17 +122,16 @@ def _urgency(ask: Ask) -> int:
 
 
 def _share(said: bytes | None) -> float | None:
-    try:
-        value = float(said or b"")
-    except ValueError:
-        return None
-    return value if 0.0 <= value <= 1.0 else None
+    value = float(said) if said and _DECIMAL.fullmatch(said) else math.inf
+    return value if value <= 1.0 else None
 
 
 def _seconds(said: bytes | None) -> float | None:
     return int(said) / 1000 if said and said.isdigit() and len(said) <= _MOST_DIGITS else None
 
 
+# What other languages would read otherwise, such as 1_0 or 1e-1, is no share.
+_DECIMAL: Final = re.compile(rb"[01](\.[0-9]{1,17})?")
 _SALT: Final = "budget"
 _HIGH_ABOVE: Final = 0.9
 _LONGEST_SECONDS: Final = 32 * 86_400.0  # a month that is spent is the longest news

@@ -1,7 +1,7 @@
 // Who a chunk and a query are, the same in every language: hashes, keys, buckets.
 import { createHash } from 'node:crypto'
 
-const BUCKETS = 10_000
+export const BUCKETS = 10_000
 const sha256 = text => createHash('sha256').update(text, 'utf8')
 
 /** The sha256 of the UTF-8 text as 64 hexadecimal digits. Throws for a text that is no Unicode. */
@@ -45,8 +45,8 @@ export function decisionOf (value, settings, queryId) {
   return { mode, verify, topK, revision }
 }
 
-// Python's round: a half goes to the even neighbour.
-function roundHalfEven (number) {
+/** Python's round: a half goes to the even neighbour. */
+export function roundHalfEven (number) {
   const low = Math.floor(number)
   if (number - low !== 0.5) return Math.round(number)
   return low % 2 === 0 ? low : low + 1

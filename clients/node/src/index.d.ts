@@ -67,25 +67,32 @@ export interface Settings {
 
 export interface Counts {
   queries: Record<'sampled' | 'unsampled' | 'off', number>
-  chunks: Record<'queued' | 'sent' | 'fresh' | 'pending' | 'spared', number>
+  chunks: Record<'queued' | 'sent' | 'fresh' | 'pending' | 'spared' | 'budget', number>
   dropped: Record<'full' | 'large' | 'invalid' | 'failed' | 'off' | 'shutdown', number>
 }
 
 /** The part of the events `verification_complete` and `verification_failed` that the trigger reads. */
 export interface Answer {
   chunk_key: string
+  org_id: string
   verified_at_ms?: number
   verifier?: string
   verifier_version?: string
   formaliser_version?: string
 }
 
+/** The headers of a message, as kafkajs gives them. */
+export type Headers = Record<string, Buffer | string | Array<Buffer | string> | undefined>
+
 export class VerificationTrigger {
   constructor (transport: Transport, settings?: Settings)
   readonly counts: Counts
   readonly waiting: number
+  /** the lowest share (0..1) that the budget of a tenant leaves at the moment, 1 without news */
+  readonly budgetShare: number
   offer (decision: Decision, results: readonly Chunk[], queryId?: string, more?: { traceparent?: string }): number
-  answered (event: Answer): void
+  /** from the headers it learns what the tenant's budget has left; without them all is asked for */
+  answered (event: Answer, headers?: Headers): void
   isPending (chunkKey: string): boolean
   close (flushMs?: number): Promise<void>
 }
@@ -127,3 +134,14 @@ export interface Ask {
   revision?: number | null
 }
 export function messageOf (ask: Ask): Message
+
+/** What the verifier's budget has left, by tenant; a trigger has its own. */
+export class BudgetShares {
+  constructor (remembered?: number)
+  heard (tenant: string, headers: Headers | null | undefined, toldAtMs: number): void
+  of (tenant: string, nowMs: number): number
+  lowest (nowMs: number): number
+}
+export function affordable<T extends Pick<Ask, 'chunk' | 'percentile'> & { digest?: string }> (
+  wanted: readonly T[], shareOf: (tenant: string) => number, query: string
+): T[]

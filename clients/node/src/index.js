@@ -1,3 +1,4 @@
+export { affordable, BudgetShares } from './budget.js'
 export { bucket, chunkKey, contentHash, decisionOf, sampled } from './identity.js'
 export { messageOf } from './message.js'
 export { howMany, isFresh, laneOf, percentiles, unitProblem, verifierOf } from './selection.js'

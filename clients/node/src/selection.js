@@ -3,7 +3,7 @@
 export const FRESH_MS = 7 * 86_400_000
 export const INTERACTIVE = 'verify_chunks.interactive'
 export const BACKFILL = 'verify_chunks.backfill'
-const LATER_BELOW = 0.7
+export const LATER_BELOW = 0.7
 const ROUNDING = 1e-9
 const EARLIEST_MS = 100_000_000_000
 const AHEAD_MS = 86_400_000

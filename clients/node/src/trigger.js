@@ -1,4 +1,5 @@
 // Ask for the verification of what a search just returned, without ever slowing or failing the search.
+import { affordable, BudgetShares } from './budget.js'
 import { chunkKey, contentHash } from './identity.js'
 import { LARGEST_MESSAGE, messageOf } from './message.js'
 import { Pending } from './pending.js'
@@ -17,6 +18,7 @@ export class VerificationTrigger {
   #queue = []
   #characters = 0
   #pending = new Pending()
+  #budgets = new BudgetShares()
   #verifier = null
   #timer = null
   #sending = null
@@ -39,7 +41,7 @@ export class VerificationTrigger {
     /** What became of searches and chunks so far, for your metrics. */
     this.counts = {
       queries: { sampled: 0, unsampled: 0, off: 0 },
-      chunks: { queued: 0, sent: 0, fresh: 0, pending: 0, spared: 0 },
+      chunks: { queued: 0, sent: 0, fresh: 0, pending: 0, spared: 0, budget: 0 },
       dropped: { full: 0, large: 0, invalid: 0, failed: 0, off: 0, shutdown: 0 }
     }
   }
@@ -47,6 +49,11 @@ export class VerificationTrigger {
   /** How many chunks wait to be sent. */
   get waiting () {
     return this.#queue.length
+  }
+
+  /** The lowest share that the budget of a tenant leaves at the moment, 1 without news. */
+  get budgetShare () {
+    return this.#budgets.lowest(this.#settings.clock())
   }
 
   /** Queue the chunks of a search that need a verdict; returns how many. Never throws, never waits. */
@@ -61,11 +68,15 @@ export class VerificationTrigger {
     }
   }
 
-  /** Take in what came back: the parsed event of `verification_complete` or `verification_failed`. */
-  answered (event) {
+  /**
+   * Take in what came back: the parsed event of `verification_complete` or `verification_failed`. From the message's
+   * `headers`, as kafkajs gives them, it learns what the tenant's budget has left; without them all is asked for.
+   */
+  answered (event, headers = {}) {
     const now = this.#settings.clock()
     this.#pending.answered(event.chunk_key, now)
     if (event.verified_at_ms === undefined || unitProblem({ verifiedAtMs: event.verified_at_ms }, now)) return
+    this.#budgets.heard(event.org_id, headers, Math.min(now, event.verified_at_ms))
     if (!this.#verifier || event.verified_at_ms > this.#verifier.atMs) {
       this.#verifier = { atMs: event.verified_at_ms, name: verifierOf(event) }
     }
@@ -96,36 +107,36 @@ export class VerificationTrigger {
     const count = howMany(scores, decision.topK, { fewest, share: share ? Math.min(room, share()) : room })
     this.counts.chunks.spared += Math.max(0, Math.min(decision.topK, results.length) - count)
     const places = percentiles(scores)
+    const shared = { atMs: clock(), queryId, traceparent, rollout, revision: decision.revision }
     let left = HASHED_IN_SEARCH
-    let queued = 0
-    results.slice(0, count).forEach((chunk, place) => {
-      const shared = { atMs: clock(), queryId, traceparent, rollout, revision: decision.revision }
-      const ask = { chunk, percentile: places[place], digest: '', key: '', ...shared }
-      const cost = chunk.contentHash ? 0 : chunk.content?.length ?? 0
-      if (cost <= left) {
+    const wanted = results.slice(0, count)
+      .map((chunk, place) => ({ chunk, percentile: places[place], digest: '', key: '', ...shared }))
+      .filter(ask => {
+        const cost = ask.chunk.contentHash ? 0 : ask.chunk.content?.length ?? 0
+        if (cost > left) return true
         left -= cost
-        if (!this.#isDue(ask)) return
-      }
-      queued += this.#put(ask)
-    })
-    return queued
+        return this.#isWanted(ask)
+      })
+    const paid = affordable(wanted, tenant => this.#budgets.of(tenant, shared.atMs), queryId || String(shared.atMs))
+    this.counts.chunks.budget += wanted.length - paid.length
+    return paid.filter(ask => (!ask.key || this.#isDue(ask)) && this.#put(ask)).length
   }
 
   #put (ask) {
     const size = charactersOf(ask)
     if (this.#closed || this.#queue.length >= this.#settings.capacity || this.#characters + size > MAX_CHARACTERS) {
       this.#drop([ask], this.#closed ? 'shutdown' : 'full')
-      return 0
+      return false
     }
     this.#queue.push(ask)
     this.#characters += size
     this.counts.chunks.queued++
     if (this.#queue.length >= this.#settings.batchSize) this.#flush()
     else this.#timer ??= setTimeout(() => this.#flush(), this.#settings.lingerMs)
-    return 1
+    return true
   }
 
-  #isDue (ask) {
+  #isWanted (ask) {
     try {
       return this.#identify(ask)
     } catch (error) {
@@ -143,17 +154,18 @@ export class VerificationTrigger {
       return false
     }
     ask.digest = chunk.contentHash ?? contentHash(chunk.content)
-    const key = chunkKey(chunk.orgId, chunk.documentId, chunk.blockId, ask.digest)
+    ask.key = chunkKey(chunk.orgId, chunk.documentId, chunk.blockId, ask.digest)
     if (isFresh(chunk.known, ask.digest, this.#verifier?.name, atMs)) {
       this.counts.chunks.fresh++
       return false
     }
-    if (!this.#pending.ask(key, atMs)) {
-      this.counts.chunks.pending++
-      return false
-    }
-    ask.key = key
     return true
+  }
+
+  #isDue (ask) {
+    const due = this.#pending.ask(ask.key, ask.atMs)
+    if (!due) this.counts.chunks.pending++
+    return due
   }
 
   #flush () {
@@ -208,7 +220,7 @@ export class VerificationTrigger {
   }
 
   #message (ask) {
-    if (!ask.key && !this.#isDue(ask)) return null
+    if (!ask.key && !(this.#isWanted(ask) && this.#isDue(ask))) return null
     let message
     try {
       message = messageOf(ask)

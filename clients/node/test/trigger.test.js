@@ -1,7 +1,7 @@
 // The trigger in Node: batches, what is left out, and that it never stands in the way of a search.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { chunkKey, contentHash, decisionOf, kafkajsTransport, VerificationTrigger } from '../src/index.js'
+import { BudgetShares, chunkKey, contentHash, decisionOf, kafkajsTransport, VerificationTrigger } from '../src/index.js'
 
 const NOW = 1_790_000_000_000
 const DAY = 86_400_000
@@ -66,7 +66,7 @@ test('fresh verdicts and those in progress are left out', async () => {
   assert.equal(made.trigger.offer(LIVE, [{ ...chunk, known }]), 1, 'another verifier judges now')
   made.now += 300_000
   assert.equal(made.trigger.isPending(keyOf(chunk)), false, 'lost')
-  assert.deepEqual(made.trigger.counts.chunks, { queued: 2, sent: 0, fresh: 1, pending: 1, spared: 0 })
+  assert.deepEqual(made.trigger.counts.chunks, { queued: 2, sent: 0, fresh: 1, pending: 1, spared: 0, budget: 0 })
   await made.trigger.close()
 })
 
@@ -87,6 +87,55 @@ test('a full queue drops and counts; budget and clear queries ask for fewer', ()
   const clear = chunks(10).map((chunk, place) => ({ ...chunk, score: place ? 1 : 100 }))
   assert.equal(rig({ fewest: 2 }).trigger.offer(LIVE, clear), 2)
   assert.throws(() => rig({ capacity: 0 }), /capacity 0/)
+})
+
+const verdict = (verifiedAtMs, more = {}) => ({
+  chunk_key: 'any', org_id: 'org', verified_at_ms: verifiedAtMs, verifier: 'z3', verifier_version: '1', formaliser_version: '1', ...more
+})
+const left = (share, untilMs, as = text => text) => (
+  { 'veriramp-budget-left': as(String(share)), 'veriramp-budget-until': as(String(untilMs)) })
+
+test('a budget that runs short asks for its share, for one tenant, as long as the news holds', async () => {
+  const made = rig()
+  made.trigger.answered(verdict(NOW), left(0.3, NOW + 600_000, Buffer.from))
+  assert.equal(made.trigger.budgetShare, 0.3)
+  assert.equal(made.trigger.offer(LIVE, chunks(10)), 3)
+  assert.deepEqual([made.trigger.counts.chunks.budget, made.trigger.counts.chunks.spared], [7, 0])
+  assert.equal(made.trigger.offer(LIVE, chunks(10, { orgId: 'other' })), 10)
+  made.now += 600_000
+  assert.equal(made.trigger.budgetShare, 1)
+  assert.equal(made.trigger.offer(LIVE, chunks(10, { blockId: '1' })), 10)
+  await made.trigger.close()
+})
+
+test('the share is one of the results without a fresh verdict', async () => {
+  const { trigger } = rig()
+  trigger.answered(verdict(NOW), left(0.5, NOW + 600_000))
+  const found = chunks(10).map((chunk, place) => place >= 6 ? chunk : (
+    { ...chunk, known: { contentHash: contentHash(chunk.content), verifier: 'z3/1+1', verifiedAtMs: NOW } }))
+  assert.equal(trigger.offer(LIVE, found), 2)
+  assert.equal(trigger.offer(LIVE, found), 0, 'the same two, which are in progress, and no others')
+  assert.deepEqual(trigger.counts.chunks, { queued: 2, sent: 0, fresh: 12, pending: 2, spared: 0, budget: 4 })
+  await trigger.close()
+})
+
+test('the last of several headers counts; news of a clock far ahead, of a failure and of no headers changes nothing', async () => {
+  const { trigger } = rig()
+  trigger.answered(verdict(NOW), left('0.5', NOW + 600_000, text => [Buffer.from('0'), Buffer.from(text)]))
+  trigger.answered(verdict(NOW + 2 * DAY), left(0, NOW + 3 * DAY))
+  trigger.answered(verdict(undefined), left(0, NOW + DAY))
+  trigger.answered(verdict(NOW))
+  trigger.answered(verdict(NOW), null)
+  assert.equal(trigger.budgetShare, 0.5)
+  trigger.answered(verdict(NOW + DAY / 2), left(0, NOW + DAY))
+  trigger.answered(verdict(NOW), left(0.25, NOW + 600_000))
+  assert.equal(trigger.budgetShare, 0.25, 'a clock that is set right again')
+})
+
+test('only so many tenants are remembered', () => {
+  const shares = new BudgetShares(2)
+  for (const tenant of ['a', 'b', 'a', 'c']) shares.heard(tenant, left(0.5, NOW + 1), NOW)
+  assert.deepEqual([...'abc'].map(tenant => shares.of(tenant, NOW)), [0.5, 1, 0.5])
 })
 
 test('a failing transport loses its batch only', async () => {

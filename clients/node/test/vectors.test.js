@@ -25,6 +25,20 @@ const checks = {
     assert.deepEqual({ ...made, value: made.value.toString('utf8') }, {
       topic: one.topic, key: one.key, value: one.value, headers: one.headers
     })
+  },
+  budgets: one => {
+    const shares = new trigger.BudgetShares()
+    for (const { headers, toldAtMs, nowMs, ...expected } of one.steps) {
+      if (headers) shares.heard('org', headers, toldAtMs)
+      else {
+        const [share, other, lowest] = [shares.of('org', nowMs), shares.of('other', nowMs), shares.lowest(nowMs)]
+        assert.deepEqual({ share, other, lowest }, expected)
+      }
+    }
+  },
+  affordable: one => {
+    const kept = trigger.affordable(one.wanted, tenant => one.shares[tenant], one.query)
+    assert.deepEqual(kept.map(ask => one.wanted.indexOf(ask)), one.kept)
   }
 }
 
