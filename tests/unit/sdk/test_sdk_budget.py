@@ -49,7 +49,9 @@ def test_a_day_that_is_spent_is_spent_until_it_is_over_and_no_news_is_for_ever()
     assert shares.of("a", NOW + 40 * DAY) == 1.0
 
 
-@pytest.mark.parametrize("left", [b"", b"none", b"nan", b"-0.1", b"1.1", b"inf", b"\xff", b" 0.1", b"1e-1", b"1_0", None])
+@pytest.mark.parametrize(
+    "left", [b"", b"none", b"nan", b"-0.1", b"1.1", b"inf", b"\xff", b" 0.1", b"1e-1", b"1_0", None]
+)
 def test_what_is_no_share_changes_nothing(left: bytes | None) -> None:
     shares = heard(("a", 0.5, NOW))
     shares.heard("a", [(BUDGET_LEFT, left), (BUDGET_UNTIL, b"1")], NOW + 1)
