@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GROUP, KIND, RolloutSpec
-from veriramp_operator.api.strict_yaml import StrictLoader
+from veriramp_operator.api.strict_yaml import load_all_strictly
 from veriramp_operator.cli.lint_shape import misshapen
 
 
@@ -55,18 +55,20 @@ def documents(path: str) -> list[dict[str, Any]]:
     """
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-        every = list(yaml.load_all(text, StrictLoader))
+        every = load_all_strictly(text)
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}; name a readable YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: not YAML: {error}".replace('in "<unicode string>", line', "line")) from error
-    items = [
-        item
-        for document in every
-        if isinstance(document, dict)
-        for item in (document.get("items") or [] if document.get("kind") == "List" else [document])
-    ]
+    items = [item for document in every if isinstance(document, dict) for item in _items(document)]
     return [item for item in items if isinstance(item, dict) and item.get("kind") == KIND]
+
+
+def _items(document: dict[str, Any]) -> list[Any]:
+    if document.get("kind") != "List":
+        return [document]
+    items = document.get("items")
+    return items if isinstance(items, list) else []
 
 
 def read_spec(document: dict[str, Any]) -> RolloutSpec:

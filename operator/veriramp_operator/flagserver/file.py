@@ -30,7 +30,7 @@ from veriramp_operator.api.config import Limits
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import FlagsSpec, Percent, Rate, RolloutSpec, StageSpec, WorkerSpec
-from veriramp_operator.api.strict_yaml import StrictLoader
+from veriramp_operator.api.strict_yaml import load_strictly
 from veriramp_operator.api.vector import DEFAULT_TOP_K, Vector
 from veriramp_operator.flagserver.hub import Hub, close_when_stale
 from veriramp_operator.flagserver.store import EVERYWHERE, Store
@@ -173,24 +173,10 @@ def _document_of(wanted: _FlagFile, held: FlagDocument | None, uid: str, name: s
 def says_off(content: bytes) -> bool:
     """Tell whether a file says ``mode: Off``, also one that is no YAML: going down must not fail for a typing error."""
     try:
-        raw = _load(content)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        raw = load_strictly(content)
+    except yaml.YAMLError:
         return _OFF_LINE.search(content) is not None
     return isinstance(raw, dict) and (raw.get("mode") is False or str(raw.get("mode")).lower() == "off")
-
-
-class _Loader(StrictLoader):
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Compose a node; some aliases of aliases would be gigabytes."""
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            problem = f"the alias *{event.anchor} is not read here; write out what it stands for"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        return super().compose_node(parent, index)
-
-
-def _load(text: str | bytes) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 it is a safe loader
 
 
 _OFF_LINE: Final = re.compile(rb"""^["']?mode["']?[ \t]*:[ \t]*["']?off\b""", re.IGNORECASE | re.MULTILINE)
@@ -219,8 +205,8 @@ class _FlagFile(Frozen, extra="forbid"):
 
 def _read(content: bytes, name: str) -> _FlagFile:
     try:
-        raw = _load(content.decode())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raw = load_strictly(content.decode())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" (line {place.line + 1})" if place else ""
         what = " ".join(str(getattr(error, "problem", error)).split())

@@ -11,6 +11,7 @@ import yaml
 
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.errors import ConfigurationError
+from veriramp_operator.api.strict_yaml import load_strictly
 from veriramp_operator.runtime.journal import JournalSettings
 
 
@@ -61,7 +62,7 @@ def _config(path: str) -> OperatorConfig:
     if not path:
         return OperatorConfig()
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        raw = load_strictly(Path(path).read_bytes())
     except OSError as error:
         raise ConfigurationError(f"VERIRAMP_CONFIG={path}: {error.strerror}; name a readable YAML file") from error
     except yaml.YAMLError as error:

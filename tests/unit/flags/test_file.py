@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.hostile_yaml import LAUGHTER, MERGED
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.flagserver.file import MOST_BYTES, FileFollower, document_of, says_off
@@ -108,14 +108,6 @@ def test_shadow_leaves_numbers_of_live_without_effect() -> None:
     assert made.vector == Vector(mode=Mode.SHADOW, sampling_rate=1)
 
 
-# A few hundred bytes that would be gigabytes.
-_LAUGHTER = "x: &a [x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{of}'] * 9)}]\n" for of, name in pairwise("abcdefghij")
-)
-_MERGED = "x: &a {x: x}\n" + "".join(
-    f"{name}: &{name} {{<<: [{', '.join([f'*{of}'] * 9)}]}}\n" for of, name in pairwise("abcdefghij")
-)
-
 BAD = [
     ("", "it holds no fields; write at least rollout: namespace/name and mode"),
     ("- Live", "it holds no fields"),
@@ -139,10 +131,10 @@ BAD = [
         f'{SHADOW}flags: {{include: [{{attribute: a, equals: "\\ud800"}}]}}',
         "it cannot be read: Invalid JSON",
     ),
-    ("&a [*a]", r"the alias \*a is not read here"),
+    ("&a [*a]", r"the alias \*a stands within what it stands for; write it out"),
     (f"{SHADOW}topK: {'9' * 5000}", "this is no YAML"),
-    (_LAUGHTER, r"\(line 2\): the alias \*a is not read here; write out what it stands for"),
-    (_MERGED, r"\(line 2\): the alias \*a is not read here"),
+    (LAUGHTER, r"\(line 7\): the aliases up to \*f stand for more than 1000000 characters; write out"),
+    (MERGED, r"\(line 7\): the aliases up to \*f stand for more than"),
 ]
 
 
@@ -180,6 +172,11 @@ def test_off_is_obeyed_whatever_else_is_wrong(text: str, world: World) -> None:
     assert world.state == (2, Mode.OFF)
     world.write(LIVE)
     assert world.state == (3, Mode.LIVE)
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    workers = "workers: [{profile: a, settings: &s {x: 1}}, {profile: b, settings: *s}]"
+    assert document(f"{SHADOW}{workers}") == document(f"{SHADOW}{workers}".replace("&s ", "").replace("*s", "{x: 1}"))
 
 
 @pytest.mark.parametrize("text", ["mode: Offline", "#mode: Off", "workers:\n  mode: Off\n [", "off", ""])

@@ -65,6 +65,7 @@ def test_a_config_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("endpoints: [", "not YAML"),
+        ("endpoints: {}\nendpoints: {}", 'the key "endpoints" stands twice; keep one'),
         ("endpoint: {}", "endpoint: Extra inputs are not permitted (found {})"),
         ("- a", "Input should be a valid dictionary"),
         ("endpoints: {default: {url: prometheus}}", "endpoints.default.url: String should match pattern"),
