@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 
 from prometheus_client import CollectorRegistry
 
@@ -24,15 +25,17 @@ from veriramp_workers.ports import Handler, Message, PoisonError, Record, RetryL
 
 ANSWERS = Topic.COMPLETE
 GROUP = "bus-tests"
+BEGUN = "from now on SIGTERM is an order to drain"
+"""What it prints first."""
 
 
 def bus_settings(brokers: str, **changes: object) -> BusSettings:
-    """Settings as the orchestrator's, with short delays."""
+    """Settings as the orchestrator's, with short delays; nobody who is not killed loses its place in the group."""
     fields = {
         "topics": (Topic.INTERACTIVE, Topic.BACKFILL),
         "retries": (RetryTopic(Topic.RETRY_SOON, 1.0), RetryTopic(Topic.RETRY_LATE, 2.0)),
         "dead_letters": Topic.DEAD_LETTERS,
-        "session_seconds": 6.0,
+        "session_seconds": 15.0,
         "commit_seconds": 0.1,
         **changes,
     }
@@ -63,7 +66,10 @@ def scripted(work_seconds: float = 0.0) -> Handler:
 async def _run() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    settings = bus_settings(os.environ["BUS_BROKERS"], commit_seconds=float(os.environ["BUS_COMMIT_SECONDS"]))
+    sys.stdout.write(f"{BEGUN}\n")
+    sys.stdout.flush()
+    commit = float(os.environ["BUS_COMMIT_SECONDS"])
+    settings = bus_settings(os.environ["BUS_BROKERS"], session_seconds=6.0, commit_seconds=commit)
     handler = scripted(float(os.environ["BUS_WORK_SECONDS"]))
     await KafkaWorker(settings, handler, BusMetrics(CollectorRegistry())).run(stop)
 

@@ -108,7 +108,8 @@ class Campaign:
                 self.tell(f"kill {number} of {self.kills} at {self._done(ledger)} of {work.readable} answers")
                 fleet[victim] = await self._worker(stack)
             await self._answered(ledger, work.readable + work.unreadable)
-            await wait_until(fleet[0].ready, self.seconds, "a worker to be ready")
+            for program in fleet:  # one that is still starting does not heed SIGTERM yet
+                await wait_until(program.ready, self.seconds, f"a worker to be ready; see {program.log}")
             peak = max(peak, *map(peak_megabytes, fleet))
             committed = await self._committed(topics, len(work.messages))
             await ledger.caught_up()

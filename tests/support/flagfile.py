@@ -44,7 +44,7 @@ class FlagFile:
     def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def a_flag_file(folder: Path, text: str = LIVE) -> Iterator[FlagFile]:
         yield served
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0, log.read_text()
+            assert process.wait(60) == 0, log.read_text()
     finally:
         if process.poll() is None:
             served.kill()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from tests.support.waiting import PATIENCE
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.flagserver.server import FlagServer
 from veriramp_operator.flagserver.settings import Settings
@@ -77,6 +78,12 @@ class Operator:
         server = self._server
         server.push(server.store.replace(EVERYWHERE, self._documents, server.clock()))
 
+    def go_on(self) -> None:
+        """What it published is still so; nothing before the first document."""
+        if self._documents:
+            self.list()
+            self.renew()
+
     def renew(self) -> None:
         """The operator renews its Lease twice: the first look is not a change."""
         server = self._server
@@ -87,15 +94,21 @@ class Operator:
 
 @asynccontextmanager
 async def obeyed(operator: Operator, *documents: FlagDocument) -> AsyncIterator[Operator]:
-    """Publish and renew for as long as it takes: after a minute without news a process that starts would stay off."""
+    """Publish, and renew for as long as it takes."""
     operator.publish(*documents)
     operator.renew()
+    async with renewed(operator):
+        yield operator
+
+
+@asynccontextmanager
+async def renewed(operator: Operator) -> AsyncIterator[Operator]:
+    """Renew what is published: after a minute without news a process that starts would stay off."""
 
     async def renew() -> None:
         while True:
             await asyncio.sleep(5)
-            operator.list()
-            operator.renew()
+            operator.go_on()
 
     renewing = asyncio.create_task(renew())
     try:
@@ -106,7 +119,8 @@ async def obeyed(operator: Operator, *documents: FlagDocument) -> AsyncIterator[
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 15.0, why: str = "") -> None:
-    """Wait until a condition holds; fail after a deadline."""
+    """Wait until a condition holds; fails after `seconds` x PATIENCE."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         holds = condition()

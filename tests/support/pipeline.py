@@ -7,13 +7,16 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 import pytest
@@ -32,6 +35,9 @@ BOTH_BROKERS = pytest.mark.parametrize("brokers", ["kfake", "kafka"], indirect=T
 
 START_SECONDS = 30.0
 WORK_SECONDS = 45.0
+STOP_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
+"""For one answer over HTTP on loopback, from a process that may have to wait for its turn."""
 
 
 @contextmanager
@@ -45,7 +51,12 @@ def a_broker(folder: Path) -> Iterator[str]:
             yield json.loads(process.stdout.readline())["address"]
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=STOP_SECONDS)
+
+
+def a_client(base_url: str = "", **headers: str) -> httpx.AsyncClient:
+    """A client for loopback, without any certificates: to read them takes longer than an answer."""
+    return httpx.AsyncClient(base_url=base_url, headers=headers, timeout=ANSWER_SECONDS, verify=_NO_CERTIFICATES)
 
 
 async def fresh_topics(brokers: str, replicas: int = 1) -> None:
@@ -88,7 +99,7 @@ class Program:
         """Whether ``/readyz`` says so; fails when the process has ended."""
         assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log.read_text()}"
         try:
-            async with httpx.AsyncClient() as client:
+            async with a_client() as client:
                 return (await client.get(f"{self.url}/readyz")).is_success
         except httpx.TransportError:
             return False
@@ -96,14 +107,14 @@ class Program:
     async def alive(self) -> bool:
         """Whether ``/livez`` answers."""
         try:
-            async with httpx.AsyncClient() as client:
+            async with a_client() as client:
                 return (await client.get(f"{self.url}/livez")).is_success
         except httpx.TransportError:
             return False
 
     async def metric(self, name: str, **labels: str) -> float:
         """One sample of ``/metrics``; 0 when it is absent."""
-        async with httpx.AsyncClient() as client:
+        async with a_client() as client:
             text = (await client.get(f"{self.url}/metrics")).text
         for line in text.splitlines():
             if line.startswith(name) and all(f'{label}="{value}"' in line for label, value in labels.items()):
@@ -113,12 +124,12 @@ class Program:
     async def kill(self) -> None:
         """kill -9."""
         self.process.kill()
-        await asyncio.to_thread(self.process.wait, 10)
+        await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
     async def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
 
 @asynccontextmanager
@@ -151,7 +162,10 @@ async def a_program(
         yield program
     finally:
         if process.poll() is None:
-            await program.stop()
+            try:
+                await program.stop()
+            finally:
+                process.kill()
 
 
 def _started(command: list[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -176,10 +190,24 @@ def peak_megabytes(program: Program) -> float:
 
 
 def free_port() -> int:
-    """A port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody else is given.
+
+    It stays bound here, without listening: whoever connects is refused, and a server may bind it too, as often as it
+    starts anew, because all of them set SO_REUSEADDR.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    _HELD.append(held.detach())
+    if len(_HELD) > _MOST_HELD:
+        os.close(_HELD.popleft())
+    return port
+
+
+_HELD: Final[deque[int]] = deque()
+_MOST_HELD: Final = 64
+_NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def a_request(content: str, *premises: str, document: str = "document", org: str = "org") -> VerifyChunk:

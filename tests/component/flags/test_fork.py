@@ -12,18 +12,23 @@ from tests.support.flags import Operator, a_document, free_ports
 from veriramp_operator.flagserver.server import FlagServer
 
 _SCRIPT = """
-import os, sys
+import os, sys, time
 from prometheus_client import CollectorRegistry
 from veriramp_sdk.flags import Flags
-flags = Flags(sys.argv[1], "search/demo", key="verification", registry=CollectorRegistry(), process_id="P")
+registry = CollectorRegistry()
+flags = Flags(sys.argv[1], "search/demo", key="verification", registry=registry, process_id="P")
 if sys.argv[2] == "used":
-    assert flags.wait_ready(20)
+    assert flags.wait_ready(60)
+    # gRPC knows of forks between two calls only: the first report has to be answered.
+    series = "veriramp_flag_clock_skew_seconds", {"namespace": "search", "rollout": "demo", "process": "P"}
+    while not registry.get_sample_value(*series):
+        time.sleep(0.01)
 child = os.fork()
 if not child:
-    print("child", flags.wait_ready(20 if sys.argv[3] == "1" else 1), flags.state().mode, flush=True)
+    print("child", flags.wait_ready(60 if sys.argv[3] == "1" else 1), flags.state().mode, flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-print("parent", flags.wait_ready(20), flags.state().mode, flush=True)
+print("parent", flags.wait_ready(60), flags.state().mode, flush=True)
 flags.close()
 """
 
@@ -48,6 +53,6 @@ async def test_a_forked_child_follows_by_itself_or_is_off(before: str, grpc_fork
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 200)
     assert ("is off in this process" in err.decode()) == (child == "False Off")
     assert out.decode().splitlines() == [f"child {child}", "parent True Live"], err.decode()

@@ -22,7 +22,7 @@ ASK = f"""
 import json
 from prometheus_client import generate_latest
 
-assert flags.wait_ready(20)
+assert flags.wait_ready(60)
 first = {{}}
 for number in range({USERS}):
     order = search(f"user-{{number}}", "which mill is red")

@@ -26,7 +26,7 @@ from veriramp_operator.resources.flags import FlagDocument, Owner, config_map
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
 
-SECONDS = 20.0
+SECONDS = 60.0
 OWNER = Owner("veriramp.dev/v1alpha1", "VerificationRollout", "demo", "5f0c")
 
 
@@ -169,7 +169,7 @@ def test_a_config_map_edited_by_hand_is_all_off(cluster: Cluster, server: Server
 
 
 def test_the_lease_not_renewed_ends_it(cluster: Cluster, server: Server) -> None:
-    cluster.publish(revision=1, lease_seconds=3)
+    cluster.publish(revision=1, lease_seconds=5)
     with following(server, cluster) as flags:
         renewed_until(cluster, flags, 1, Mode.LIVE)
         wait_for(lambda: flags.state().mode is Mode.OFF, SECONDS, "the end of the lease")

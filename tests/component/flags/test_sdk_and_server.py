@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2, sync_pb2_grpc
 from prometheus_client import CollectorRegistry
 
 from tests.support.flags import LIVE, OFF, ROLLOUT, SHADOW, Operator, a_document, free_ports, until
+from tests.support.pipeline import free_port
 from veriramp_operator.flagserver.server import FlagServer
 from veriramp_operator.flagserver.settings import Settings
 from veriramp_operator.flagserver.store import payload
@@ -52,6 +52,12 @@ def a_client(server: FlagServer, registry: CollectorRegistry | None = None, **op
     )
 
 
+def applied_revision(registry: CollectorRegistry) -> float | None:
+    """What process p1 exports; it says so a moment after it has decided by it."""
+    labels = {"namespace": "search", "rollout": "demo", "process": "p1"}
+    return registry.get_sample_value("veriramp_flag_applied_revision", labels)
+
+
 async def test_a_published_document_reaches_the_process(operator: Operator, flags: Flags) -> None:
     operator.publish(a_document(revision=7))
     operator.renew()
@@ -71,9 +77,7 @@ async def test_a_server_that_cannot_be_followed_is_told_once_and_so_is_its_retur
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", logger="veriramp.flags")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        settings = replace(free_ports(), grpc_port=probe.getsockname()[1])
+    settings = replace(free_ports(), grpc_port=free_port())
     with Flags(f"127.0.0.1:{settings.grpc_port}", ROLLOUT, key="verification", registry=CollectorRegistry()) as flags:
         await until(lambda: "UNAVAILABLE" in caplog.text, 60)
         async with FlagServer(settings) as server:
@@ -122,17 +126,19 @@ async def test_a_deleted_document_is_all_off_at_the_next_revision(operator: Oper
 @pytest.mark.shows("S1-ROLL-07")
 async def test_the_end_of_the_lease_turns_off_and_is_told(operator: Operator, server: FlagServer) -> None:
     told: list[tuple[int, Mode]] = []
-    operator.publish(a_document(lease_seconds=2))
-    operator.renew()
+    operator.publish(a_document(lease_seconds=4))
     with a_client(server) as flags:
+
+        def live_while_renewed() -> bool:
+            operator.renew()
+            return told[-1:] == [(1, Mode.LIVE)] and flags.decide("user-1", "q").mode is Mode.LIVE
+
         flags.on_change(lambda state: told.append((state.revision, state.mode)))
-        await until(lambda: (1, Mode.LIVE) in told)
-        assert any(flags.decide(f"user-{number}", "q").mode is Mode.LIVE for number in range(3))
+        await until(live_while_renewed)
         await until(lambda: told[-1] == (1, Mode.OFF), why="the lease ends, no renewal comes")
         assert flags.decide("user-1", "q").mode is Mode.OFF
         assert flags.settings("orchestrator").mode is Mode.OFF
-        operator.renew()
-        await until(lambda: told[-1] == (1, Mode.LIVE), why="the operator is back, the same vector is")
+        await until(live_while_renewed, why="the operator is back, the same vector is")
 
 
 async def test_a_lower_revision_of_the_same_rollout_is_refused(
@@ -152,8 +158,7 @@ async def test_a_lower_revision_of_the_same_rollout_is_refused(
             assert (flags.state().revision, flags.state().mode) == (9, Mode.SHADOW)
             behind.publish(a_document(revision=1, vector=LIVE, uid="another object"))
             await until(lambda: flags.state().revision == 1)
-        labels = {"namespace": "search", "rollout": "demo", "process": "p1"}
-        assert registry.get_sample_value("veriramp_flag_applied_revision", labels) == 1
+        await until(lambda: applied_revision(registry) == 1)
 
 
 @pytest.mark.shows("S1-FLAG-04")
@@ -273,7 +278,7 @@ async def test_async_use_and_threads_that_end(server: FlagServer, operator: Oper
     async with a_client(server) as flags:
         await until(lambda: flags.state().mode is Mode.LIVE)
     assert flags.decide("user-1", "q").mode is Mode.OFF
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("veriramp-flags")]
+    await until(lambda: not [each for each in threading.enumerate() if each.name.startswith("veriramp-flags")])
 
 
 async def test_five_hundred_streams_hear_of_an_update(server: FlagServer, operator: Operator) -> None:
@@ -308,27 +313,26 @@ async def test_a_black_hole_between_us_ends_at_the_lease(server: FlagServer, ope
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
 
     proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
-    operator.publish(a_document(lease_seconds=2))
-    operator.renew()
+    operator.publish(a_document(lease_seconds=4))
     with Flags(
         f"127.0.0.1:{proxy.sockets[0].getsockname()[1]}",
         ROLLOUT,
         key="verification",
         registry=CollectorRegistry(),
     ) as flags:
-        await until(lambda: flags.state().mode is Mode.LIVE)
-        hole.set()
 
-        def off_though_renewed() -> bool:
+        def is_while_renewed(mode: Mode) -> bool:
             operator.renew()
-            return flags.state().mode is Mode.OFF
+            return flags.state().mode is mode
 
-        await until(off_though_renewed)
+        await until(lambda: is_while_renewed(Mode.LIVE))
+        hole.set()
+        await until(lambda: is_while_renewed(Mode.OFF))
     proxy.close()
 
 
 async def test_a_slow_client_is_dropped_and_nobody_waits_for_it(server: FlagServer, operator: Operator) -> None:
-    server.service.send_seconds = 0.2
+    server.service.send_seconds = 1.0
     filling = {"orchestrator": {"text": "x" * 200_000}}
     operator.publish(a_document(revision=1, vector=SHADOW, worker_settings=filling))
     operator.renew()
@@ -342,10 +346,10 @@ async def test_a_slow_client_is_dropped_and_nobody_waits_for_it(server: FlagServ
                 latest = next(revisions)
                 operator.publish(a_document(revision=latest, vector=SHADOW, worker_settings=filling))
                 await until(lambda: flags.state().revision == latest)
-                return server.service.dropped == 1
+                # The other one too, if this process stood still for so long; it comes back at once.
+                return server.service.dropped >= 1 and server.hub.count() == 1
 
             await until(dropped)
-            assert server.hub.count() == 1
 
 
 async def test_a_document_in_doubt_is_off_until_a_good_one_comes(server: FlagServer, operator: Operator) -> None:
@@ -358,8 +362,7 @@ async def test_a_document_in_doubt_is_off_until_a_good_one_comes(server: FlagSer
             for stream in server.hub._streams[ROLLOUT]:
                 stream.offer(payload(text))
             await until(lambda: flags.state() == FlagState(), why=text[:20])
-            labels = {"namespace": "search", "rollout": "demo", "process": "p1"}
-            assert registry.get_sample_value("veriramp_flag_applied_revision", labels) == 0
+            await until(lambda: applied_revision(registry) == 0)
             server.push([ROLLOUT])
             await until(lambda: flags.state().mode is Mode.LIVE)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.flags import ROLLOUT, Operator, free_ports
+from tests.support.flags import ROLLOUT, Operator, free_ports, renewed
 from tests.support.pipeline import Topics, a_broker, fresh_topics, topics_of
 from tools.kafka.cluster import Kafka, a_kafka
 from veriramp_operator.flagserver.server import FlagServer
@@ -54,8 +54,9 @@ async def flag_server() -> AsyncIterator[FlagServer]:
 
 
 @pytest.fixture
-def operator(flag_server: FlagServer) -> Operator:
-    return Operator(flag_server)
+async def operator(flag_server: FlagServer) -> AsyncIterator[Operator]:
+    async with renewed(Operator(flag_server)) as operator:
+        yield operator
 
 
 @pytest.fixture

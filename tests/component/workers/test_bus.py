@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from aiokafka.producer import message_accumulator, producer
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from prometheus_client import CollectorRegistry
 
-from tests.support.bus_program import ANSWERS, GROUP, bus_settings, scripted
+from tests.support.bus_program import ANSWERS, BEGUN, GROUP, bus_settings, scripted
 from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, admin_of
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic
@@ -51,6 +51,15 @@ class Bus:
 
         await wait_until(reached, SECONDS, f"{name} {labels} to be {value}")
 
+    async def polls_on(self) -> None:
+        """Wait for five more polls, a second of them."""
+        polls = self.metric("veriramp_bus_polls_total")
+
+        async def polled_on() -> bool:
+            return self.metric("veriramp_bus_polls_total") > polls + 5
+
+        await wait_until(polled_on, SECONDS, "five more polls")
+
 
 @asynccontextmanager
 async def a_bus(brokers: str, handler: Handler, **changes: object) -> AsyncIterator[Bus]:
@@ -71,11 +80,17 @@ async def a_bus(brokers: str, handler: Handler, **changes: object) -> AsyncItera
         await running
 
 
-def a_process(
-    folder: Path, brokers: str, *, commit: float = 0.1, work: float = 0.0
-) -> AbstractAsyncContextManager[Program]:
+@asynccontextmanager
+async def a_process(folder: Path, brokers: str, *, commit: float = 0.1, work: float = 0.0) -> AsyncIterator[Program]:
+    """A worker as a process that heeds SIGTERM already."""
     env = {"BUS_BROKERS": brokers, "BUS_COMMIT_SECONDS": str(commit), "BUS_WORK_SECONDS": str(work)}
-    return a_program("tests.support.bus_program", folder=folder, env=env, wait=False)
+    async with a_program("tests.support.bus_program", folder=folder, env=env, wait=False) as program:
+
+        async def begun() -> bool:
+            return BEGUN in program.log.read_text()
+
+        await wait_until(begun, SECONDS, f"the process to begin; see {program.log}")
+        yield program
 
 
 def message(number: int, *script: str) -> bytes:
@@ -103,7 +118,7 @@ async def test_a_failed_record_is_tried_again_later_and_the_next_ones_are_done_m
         values = (message(0, "boom", "later", "ok"), message(1), message(2, "later", "boom", "boom"), message(3))
         await send(topics, Topic.INTERACTIVE, *values, key=b"one partition")
         done = await answers(topics, 3)
-        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 1, "a dead letter")
+        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) >= 1, "a dead letter")
         await topics.all_committed(GROUP, Topic.INTERACTIVE, 4)
         await topics.all_committed(GROUP, Topic.RETRY_SOON, 2)
         await topics.all_committed(GROUP, Topic.RETRY_LATE, 2)
@@ -124,7 +139,7 @@ async def test_poison_in_the_middle_of_a_partition(brokers: str, topics: Topics)
     async with a_bus(brokers, scripted()):
         await send(topics, Topic.INTERACTIVE, *values, key=b"one partition")
         assert sorted(ids(await answers(topics, 8))) == [0, 1, 2, 3, 5, 6, 7, 8]
-        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 1, "the dead letter")
+        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) >= 1, "the dead letter")
         await topics.all_committed(GROUP, Topic.INTERACTIVE, 9)
     assert (dead[0].value, dead[0].key) == (values[4], b"one partition")
     assert dict(dead[0].headers)["veriramp-source"].endswith(b"@4")
@@ -133,7 +148,7 @@ async def test_poison_in_the_middle_of_a_partition(brokers: str, topics: Topics)
 async def test_a_retry_survives_a_restart(brokers: str, topics: Topics) -> None:
     async with a_bus(brokers, scripted()):
         await send(topics, Topic.INTERACTIVE, message(0, "later"))
-        await topics.read(Topic.RETRY_SOON, lambda found: len(found) == 1, "the retry")
+        await topics.read(Topic.RETRY_SOON, lambda found: len(found) >= 1, "the retry")
     assert sum((await topics.committed(GROUP, Topic.INTERACTIVE)).values()) == 1
     async with a_bus(brokers, scripted()):
         assert ids(await answers(topics, 1)) == [0]
@@ -154,12 +169,7 @@ async def test_a_pause_keeps_the_whole_backlog(brokers: str, topics: Topics) -> 
         await send(topics, Topic.INTERACTIVE, *(message(number) for number in range(500)))
         await bus.until("veriramp_bus_paused", 1, reason="breaker")
         await bus.until("kafka_consumer_lag", 500, topic=Topic.INTERACTIVE)
-        polls = bus.metric("veriramp_bus_polls_total")
-
-        async def polled_on() -> bool:
-            return bus.metric("veriramp_bus_polls_total") > polls + 5
-
-        await wait_until(polled_on, SECONDS, "five more polls")
+        await bus.polls_on()
         assert not bus.worker.missing
         assert bus.metric("veriramp_bus_in_work") <= 60, "no more is read than before the pause"
         assert sum(seen.values()) <= 10, "asked once for each that was in work"
@@ -181,13 +191,18 @@ async def test_interactive_overtakes_a_full_backfill_lane(brokers: str, topics: 
         return ()
 
     await send(topics, Topic.BACKFILL, *(message(number) for number in range(5_000)))
-    async with a_bus(brokers, handle, concurrency=1):
+    async with a_bus(brokers, handle, concurrency=1) as bus:
 
         async def begun() -> bool:
             return len(order) > 20
 
         await wait_until(begun, SECONDS, "the backfill to be under way")
+        # Their way to the worker is not what is measured: they are all there before the next record begins.
+        bus.worker.pause("what is urgent comes")
         await send(topics, Topic.INTERACTIVE, *(message(number) for number in range(100)))
+        await bus.until("kafka_consumer_lag", 100, topic=Topic.INTERACTIVE)
+        await bus.polls_on()
+        bus.worker.resume("what is urgent comes")
 
         async def done() -> bool:
             return order.count(Topic.INTERACTIVE) == 100
@@ -246,7 +261,7 @@ async def test_what_no_client_of_ours_would_write_stops_nobody(
     monkeypatch.undo()
     async with a_bus(brokers, scripted()):
         assert sorted(ids(await answers(topics, 18))) == list(range(18)), "each once"
-        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) == 4, "the dead letters")
+        dead = await topics.read(Topic.DEAD_LETTERS, lambda found: len(found) >= 4, "the dead letters")
         await topics.all_committed(GROUP, Topic.INTERACTIVE, 22)
     assert [letter.value for letter in dead].count(b"no JSON") == 2
     sources = {dict(letter.headers)["veriramp-source"].partition(b"@")[0] for letter in dead}
