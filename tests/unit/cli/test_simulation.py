@@ -177,3 +177,19 @@ def test_a_regression_grows_in_over_the_range_of_the_query() -> None:
     assert [signal.is_bad(onset + seconds) for seconds in (15, 30, 45, 60)] == [False, False, True, True]
     assert judge(gate, signal.samples(onset + 60), onset + 60).kind is VerdictKind.INCONCLUSIVE
     assert judge(gate, signal.samples(onset + 75), onset + 75).kind is VerdictKind.REGRESSION
+
+
+def test_a_lean_after_quiet_hours_is_no_standstill() -> None:
+    """The passes of the ramp's quiet hours are skipped, so a bad sign by chance comes long after the last one."""
+    plan = """
+stages:
+  - {name: shadow, mode: Shadow, samplingRate: 0.05, bake: 30m}
+  - {name: canary, mode: Live, canaryPercent: 20, bake: 1h, maxBake: 2h}
+  - {name: weight, mode: Live, rankingWeight: 0.05, ramp: {duration: 48h, interval: 24h}, bake: 1h}
+gates:
+  - {name: up, threshold: {query: up, min: 1}, onRegression: Shadow}
+  - {name: errors, every: 10m, comparison: {events: e_total, total: r_total}, required: false, onRegression: Shadow}
+"""
+    run = ran(RolloutSpec.model_validate(yaml.safe_load(plan)), scrape=600.0, rps=0.4, seed=1)
+    assert run.completed, run.ending
+    assert any(moment.reason == "EvidenceLeansBad" for moment in run.timeline)

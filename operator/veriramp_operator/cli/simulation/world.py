@@ -77,6 +77,7 @@ class _World:
         self._arms = [signal for signal in self._signals.values() if isinstance(signal, ArmsSignal)]
         self._waiting = list(options.injections)
         self._idle, self._idle_since = 0, self._now
+        self._reason = Reason.PENDING
         self._stop_at = math.inf
         self._ending, self._tail_from = "", self._now
         self.result = Run(options)
@@ -246,10 +247,14 @@ class _World:
         self._look_for_standstill(decision)
 
     def _look_for_standstill(self, decision: Decision) -> None:
+        before, self._reason = self._reason, decision.reason
         opens = decision.reason is Reason.WINDOW_CLOSED and next_opening(self._spec.windows, self._now) is not None
         if decision.direction is not Direction.HOLD or decision.reason in _PROGRESS or opens:
             self._idle, self._idle_since = 0, self._now
             return
+        if decision.reason in _BY_EVIDENCE and before not in _BY_EVIDENCE:
+            # The passes of the quiet hours before were skipped: the last that reset this may be long ago.
+            self._idle_since = self._now
         self._idle += 1
         waited = self._now - self._idle_since
         if waited >= self._patience() if decision.reason in _BY_EVIDENCE else self._idle >= MOST_IDLE_PASSES:
