@@ -38,6 +38,7 @@ LIST_TYPES: Final[Mapping[str, str]] = {
     "RolloutSpec.gates": "map name",
     "RolloutSpec.windows": "atomic",
     "PropagationStatus.laggards": "atomic",
+    "HandledRequests.used": "atomic",
     "RollbackStatus.alsoFell": "set",
     "RolloutStatus.gates": "map name",
     "RolloutStatus.anchors": "map gate",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from veriramp_operator.api.base import Frozen, Instant
 from veriramp_operator.api.vector import OFF, Vector
+
+MOST_REMEMBERED: Final = 20
+"""Requests of which status remembers the token."""
 
 
 class Phase(StrEnum):
@@ -198,6 +201,8 @@ class HandledRequests(Frozen):
 
     abort: str | None = None
     request: str | None = None
+    used: Annotated[tuple[str, ...], Field(max_length=MOST_REMEMBERED)] = ()
+    """Tokens of the last requests, oldest first: none of them is obeyed again."""
     outcome: str | None = None
     at: Instant | None = None
 

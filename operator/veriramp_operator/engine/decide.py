@@ -27,7 +27,7 @@ from veriramp_operator.engine.scene import Scene
 from veriramp_operator.engine.stages import Plan, plan_of, reanchor
 from veriramp_operator.engine.types import Decision, Observation, Problem
 
-RULES: Final = 1
+RULES: Final = 2
 """Number of the rules by which decisions are made, here and in the evidence: raised with every change after which
 equal input is decided differently, in whatever field. It stands in each line of the journal."""
 

@@ -14,6 +14,7 @@ from veriramp_operator.api.status import Severity, StageStatus
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine import rollback
 from veriramp_operator.engine.gates import Judged
+from veriramp_operator.engine.requests import MOST_QUOTED
 from veriramp_operator.engine.rollback import ABORT_REQUEST, SHADOW_REQUEST, Landing
 from veriramp_operator.engine.scene import Scene
 from veriramp_operator.engine.types import Direction, Finding, Latch
@@ -32,7 +33,7 @@ def kill_switch(scene: Scene) -> Iterator[Finding]:
     if scene.spec.kill_switch:
         yield _fall(Reason.KILL_SWITCH, "spec.killSwitch is true: everything is off.", rollback.off())
     if scene.abort:
-        message = f'A person asked to abort ("{scene.seen.requests.abort}"): everything goes off.'
+        message = f'A person asked to abort ("{(scene.seen.requests.abort or "")[:MOST_QUOTED]}"): everything goes off.'
         latch = _latch(scene, ABORT_REQUEST, Severity.KILL_SWITCH, message, scene.now)
         yield replace(_fall(Reason.KILL_SWITCH, message, rollback.off(), latch=latch), forced=True)
 

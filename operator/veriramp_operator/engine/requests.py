@@ -2,18 +2,20 @@
 
 ``veriramp.dev/abort: "<token>"`` is the kill switch, sticky and apart. ``veriramp.dev/request`` is
 ``"<verb>:<stage>@<token>"`` with the verbs of :data:`VERBS`; refused with an Event when the stage is another, the token
-was used, or status has no memory of earlier requests.
+was used by one of the last :data:`MOST_REMEMBERED` requests, or status has no memory of earlier requests. So an old
+annotation that comes back, say from Git, lifts no latch.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.status import HandledRequests, RolloutStatus, Severity
+from veriramp_operator.api.status import MOST_REMEMBERED, HandledRequests, RolloutStatus, Severity
 from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.engine.rollback import SHADOW_REQUEST, lift_to_restart, lift_to_retry
 from veriramp_operator.engine.stages import Plan
@@ -21,7 +23,9 @@ from veriramp_operator.engine.types import Announce, Observation
 from veriramp_sdk.contract import Mode
 
 MOST_QUOTED: Final = 120
-_FORM: Final = re.compile(r"(?P<verb>[a-z-]+):(?P<stage>[a-z0-9-]*)@(?P<token>\S+)")
+LONGEST_TOKEN: Final = 120
+_LONGEST_KEPT: Final = 250
+_FORM: Final = re.compile(r"(?P<verb>[a-z-]{1,20}):(?P<stage>[a-z0-9-]{0,63})@(?P<token>\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ def answer(plan: Plan, status: RolloutStatus, seen: Observation, now: float, *, 
         if memory is None and not asked.abort and asked.status.last_handled_request is None:
             return Asked(status.model_copy(update={"last_handled_request": HandledRequests(at=now)}))
         return asked
-    if memory is not None and memory.request == text:
+    if memory is not None and memory.request in (text, _kept(text)):
         return asked
     if memory is None:
         return _refused(asked, text, "status has no memory of earlier requests; ask again with a new token", now)
@@ -66,9 +70,10 @@ def _obstacle(asked: Asked, seen: Observation, *, readable: bool) -> str:
 
 
 def _abort(status: RolloutStatus, seen: Observation, now: float) -> Asked:
-    token = seen.requests.abort
+    whole = seen.requests.abort or ""
+    token = _kept(whole)
     memory = status.last_handled_request or HandledRequests()
-    if not token or memory.abort == token:
+    if not token or memory.abort in (token, whole):
         return Asked(status)
     held = status.rollback is not None and status.rollback.severity is Severity.KILL_SWITCH
     already = held and (status.parameters or OFF).mode is Mode.OFF
@@ -86,8 +91,8 @@ def _request(plan: Plan, asked: Asked, text: str, memory: HandledRequests, now: 
     verb = VERBS.get(form["verb"])
     if verb is None:
         return _refused(asked, text, f"{form['verb']!r} is none of {', '.join(VERBS)}", now)
-    if memory.request is not None and memory.request.rpartition("@")[2] == form["token"]:
-        return _refused(asked, text, f"token {form['token']!r} was used before; take a new one", now)
+    if worn := _worn(form["token"], memory):
+        return _refused(asked, text, worn, now)
     names = _stages(plan, asked.status)
     if form["stage"] not in names:
         return _refused(asked, text, f"the rollout is in stage {' or '.join(map(repr, names))}", now)
@@ -95,6 +100,13 @@ def _request(plan: Plan, asked: Asked, text: str, memory: HandledRequests, now: 
     if isinstance(answered, str):
         return _refused(asked, text, answered, now)
     return _done(asked, answered, text, now, verb=form["verb"])
+
+
+def _worn(token: str, memory: HandledRequests) -> str:
+    """What is wrong with a token; empty when nothing is."""
+    if len(token) > LONGEST_TOKEN:
+        return f"its token has {len(token)} characters; write at most {LONGEST_TOKEN}"
+    return f"token {token!r} was used before; take a new one" if token in _used(memory) else ""
 
 
 def _stages(plan: Plan, status: RolloutStatus) -> list[str]:
@@ -129,8 +141,28 @@ def _refused(asked: Asked, text: str, why: str, now: float) -> Asked:
 
 def _handled(status: RolloutStatus, text: str, outcome: str, now: float) -> RolloutStatus:
     memory = status.last_handled_request or HandledRequests()
-    handled = memory.model_copy(update={"request": text, "outcome": outcome, "at": now})
+    used = _noting(_used(memory), text)
+    handled = memory.model_copy(update={"request": _kept(text), "used": used, "outcome": outcome, "at": now})
     return status.model_copy(update={"last_handled_request": handled})
+
+
+def _used(memory: HandledRequests) -> tuple[str, ...]:
+    """Tokens of the last requests, oldest first; a status of before they were kept knows that of its last one alone."""
+    return _noting(memory.used, memory.request or "")
+
+
+def _noting(used: tuple[str, ...], text: str) -> tuple[str, ...]:
+    form = _FORM.fullmatch(text)
+    if form is None or len(form["token"]) > LONGEST_TOKEN:
+        return used
+    return (*(token for token in used if token != form["token"]), form["token"])[-MOST_REMEMBERED:]
+
+
+def _kept(text: str) -> str:
+    """A text as status remembers it: whole, or where it is long so that it is still known again."""
+    if len(text) <= _LONGEST_KEPT:
+        return text
+    return f"{text[:MOST_QUOTED]}... sha256:{hashlib.sha256(text.encode(errors='replace')).hexdigest()}"
 
 
 def _holds_shadow(status: RolloutStatus) -> bool:

@@ -22,6 +22,8 @@ from veriramp_sdk.contract import Mode
 
 _WHILE_UP: Final = ("promote", "skip-bake", "skip-bake", "promote", "shadow", "restart", "retry", "nonsense")
 _WHILE_LATCHED: Final = ("retry", "retry", "restart", "retry", "promote", "skip-bake", "shadow")
+_A_TOKEN_AGAIN: Final = 224
+"""A byte from which on a request takes a token of before, not always the last one."""
 _HIGH: Final = Vector(mode=Mode.LIVE, sampling_rate=1.0, canary_percent=100, ranking_weight=1.0, top_k=200)
 
 
@@ -117,9 +119,12 @@ def _toggle(going: Walk) -> None:
 def _ask(going: Walk) -> None:
     status = going.world.status
     verb = going.draws.pick(_WHILE_LATCHED if status.rollback else _WHILE_UP)
-    going.tokens += 0 if going.draws.one_in(8) else 1
+    drawn = going.draws.byte()
+    again = drawn >= _A_TOKEN_AGAIN and going.tokens > 0
+    going.tokens += 0 if again else 1
+    token = 1 + drawn % going.tokens if again else going.tokens
     stage = status.rollback.from_stage if status.rollback else (status.stage.name if status.stage else "a")
-    going.world.requests = replace(going.world.requests, request=f"{verb}:{stage}@t{going.tokens}")
+    going.world.requests = replace(going.world.requests, request=f"{verb}:{stage}@t{token}")
     going.tick(going.draws.pick((1.0, 10.0)))
 
 
@@ -131,6 +136,7 @@ def _abort(going: Walk) -> None:
 def _status_is_lost(going: Walk) -> None:
     going.world.status = RolloutStatus()
     going.memory.anew_from.clear()
+    going.memory.tokens.clear()
     if going.world.published is None:
         going.forget()
 
@@ -152,6 +158,7 @@ def _older_status_comes_back(going: Walk) -> None:
     if going.snapshot is not None and going.world.published is not None:
         going.world.status = going.snapshot
         going.memory.anew_from.clear()
+    going.memory.tokens.clear()
 
 
 def _somebody_writes_the_document(going: Walk) -> None:

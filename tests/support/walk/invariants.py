@@ -243,6 +243,10 @@ def _share(start: Vector, target: Vector, name: str, vector: Vector) -> float:
 
 def _latches_hold(walk: Walk, tick: Tick) -> None:
     memory = walk.memory
+    assert not tick.lifts or tick.token not in memory.tokens, "a token that was used before lifts a latch"
+    answered = tick.after.last_handled_request
+    if tick.token and answered is not None and answered.request == tick.seen.requests.request:
+        memory.tokens.add(tick.token)
     if memory.latched is not None:
         severity, generation = memory.latched
         newer = tick.seen.generation > generation and severity is not Severity.KILL_SWITCH

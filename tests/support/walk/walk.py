@@ -92,6 +92,11 @@ class Tick:
             return ""
         return verb if handled.request == asked and (handled.outcome or "").endswith("done") else ""
 
+    @property
+    def token(self) -> str:
+        """Of the request that is there; empty where there is none."""
+        return (self.seen.requests.request or "").rpartition("@")[2]
+
     def required(self) -> list[GateSpec]:
         """The required gates that apply in the stage where the rollout stood; a comparison needs two arms."""
         asked = [gate for gate in self._asked() if gate.is_required]
@@ -132,6 +137,7 @@ class Memory:
     ``latched``: severity and generation of the last latch published. ``fell_at``: when the last latch was published.
     ``blind_since``: when each gate began to have no data, as far as nothing but time has passed since. ``fell``: gates
     that were bad when something fell, since there is a latch. ``anew_from``: when such a latch was lifted, by gate.
+    ``tokens``: of the requests that were answered.
     """
 
     latched: tuple[Severity, int] | None = None
@@ -141,6 +147,7 @@ class Memory:
     stage: str = ""
     fell: set[str] = field(default_factory=set)
     anew_from: dict[str, float] = field(default_factory=dict)
+    tokens: set[str] = field(default_factory=set)
 
 
 class Walk:
