@@ -36,6 +36,8 @@ BOTH_BROKERS = pytest.mark.parametrize("brokers", ["kfake", "kafka"], indirect=T
 START_SECONDS = 30.0
 WORK_SECONDS = 45.0
 STOP_SECONDS = 60.0
+STOP_ALONE_SECONDS = 35.0
+"""For a program that may not wait for a broker: the client would wait for 40 s."""
 ANSWER_SECONDS = 30.0
 """For one answer over HTTP on loopback, from a process that may have to wait for its turn."""
 
@@ -126,10 +128,10 @@ class Program:
         self.process.kill()
         await asyncio.to_thread(self.process.wait, STOP_SECONDS)
 
-    async def stop(self) -> int:
+    async def stop(self, seconds: float = STOP_SECONDS) -> int:
         """SIGTERM; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.to_thread(self.process.wait, STOP_SECONDS)
+        return await asyncio.to_thread(self.process.wait, seconds)
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """Cache and budget for tests: one fresh place in each product, and a look into it from outside.
 
-Public names: :class:`Place`, :func:`a_judgement`, :func:`at`.
+Public names: :class:`Place`, :func:`a_judgement`, :func:`at`, :func:`zone_at_noon`.
 """
 
 from __future__ import annotations
@@ -126,6 +126,11 @@ def a_judgement(**changed: object) -> Judgement:
         "judged_at_ms": 1_790_000_000_123,
     }
     return Judgement(**{**fields, **changed})  # type: ignore[arg-type]
+
+
+def zone_at_noon() -> str:
+    """A time zone in which it is between twelve and one now: no test has a midnight in the middle."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # the signs of these names are the wrong way round
 
 
 def at(text: str) -> datetime:

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.flags import ROLLOUT, Operator, free_ports, renewed
 from tests.support.pipeline import Topics, a_broker, fresh_topics, topics_of
+from tests.support.stores import zone_at_noon
 from tools.kafka.cluster import Kafka, a_kafka
 from veriramp_operator.flagserver.server import FlagServer
 
@@ -68,4 +69,5 @@ def env(flag_server: FlagServer, brokers: str) -> dict[str, str]:
         "VERIRAMP_FLAG_KEY": "verification",
         "VERIRAMP_SOLVERS": "1",
         "VERIRAMP_SESSION_SECONDS": "6",
+        "VERIRAMP_TIME_ZONE": zone_at_noon(),
     }

@@ -9,17 +9,27 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.bus_program import ANSWERS, GROUP
 from tests.support.flags import LIVE, Operator, a_document
-from tests.support.pipeline import Topics, a_program, a_request, admin_of, free_port, topics_of
+from tests.support.pipeline import (
+    STOP_ALONE_SECONDS,
+    STOP_SECONDS,
+    Topics,
+    a_client,
+    a_program,
+    a_request,
+    admin_of,
+    free_port,
+    topics_of,
+)
 from tests.support.waiting import wait_until
 from tools.toolchain import binary
 from veriramp_sdk.events import Topic
 
 TOKEN = "a-token-of-twenty-signs"
+SECONDS = 45.0
 
 
 @contextmanager
@@ -35,7 +45,7 @@ def a_broker_at(port: int, folder: Path) -> Iterator[str]:
             yield json.loads(process.stdout.readline())["address"]
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=STOP_SECONDS)
 
 
 @pytest.fixture
@@ -58,7 +68,7 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
     env["VERIRAMP_ADMIN_TOKEN"] = TOKEN
     async with (
         a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program,
-        httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client,
+        a_client(authorization=f"Bearer {TOKEN}") as client,
     ):
 
         async def missed_it() -> bool:
@@ -76,21 +86,21 @@ async def test_it_waits_for_a_broker_that_comes_late_and_works_on_after_a_restar
         async def lag_unknown() -> bool:
             return await lags() == [None, "nan"]
 
-        await wait_until(missed_it, 20, "the worker to miss the broker")
+        await wait_until(missed_it, SECONDS, "the worker to miss the broker")
         with a_broker_at(port, folder) as brokers:
-            await wait_until(program.ready, 20, "the worker to be ready")
+            await wait_until(program.ready, SECONDS, "the worker to be ready")
             async with topics_of(brokers) as topics:
                 await topics.send(Topic.INTERACTIVE, a_request("The mill is red."))
                 await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first answer")
-            await wait_until(lag_known, 20, "the lag")
-        await wait_until(lag_unknown, 20, "the lag to be not known")
+            await wait_until(lag_known, SECONDS, "the lag")
+        await wait_until(lag_unknown, SECONDS, "the lag to be not known")
         with a_broker_at(port, folder) as brokers:
             async with topics_of(brokers) as topics:
                 await topics.send(Topic.INTERACTIVE, a_request("The mill is old."))
                 await topics.read(
                     Topic.COMPLETE, lambda records: len({record.key for record in records}) == 2, "the second answer"
                 )
-            await wait_until(lag_known, 20, "the lag again")
+            await wait_until(lag_known, SECONDS, "the lag again")
             assert await program.stop() == 0
         assert program.log.read_text().count("verify_chunks.interactive is missing") == 1
 
@@ -105,7 +115,7 @@ async def test_half_a_minute_without_the_broker_makes_it_unready_until_it_is_bac
         with a_broker_at(port, folder):
             program = a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env)
             worker = await stack.enter_async_context(program)
-        client = await stack.enter_async_context(httpx.AsyncClient())
+        client = await stack.enter_async_context(a_client())
 
         async def unready() -> bool:
             return re.fullmatch(told, (await client.get(f"{worker.url}/readyz")).text) is not None
@@ -114,16 +124,16 @@ async def test_half_a_minute_without_the_broker_makes_it_unready_until_it_is_bac
         assert not await worker.ready()
         assert await worker.alive()
         with a_broker_at(port, folder):
-            await wait_until(worker.ready, 30, "the worker to be ready again")
+            await wait_until(worker.ready, SECONDS, "the worker to be ready again")
             assert await worker.stop() == 0
-    assert "trying again: 127.0.0.1:" in (log := worker.log.read_text())
-    assert log.count("Kafka answers again") == 1
+    missed = (log := worker.log.read_text()).count("trying again: 127.0.0.1:")
+    assert 1 <= log.count("Kafka answers again") <= missed, "its return is told as often as it was missed, not oftener"
 
 
 @pytest.mark.shows("S1-VER-08")
 async def test_without_a_broker_it_is_alive_not_ready_and_leaves_when_told(tmp_path: Path, env: dict[str, str]) -> None:
     async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env, wait=False) as program:
-        await wait_until(program.alive, 20, "the worker to be alive")
+        await wait_until(program.alive, SECONDS, "the worker to be alive")
         assert not await program.ready()
         assert await program.stop() == 0
 
@@ -143,7 +153,7 @@ async def test_told_to_stop_while_the_broker_is_gone_it_leaves_and_the_work_is_d
                 program = a_program("tests.support.bus_program", folder=tmp_path, env=env, wait=False)
                 worker = await stack.enter_async_context(program)
                 await topics.read(ANSWERS, lambda records: len(records) >= 5, "some answers")
-        assert await worker.stop() == 0
+        assert await worker.stop(STOP_ALONE_SECONDS) == 0
     with a_broker_at(port, folder) as brokers:
         async with (
             topics_of(brokers) as topics,
@@ -161,7 +171,7 @@ async def test_a_topic_that_is_created_anew_under_a_worker_is_read_from_its_star
     requests = [json.dumps({"id": number, "script": []}).encode() for number in range(9)]
     async with a_program("tests.support.bus_program", folder=tmp_path, env=env, wait=False) as worker:
         await topics.send_all((Topic.INTERACTIVE, value, b"one partition") for value in requests[:6])
-        await topics.read(ANSWERS, lambda records: len(records) == 6, "the first answers")
+        await topics.read(ANSWERS, lambda records: len(records) >= 6, "the first answers")
         async with admin_of(brokers) as admin:
             await admin.delete_topics([Topic.INTERACTIVE])  # the broker creates it when it is asked for next
         await topics.send_all((Topic.INTERACTIVE, value, b"one partition") for value in requests[6:])

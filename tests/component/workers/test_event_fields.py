@@ -98,7 +98,7 @@ async def test_what_is_read_downstream_is_produced(
             env = {**env, "VERIRAMP_VERIFIER_URL": service.url, "VERIRAMP_BUDGET_PER_DAY": "none"}
         await stack.enter_async_context(an_orchestrator(tmp_path, env))
         await topics.send(Topic.INTERACTIVE, request)
-        (record,) = await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the answer")
+        (record, *_) = await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the answer")
     fields: dict[str, Any] = json.loads(record.value)
     lacking = OF_A_FORMALISER if verifier == "embedded" else frozenset()
     assert fields.keys() == (CATALOGUE | {"reason"}) - lacking

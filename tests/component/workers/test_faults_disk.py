@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.disk import SmallDisk, a_small_disk
 from tests.support.flags import LIVE, Operator, a_document, obeyed
-from tests.support.ledger import a_ledger, each_counts_once
+from tests.support.ledger import GROUP, a_ledger, each_counts_once
 from tests.support.pipeline import Program, Topics, an_orchestrator, numbered
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic
@@ -41,7 +41,8 @@ async def live(operator: Operator) -> AsyncIterator[None]:
 async def test_without_a_budget_it_costs_the_cache_and_no_verdict(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics, disk: SmallDisk
 ) -> None:
-    before, meanwhile, later = numbered(30), numbered(200, first=30), numbered(30, first=230)
+    before, meanwhile, later = numbered(30), numbered(200, first=30), numbered(1, first=230)
+    asked = len(before) + len(meanwhile)
     async with a_ledger(brokers) as ledger, an_orchestrator(tmp_path, env, before=disk.before) as worker:
         await topics.send(Topic.INTERACTIVE, *before)
         await each_counts_once(ledger, topics, before)
@@ -53,11 +54,14 @@ async def test_without_a_budget_it_costs_the_cache_and_no_verdict(
         disk.make_room(worker)
 
         async def kept_again() -> bool:
+            nonlocal asked
             # The cache is left alone for some seconds after failures.
             await topics.send(Topic.INTERACTIVE, *later)
+            asked += len(later)
             return await worker.metric("veriramp_cache_reads_total", outcome="hit") > 0
 
         await wait_until(kept_again, SECONDS, "a hit")
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, asked)  # then the store is idle
         assert rows(disk, worker, tmp_path, "PRAGMA integrity_check") == [("ok",)]
         assert rows(disk, worker, tmp_path, "SELECT count(*) > 0 FROM cache") == [(1,)]
         assert await worker.stop() == 0

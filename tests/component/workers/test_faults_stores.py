@@ -45,7 +45,7 @@ async def answered(ledger: Ledger, count: int) -> None:
 async def test_a_full_disk_costs_the_cache_and_no_verdict(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
 ) -> None:
-    file, wanted, later = tmp_path / "store.db", numbered(300), numbered(30, first=300)
+    file, wanted, later = tmp_path / "store.db", numbered(300), numbered(1, first=300)
     async with (
         a_ledger(brokers) as ledger,
         an_orchestrator(tmp_path, {**env, "VERIRAMP_STORE_URL": f"sqlite://{file}"}) as worker,
@@ -63,6 +63,7 @@ async def test_a_full_disk_costs_the_cache_and_no_verdict(
             return await worker.metric("veriramp_cache_reads_total", outcome="hit") > 0
 
         await wait_until(kept_again, SECONDS, "a hit")
+        await answered(ledger, len(wanted) + len(later))
         assert await worker.stop() == 0
     assert len(ledger.verdicts) == len(wanted) + len(later)
     assert ledger.contradictions == 0

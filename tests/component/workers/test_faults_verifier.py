@@ -41,22 +41,24 @@ async def live(operator: Operator) -> AsyncIterator[None]:
 
 
 def with_verifier(env: dict[str, str], url: str) -> dict[str, str]:
-    """A worker that is impatient, and has no budget to ask."""
+    """A worker that soon tries again, and has no budget to ask."""
     return {
         **env,
         "VERIRAMP_VERIFIER_URL": url,
-        "VERIRAMP_VERIFIER_READ_SECONDS": "1",
-        "VERIRAMP_VERIFIER_DEADLINE_SECONDS": "5",
         "VERIRAMP_RETRY_SECONDS": "1,1",
         "VERIRAMP_BUDGET_PER_DAY": "none",
     }
 
 
 async def paused(worker: Program, reason: str, value: float = 1) -> None:
-    async def is_so() -> bool:
-        return await worker.metric("veriramp_bus_paused", reason=reason) == value
+    await exports(worker, "veriramp_bus_paused", value, reason=reason)
 
-    await wait_until(is_so, SECONDS, f"veriramp_bus_paused of {reason} to be {value:g}; see {worker.log}")
+
+async def exports(worker: Program, name: str, value: float, **labels: str) -> None:
+    async def is_so() -> bool:
+        return await worker.metric(name, **labels) == value
+
+    await wait_until(is_so, SECONDS, f"{name} {labels} to be {value:g}; see {worker.log}")
 
 
 @pytest.mark.shows("S1-ORCH-03", "S1-VER-07")
@@ -67,8 +69,9 @@ async def test_verifier_down_and_up_again(tmp_path: Path, env: dict[str, str], b
             await topics.send(Topic.INTERACTIVE, *wanted)
             await paused(worker, "breaker")
             assert await worker.ready()
-            assert await worker.metric("circuit_breaker_state", service="hupyy_api") == 2
-            assert await worker.metric("veriramp_degradation_level") == 2
+            # Each second it is half-open for a moment, and asks.
+            await exports(worker, "circuit_breaker_state", 2, service="hupyy_api")
+            await exports(worker, "veriramp_degradation_level", 2)
             assert await worker.metric("hupyy_api_errors_total", status_code="transport") > 0
             assert ledger.verdicts == {}
             async with a_faulty_verifier(answer(faulty.SAT), port=port) as verifier:
@@ -86,6 +89,7 @@ async def test_verifier_that_fails_in_every_way_and_then_works(
 ) -> None:
     wanted = numbered(60)
     faults = [*EVERY_FAULT, *EVERY_FAULT]
+    env = {**env, "VERIRAMP_VERIFIER_READ_SECONDS": "2", "VERIRAMP_VERIFIER_DEADLINE_SECONDS": "8"}
     async with (
         a_faulty_verifier(*faults, answer(faulty.SAT)) as verifier,
         a_ledger(brokers) as ledger,
@@ -135,7 +139,7 @@ async def test_one_text_that_breaks_the_verifier_is_given_up_and_no_other(
         an_orchestrator(tmp_path, with_verifier(env, verifier.url)) as worker,
     ):
         await topics.send(Topic.INTERACTIVE, *wanted)
-        (failed,) = await topics.read(Topic.FAILED, lambda records: len(records) == 1, "the one that failed")
+        (failed,) = await topics.read(Topic.FAILED, lambda records: len(records) >= 1, "the one that failed")
         told = parse_event(VerificationFailed, failed.value)
         assert (told.chunk_key, told.http_status, told.attempts) == (breaks.chunk_key, 500, 3)
 

@@ -26,6 +26,7 @@ async def live(operator: Operator) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("brokers", ["kafka"], indirect=True)
+@pytest.mark.timeout(600)
 @pytest.mark.shows("S1-ORCH-01", "S1-KAFKA-06")
 async def test_killed_at_every_step_of_a_message(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.flagfile import OFF, FlagFile, a_flag_file
-from tests.support.pipeline import Program, Topics, a_request, an_orchestrator
+from tests.support.pipeline import Program, Topics, a_client, a_request, an_orchestrator
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic
 
@@ -44,8 +43,8 @@ async def test_a_worker_obeys_the_file(tmp_path: Path, brokers: str, topics: Top
     async with an_orchestrator(tmp_path, env) as worker:
         await paused(worker, False, CONTRACT_SECONDS)
         await topics.send(Topic.INTERACTIVE, a_request("The mill is red.", "The mill is red."))
-        await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the first verdict")
-        async with httpx.AsyncClient() as client:
+        await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first verdict")
+        async with a_client() as client:
             exported = (await client.get(f"{worker.url}/metrics")).text
         assert "veriramp_flag_applied_revision" in exported
         assert "veriramp_search_" not in exported
@@ -54,7 +53,9 @@ async def test_a_worker_obeys_the_file(tmp_path: Path, brokers: str, topics: Top
         await topics.send(Topic.INTERACTIVE, a_request("The dam is old.", "The dam is old."))
         assert await worker.metric("verification_requests_total") == 1
         file.write(live)
-        await topics.read(Topic.COMPLETE, lambda records: len(records) == 2, "the second verdict")
+        await topics.read(
+            Topic.COMPLETE, lambda records: len({record.key for record in records}) == 2, "the second verdict"
+        )
         file.kill()
         await paused(worker, True, LEASE_SECONDS + 5)
         assert await worker.ready()

@@ -124,8 +124,8 @@ async def test_poison_goes_to_the_dead_letters_and_the_next_one_is_judged(
         await topics.send_raw(Topic.INTERACTIVE, b"this is no JSON", key=good.key())
         await topics.send_raw(Topic.INTERACTIVE, json.dumps(other_version).encode(), key=good.key())
         await topics.send(Topic.INTERACTIVE, good)
-        await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the good one")
-        dead = await topics.read(Topic.DEAD_LETTERS, lambda records: len(records) == 2, "both bad ones")
+        await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the good one")
+        dead = await topics.read(Topic.DEAD_LETTERS, lambda records: len(records) >= 2, "both bad ones")
     reasons = [dict(record.headers)["veriramp-reason"].decode() for record in dead]
     assert dead[0].value == b"this is no JSON"
     assert "JSON" in reasons[0]
@@ -138,13 +138,13 @@ async def test_mode_off_pauses_and_loses_nothing(
 ) -> None:
     async with an_orchestrator(tmp_path, env) as program:
         await topics.send(Topic.INTERACTIVE, a_request("The tower is red."))
-        await topics.read(Topic.COMPLETE, lambda records: len(records) == 1, "the first answer")
+        await topics.read(Topic.COMPLETE, lambda records: len(records) >= 1, "the first answer")
         live.publish(a_document(revision=2, vector=OFF))
 
         async def paused() -> bool:
             return await program.metric("veriramp_bus_paused") == 1
 
-        await wait_until(paused, 10, "the pause")
+        await wait_until(paused, 30, "the pause")
         later = [a_request(text, document=str(number)) for number, text in enumerate(numbered(20))]
         await topics.send(Topic.INTERACTIVE, *later)
         ticks = await program.metric("veriramp_bus_polls_total")
@@ -152,7 +152,7 @@ async def test_mode_off_pauses_and_loses_nothing(
         async def polled_on() -> bool:
             return await program.metric("veriramp_bus_polls_total") >= ticks + 5
 
-        await wait_until(polled_on, 15, "five more polls")
+        await wait_until(polled_on, 30, "five more polls")
         assert await program.metric("verification_requests_total", status="success") == 1
         assert await program.ready()
 
@@ -163,9 +163,9 @@ async def test_mode_off_pauses_and_loses_nothing(
             ]
             return sum(lags) == 20
 
-        await wait_until(backlog, 15, "the backlog in the lag")
+        await wait_until(backlog, 30, "the backlog in the lag")
         live.publish(a_document(revision=3, vector=LIVE))
-        found = await topics.read(Topic.COMPLETE, lambda records: len(records) == 21, "the rest")
+        found = await topics.read(Topic.COMPLETE, lambda records: len(records) >= 21, "the rest")
         assert {record.key for record in found} >= {request.key() for request in later}
 
 
@@ -183,6 +183,7 @@ async def test_off_no_question_begins_that_waits_for_a_solver(
 
         await topics.send(Topic.INTERACTIVE, a_request("The tower is red."))
         await reaches("verification_requests_total", 1, status="success")
+        await topics.all_committed(GROUP, Topic.INTERACTIVE, 1)  # until then it is in work, as those to come
         (solver,) = children(program.process.pid)
         os.kill(solver, signal.SIGSTOP)
         later = [a_request(text, document=str(number)) for number, text in enumerate(numbered(6))]
@@ -194,7 +195,7 @@ async def test_off_no_question_begins_that_waits_for_a_solver(
         await reaches("verification_waits_total", 5, reason="off")
         await reaches("verification_requests_total", 2, status="success")
         live.publish(a_document(revision=3, vector=LIVE))
-        found = await topics.read(Topic.COMPLETE, lambda records: len(records) == 7, "the rest")
+        found = await topics.read(Topic.COMPLETE, lambda records: len(records) >= 7, "the rest")
         assert {record.key for record in found} >= {request.key() for request in later}
 
 

@@ -16,7 +16,7 @@ from aiokafka import ConsumerRecord
 from tests.support.databases import a_redis
 from tests.support.faulty_verifier import SAT, Act, FaultyVerifier, a_faulty_verifier, answer
 from tests.support.flags import LIVE, OFF, Operator, a_document
-from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, a_request
+from tests.support.pipeline import BOTH_BROKERS, STOP_SECONDS, Program, Topics, a_client, a_program, a_request
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, VerificationComplete, VerificationFailed, VerifyChunk, parse_event
 
@@ -67,11 +67,11 @@ class Stand:
         self._revision += 1
         self._operator.publish(a_document(revision=self._revision, **changes))
 
-    async def paused(self, reason: str, *, seconds: float = SECONDS, ended: bool = False) -> None:
+    async def paused(self, reason: str, *, ended: bool = False) -> None:
         async def as_wanted() -> bool:
             return (await self.program.metric("veriramp_bus_paused", reason=reason) == 1) is not ended
 
-        await wait_until(as_wanted, seconds, f"the pause for {reason} to {'end' if ended else 'begin'}")
+        await wait_until(as_wanted, SECONDS, f"the pause for {reason} to {'end' if ended else 'begin'}")
 
     async def asked(self, count: int) -> None:
         async def often() -> bool:
@@ -103,9 +103,8 @@ class Stand:
         return await self.topics.read(Topic.COMPLETE, all_there, "an answer to each")
 
     async def admin(self, method: str, path: str, token: str = TOKEN) -> httpx.Response:
-        async with httpx.AsyncClient() as client:
-            headers = {"authorization": f"Bearer {token}"}
-            return await client.request(method, f"{self.program.url}/admin/{path}", headers=headers)
+        async with a_client(self.program.url, authorization=f"Bearer {token}") as client:
+            return await client.request(method, f"/admin/{path}")
 
 
 @pytest.fixture
@@ -146,7 +145,7 @@ async def test_off_under_load_no_call_begins_and_the_backlog_is_whole(
         await topics.send(Topic.INTERACTIVE, *requests)
         await stand.asked(10)
         stand.switch_off()
-        await stand.paused("mode", seconds=10)
+        await stand.paused("mode")
         gate.way.set()
         await stand.paused("off")
         await stand.some_polls()
@@ -227,7 +226,12 @@ async def test_an_outage_pauses_and_the_end_of_it_resumes(
         asked = [body["informal_text"] for _, body in stand.verifier.asked if body["informal_text"] != PROBE]
         assert len(asked) == len(set(asked)) <= 14, "in an outage no request uses up its tries"
         assert await stand.program.metric("circuit_breaker_not_closed_seconds") > 0
-        assert await stand.program.metric("veriramp_degradation_level") == 2
+
+        async def known_verdicts_only() -> bool:
+            # Each second it is half-open for a moment, and asks.
+            return await stand.program.metric("veriramp_degradation_level") == 2
+
+        await wait_until(known_verdicts_only, SECONDS, "the second step down")
         up = True
         found = await stand.all_answered(requests)
         assert len(found) == len(requests)
@@ -356,12 +360,12 @@ async def test_a_verifier_that_hangs_does_not_keep_the_worker_from_leaving(
         stand.program.process.terminate()
 
         async def not_ready() -> bool:
-            async with httpx.AsyncClient() as client:
+            async with a_client() as client:
                 answer = await client.get(f"{stand.program.url}/readyz")
             return (answer.status_code, answer.text) == (503, "the worker is being stopped\n")
 
-        await wait_until(not_ready, 10, "the worker to say that it is being stopped")
-        assert await asyncio.to_thread(stand.program.process.wait, 25) == 0
+        await wait_until(not_ready, SECONDS, "the worker to say that it is being stopped")
+        assert await asyncio.to_thread(stand.program.process.wait, STOP_SECONDS) == 0
         lines = [json.loads(line) for line in stand.program.log.read_text().splitlines()]
         assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
         assert {line["logger"].split(".")[0] for line in lines if line["level"] == "DEBUG"} <= {
@@ -381,7 +385,7 @@ async def test_a_port_that_is_taken_ends_the_worker_with_one_line(
         port = stand.program.url.rsplit(":", 1)[1]
         taken = {**env, "VERIRAMP_PORT": port}
         async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=taken, wait=False) as other:
-            assert await asyncio.to_thread(other.process.wait, SECONDS) == 1
+            assert await asyncio.to_thread(other.process.wait, STOP_SECONDS) == 1
         errors = [line for line in map(json.loads, other.log.read_text().splitlines()) if line["level"] == "ERROR"]
     assert [line["message"] for line in errors] == [
         f"the worker cannot work: port {port} of 127.0.0.1 cannot be had: Address already in use"
@@ -392,6 +396,6 @@ async def test_a_store_of_no_use_ends_the_worker_with_one_line(tmp_path: Path, e
     (tmp_path / "file").write_text("")
     wrong = {**env, "VERIRAMP_STORE_URL": f"sqlite:///{tmp_path}/file/store.db"}
     async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=wrong, wait=False) as program:
-        assert await asyncio.to_thread(program.process.wait, SECONDS) == 2
+        assert await asyncio.to_thread(program.process.wait, STOP_SECONDS) == 2
     lines = program.log.read_text().splitlines()
     assert lines[-1].startswith(f'veriramp-worker: VERIRAMP_STORE_URL is "sqlite:///{tmp_path}/file/store.db": ')

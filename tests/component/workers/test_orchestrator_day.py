@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support.pipeline import a_request
+from tests.support.stores import PATIENT
 from veriramp_sdk.events import Topic, Verdict
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics, Tuning
 from veriramp_workers.ports import DeferError, Judgement, Question, Record
@@ -67,7 +68,9 @@ async def test_searches_get_what_they_need_and_backfill_what_is_left(tmp_path: P
     now, registry = MIDNIGHT, CollectorRegistry()
     settings = BudgetSettings(per_day=LIMIT, zone="Europe/Berlin", at_once=0.25)
     searches, backfill = Lane("interactive", Topic.INTERACTIVE), Lane("backfill", Topic.BACKFILL)
-    async with open_stores(f"sqlite:///{tmp_path}/store.db", registry, settings, clock=lambda: now) as stores:
+    async with open_stores(
+        f"sqlite:///{tmp_path}/store.db", registry, settings, deadlines=PATIENT, clock=lambda: now
+    ) as stores:
         orchestrator = Orchestrator(
             Verifier(),
             OrchestratorMetrics(registry),

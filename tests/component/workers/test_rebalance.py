@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.faulty_verifier import SAT, Act, a_faulty_verifier, answer
 from tests.support.flags import LIVE, Operator, a_document, obeyed
 from tests.support.ledger import Ledger, a_ledger, each_counts_once
-from tests.support.pipeline import BOTH_BROKERS, Program, Topics, an_orchestrator, numbered
+from tests.support.pipeline import BOTH_BROKERS, STOP_SECONDS, Program, Topics, a_client, an_orchestrator, numbered
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, VerifyChunk
 
@@ -49,7 +48,7 @@ async def shared(*workers: Program) -> None:
 async def partitions(worker: Program) -> list[str]:
     """The partitions of requests that a worker owns; fails when it has ended."""
     assert worker.process.poll() is None, f"ended with {worker.process.returncode}:\n{worker.log.read_text()}"
-    async with httpx.AsyncClient() as client:
+    async with a_client() as client:
         return _OWNED.findall((await client.get(f"{worker.url}/metrics")).text)
 
 
@@ -98,6 +97,7 @@ class Group:
 
 
 @BOTH_BROKERS
+@pytest.mark.timeout(600)
 @pytest.mark.shows("S1-KAFKA-06", "S1-ORCH-05", "S1-ORCH-01")
 async def test_one_is_killed_one_is_stopped_one_is_added(
     tmp_path: Path, env: dict[str, str], brokers: str, topics: Topics
@@ -123,7 +123,7 @@ async def test_one_is_killed_one_is_stopped_one_is_added(
         two.process.terminate()
         await leaving(two)
         valve.opened.set()
-        assert await asyncio.to_thread(two.process.wait, 30) == 0
+        assert await asyncio.to_thread(two.process.wait, STOP_SECONDS) == 0
         await shared(three)
         await each_counts_once(ledger, topics, [*first, *second])
 

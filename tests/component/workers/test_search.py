@@ -18,7 +18,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from tests.component.workers.test_bus import NoText
 from tests.support.flags import Operator, a_document
-from tests.support.pipeline import Program, Topics, a_program
+from tests.support.pipeline import WORK_SECONDS, Program, Topics, a_client, a_program
 from tests.support.waiting import wait_until
 from tests.unit.sdk.test_sdk_events import a_verdict
 from veriramp_operator.api.vector import Vector
@@ -45,7 +45,7 @@ async def search(tmp_path: Path, env: dict[str, str]) -> AsyncIterator[Program]:
 
 @pytest.fixture
 async def client(search: Program) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=search.url) as client:
+    async with a_client(search.url) as client:
         yield client
 
 
@@ -60,7 +60,7 @@ async def follows(client: httpx.AsyncClient, revision: int) -> None:
     async def reached() -> bool:
         return bool((await ask(client, "user-0"))["revision"] == revision)
 
-    await wait_until(reached, 15, f"revision {revision}")
+    await wait_until(reached, WORK_SECONDS, f"revision {revision}")
 
 
 async def users_by_arm(client: httpx.AsyncClient) -> dict[str, str]:
@@ -92,7 +92,7 @@ async def test_the_ranking_weight_changes_the_order_of_the_treatment_only(
             answer = await ask(client, users["control"])
             return all(result["verification"]["state"] == "verified" for result in answer["results"])
 
-        await wait_until(verified, 30, "a verdict on each document of the page")
+        await wait_until(verified, WORK_SECONDS, "a verdict on each document of the page")
     control, treatment = await ask(client, users["control"]), await ask(client, users["treatment"])
     assert ids(control) == baseline
     assert ids(treatment) != baseline
@@ -119,9 +119,9 @@ async def test_verdicts_are_rebuilt_from_the_topic_at_the_start(
         return bool((await ask(of, "user-1"))["results"][0]["verification"]["state"] == "verified")
 
     async with a_program("veriramp_workers.main", "orchestrator", folder=tmp_path, env=env):
-        await wait_until(lambda: known(client), 30, "a verdict")
-    async with a_search(tmp_path, env) as another, httpx.AsyncClient(base_url=another.url) as newcomer:
-        await wait_until(lambda: known(newcomer), 30, "the same verdict in a new process")
+        await wait_until(lambda: known(client), WORK_SECONDS, "a verdict")
+    async with a_search(tmp_path, env) as another, a_client(another.url) as newcomer:
+        await wait_until(lambda: known(newcomer), WORK_SECONDS, "the same verdict in a new process")
 
 
 async def test_an_answer_that_somebody_fails_at_keeps_the_others_from_nobody(brokers: str, topics: Topics) -> None:
@@ -205,7 +205,7 @@ async def test_wrong_requests_are_told_what_to_write(client: httpx.AsyncClient) 
 
 @pytest.mark.shows("S1-SEC-02")
 async def test_without_the_debug_setting_there_is_no_switch(tmp_path: Path, env: dict[str, str]) -> None:
-    async with a_search(tmp_path, env) as program, httpx.AsyncClient(base_url=program.url) as plain:
+    async with a_search(tmp_path, env) as program, a_client(program.url) as plain:
         assert (await plain.post("/debug/regression", json={"arm": "treatment"})).status_code == 404
 
 
@@ -215,7 +215,7 @@ async def test_searches_go_on_without_a_broker(tmp_path: Path, env: dict[str, st
     operator.renew()
     async with (
         a_search(tmp_path, env, VERIRAMP_BROKERS="127.0.0.1:9") as program,
-        httpx.AsyncClient(base_url=program.url) as alone,
+        a_client(program.url) as alone,
     ):
         await follows(alone, 1)
         for number in range(50):
@@ -229,7 +229,7 @@ async def test_the_load_generator_reports_by_arm(
     operator.publish(a_document(revision=1, vector=FULL))
     operator.renew()
     await follows(client, 1)
-    arguments = ("--url", search.url, "--rps", "50", "--seconds", "1", "--users", "100")
+    arguments = ("--url", search.url, "--rps", "50", "--seconds", "3", "--users", "100")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "veriramp_search.load", *arguments), stdout=asyncio.subprocess.PIPE
     )

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.faulty_verifier import SAT, a_faulty_verifier, answer
 from tests.support.flags import Operator, a_document, obeyed
-from tests.support.pipeline import Program, a_program, an_orchestrator, free_port
+from tests.support.pipeline import Program, a_client, a_program, an_orchestrator, free_port
 from tests.support.waiting import wait_until
 from veriramp_operator.api.vector import Vector
 from veriramp_sdk.contract import Mode
@@ -34,7 +34,7 @@ async def live(operator: Operator) -> AsyncIterator[None]:
 async def client(tmp_path: Path, env: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         a_program("veriramp_search.main", folder=tmp_path, env=env) as search,
-        httpx.AsyncClient(base_url=search.url) as client,
+        a_client(search.url) as client,
     ):
         yield client
 

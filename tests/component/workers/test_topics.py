@@ -155,7 +155,11 @@ async def test_three_brokers_keep_three_replicas_of_each(tmp_path: Path, capsys:
         command = Command(kafka.bootstrap, capsys)
         del command.environment["VERIRAMP_TOPIC_REPLICATION"]
         assert await command("--apply") == 0
-        assert await command("--json") == 0
+
+        async def all_right() -> bool:
+            return await command("--check") == 0
+
+        await wait_until(all_right, SECONDS, "every node to know the topics")
         async with admin_of(kafka.bootstrap) as admin:
             described = await admin.describe_topics(list(NAMES))
             replicas = {len(one["replicas"]) for topic in described for one in topic["partitions"]}
@@ -169,16 +173,21 @@ async def test_a_worker_tells_once_what_is_missing_and_what_differs(
 ) -> None:
     assert await command("--apply") == 0
     await warn_of_topics(KafkaSettings(brokers), wanted_topics(1, 1))
-    assert caplog.messages == []
+    assert said(caplog) == []
     async with admin_of(brokers) as admin:
         await admin.delete_topics(["verification_failed"])
         await gone(admin, ("verification_failed",))
         await warn_of_topics(KafkaSettings(brokers), wanted_topics(3, 1))
         assert "verification_failed" not in await admin.list_topics(), "looking creates nothing"
-    (line,) = caplog.messages
+    (line,) = said(caplog)
     assert "verify_chunks.interactive: replication is 1, wanted 3" in line
     assert "verification_failed is missing" in line
     assert line.endswith("; veriramp-worker topics --check says what to do, --apply creates what is missing")
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What our own loggers said."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("veriramp")]
 
 
 async def test_a_broker_that_is_not_there_is_told(capsys: pytest.CaptureFixture[str]) -> None:

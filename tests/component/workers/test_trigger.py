@@ -17,7 +17,17 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from tests.support.flags import Operator, a_document
-from tests.support.pipeline import BOTH_BROKERS, Program, Topics, a_program, free_port
+from tests.support.pipeline import (
+    BOTH_BROKERS,
+    STOP_ALONE_SECONDS,
+    STOP_SECONDS,
+    WORK_SECONDS,
+    Program,
+    Topics,
+    a_client,
+    a_program,
+    free_port,
+)
 from tests.support.waiting import wait_until
 from tools.toolchain import binary
 from veriramp_operator.api.vector import Vector
@@ -47,7 +57,7 @@ class Site:
         async def reached() -> bool:
             return bool((await self.ask(QUERIES[0]))["revision"] == revision)
 
-        await wait_until(reached, 15, f"revision {revision}")
+        await wait_until(reached, WORK_SECONDS, f"revision {revision}")
 
     async def chunks(self, outcome: str) -> float:
         return await self.program.metric("veriramp_trigger_chunks_total", outcome=outcome)
@@ -55,7 +65,7 @@ class Site:
     async def dropped(self, reason: str) -> float:
         return await self.program.metric("veriramp_trigger_dropped_total", reason=reason)
 
-    async def more(self, outcome: str, than: float, seconds: float = 30) -> None:
+    async def more(self, outcome: str, than: float, seconds: float = WORK_SECONDS) -> None:
         async def reached() -> bool:
             return await self.chunks(outcome) > than
 
@@ -78,7 +88,7 @@ async def site(tmp_path: Path, env: dict[str, str], operator: Operator) -> Async
     operator.renew()
     async with (
         a_program("veriramp_search.main", folder=tmp_path, env=env) as program,
-        httpx.AsyncClient(base_url=program.url) as client,
+        a_client(program.url) as client,
     ):
         yield Site(program, client)
 
@@ -140,7 +150,7 @@ async def test_in_progress_ends_with_a_failure_too(site: Site, topics: Topics) -
     async def given_up() -> bool:
         return states(await site.ask(query)) == ["unverified"] * 10
 
-    await wait_until(given_up, 30, "ten results that are verified no longer")
+    await wait_until(given_up, WORK_SECONDS, "ten results that are verified no longer")
     document = (await site.client.get(f"/documents/{(await site.ask(query))['results'][0]['id']}")).json()
     assert document["verification"] == {"state": "unverified", "pending": False}
 
@@ -151,7 +161,7 @@ async def test_without_brokers_nothing_is_in_progress(tmp_path: Path, env: dict[
     env = {**env, "VERIRAMP_BROKERS": ""}
     async with (
         a_program("veriramp_search.main", folder=tmp_path, env=env) as program,
-        httpx.AsyncClient(base_url=program.url) as client,
+        a_client(program.url) as client,
     ):
         site = Site(program, client)
         await site.follows(1)
@@ -180,7 +190,7 @@ class Broker:
                 yield process
             finally:
                 process.kill()
-                process.wait(timeout=10)
+                process.wait(timeout=STOP_SECONDS)
 
 
 class TestBrokerFaults:
@@ -243,4 +253,4 @@ class TestBrokerFaults:
             os.kill(process.pid, signal.SIGSTOP)
             for query in QUERIES[1:20]:
                 await site.ask(query)
-            assert await site.program.stop() == 0, "within 25 s, else this has failed already"
+            assert await site.program.stop(STOP_ALONE_SECONDS) == 0

@@ -87,7 +87,7 @@ async def test_what_node_asks_for_gets_verdicts(orchestrator: Program, topics: T
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=200,
     )
     for line in said.stdout.splitlines():
         message = json.loads(line)

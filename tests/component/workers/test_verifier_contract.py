@@ -27,7 +27,7 @@ from tests.support.faulty_verifier import (
     answer,
 )
 from tests.support.flags import LIVE, Operator, a_document
-from tests.support.pipeline import Topics, a_program, a_request
+from tests.support.pipeline import Topics, a_client, a_program, a_request
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, Verdict, VerificationComplete, parse_event
 from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics
@@ -139,7 +139,7 @@ async def test_the_service_ends_when_told_and_finishes_its_questions(tmp_path: P
     body = {"informal_text": CLAIM, "premises": [DENIAL]}
     async with (
         a_program("veriramp_workers.main", "verifier", folder=tmp_path, env=env) as program,
-        httpx.AsyncClient(base_url=program.url, timeout=30.0) as client,
+        a_client(program.url) as client,
     ):
         asking = [asyncio.create_task(client.post("/pipeline/process", json=body)) for _ in range(3)]
 

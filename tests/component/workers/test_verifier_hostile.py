@@ -20,7 +20,7 @@ from veriramp_sdk.events import Verdict
 from veriramp_workers.ports import Judgement, Question, VerifierUnavailableError
 from veriramp_workers.verifier import Limits, VerifierPool
 
-SHORT: Final = Limits(steps=300_000, seconds=3.0)
+SHORT: Final = Limits(steps=300_000, seconds=10.0)
 REFUSED: Final = {Verdict.NOT_FORMALISABLE}
 HEAVY: Final = {Verdict.TOO_HARD}
 DECIDED: Final = {Verdict.UNDETERMINED, Verdict.INCONSISTENT, Verdict.TOO_HARD, Verdict.NOT_FORMALISABLE}
@@ -120,7 +120,7 @@ async def test_each_costs_only_its_own_verdict(tmp_path: Path, monkeypatch: pyte
         answers[name], easy = await asyncio.gather(pool.judge(TEXTS[name][0]), pool.judge(EASY))
         assert easy.verdict is Verdict.CONTRADICTED, f"beside {name}"
 
-    async with VerifierPool(2, limits=SHORT, cpu=3.0, memory=128) as pool:
+    async with VerifierPool(2, limits=SHORT, cpu=3.0, deadline=120.0, memory=128) as pool:
         await asyncio.gather(*map(ask, TEXTS))
         assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
     unexpected = {name: answer for name, answer in answers.items() if answer.verdict not in TEXTS[name][1]}
@@ -165,7 +165,7 @@ async def test_a_process_ends_with_its_parent_in_the_middle_of_a_proof() -> None
     async def ended() -> bool:
         return gone(solver)
 
-    await wait_until(ended, 20, "the solver's end")
+    await wait_until(ended, 60, "the solver's end")
 
 
 def gone(pid: int) -> bool:

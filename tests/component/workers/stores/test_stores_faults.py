@@ -72,7 +72,7 @@ def takers(place: Place, tmp_path: Path, *ranges: tuple[int, int]) -> Iterator[l
     finally:
         for process, _ in running:
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 def granted(*files: Path) -> list[int]:
@@ -81,6 +81,7 @@ def granted(*files: Path) -> list[int]:
     return [int(line) for line in lines if line.strip().isdecimal() and line.endswith("\n")]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.shows("S1-COST-03")
 def test_killed_processes_and_repeated_messages_cost_the_limit_exactly(place: Place, tmp_path: Path) -> None:
     """Four processes, 800 events, a limit of 300; two are killed in the middle and start again with the same events."""
@@ -90,13 +91,14 @@ def test_killed_processes_and_repeated_messages_cost_the_limit_exactly(place: Pl
         wait_for(lambda: len(granted(*files)) > 60, 60.0, "the first to be granted")
         for process, _ in running[:2]:
             process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
         with takers(place, tmp_path, *ranges[:2]) as again:
             for process, _ in (*running[2:], *again):
-                assert process.wait(timeout=90) == 0, (tmp_path / "errors.txt").read_text()
+                assert process.wait(timeout=180) == 0, (tmp_path / "errors.txt").read_text()
     assert len(set(granted(*files))) == LIMIT
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.shows("S1-COST-03")
 async def test_a_server_that_is_killed_again_and_again_grants_the_limit_exactly(
     frail: Place, server: Server, tmp_path: Path
@@ -108,7 +110,7 @@ async def test_a_server_that_is_killed_again_and_again_grants_the_limit_exactly(
             await asyncio.to_thread(server.kill)
             await asyncio.to_thread(server.start)
         for process, _ in running:
-            assert await asyncio.to_thread(process.wait, 90) == 0, (tmp_path / "errors.txt").read_text()
+            assert await asyncio.to_thread(process.wait, 180) == 0, (tmp_path / "errors.txt").read_text()
     assert len(granted(*files)) == len(set(granted(*files))) == LIMIT
 
 
