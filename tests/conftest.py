@@ -12,8 +12,11 @@ from tools import requirements_page
 
 pytest_plugins = ["pytester", "tests.support.summary", "tests.support.devcluster", "tests.support.logguard"]
 
-# Time is never asserted, so no deadline. `ci` draws the same examples every time: a red build is red again.
-_COMMON: Final = hypothesis.settings(deadline=None, print_blob=True)
+# Time is never asserted: no deadline, and no complaint where drawing takes long. `ci` draws the same examples every
+# time: a red build is red again.
+_COMMON: Final = hypothesis.settings(
+    deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.register_profile("default", _COMMON)
 hypothesis.settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True, database=None)
 hypothesis.settings.register_profile("soak", _COMMON, max_examples=20_000)

@@ -169,7 +169,7 @@ def test_sigterm_ends_the_compiler_gives_the_lock_back_and_keeps_the_work(builde
         assert process.stderr is not None
         assert any(b" of about " in line for line in process.stderr), "it watches the compiler"
         process.terminate()
-        assert process.wait(timeout=30) == 143
+        assert process.wait(timeout=100) == 143
     with pytest.raises(ProcessLookupError):
         os.kill(compiler, 0)
     write_program(tmp_path / "bin" / "go", FAKE_GO)
@@ -189,7 +189,7 @@ def test_a_second_builder_waits_and_then_finds_what_the_first_one_made(builder: 
             assert second.stderr is not None
             assert "waiting for another build" in second.stderr.readline()
             fifo.write_text("go on\n")
-            assert first.wait(timeout=30) == 0
-            assert second.wait(timeout=30) == 0
+            assert first.wait(timeout=100) == 0
+            assert second.wait(timeout=100) == 0
             assert "Building" not in second.stderr.read()
     assert gobuild.cached(PROGRAMS["broker"], builder).exists()

@@ -11,6 +11,9 @@ from tests.support.waiting import wait_until
 from tools.devcluster.agent import probes
 from tools.devcluster.agent.probes import Target
 
+PATIENT: dict[str, Any] = {"timeoutSeconds": 60}
+"""A probe gives up after a second if nothing else is said."""
+
 
 @asynccontextmanager
 async def server(answer: Callable[[str], str]) -> AsyncIterator[Target]:
@@ -51,7 +54,7 @@ async def server(answer: Callable[[str], str]) -> AsyncIterator[Target]:
 )
 async def test_statuses_from_200_to_399_are_good(status: str, says: str | None) -> None:
     async with server(lambda _request: f"{status}\r\n\r\n") as target:
-        assert await probes.check({"httpGet": {"port": "http"}}, target) == says
+        assert await probes.check({"httpGet": {"port": "http"}, **PATIENT}, target) == says
 
 
 async def test_path_and_headers_are_sent() -> None:
@@ -63,7 +66,8 @@ async def test_path_and_headers_are_sent() -> None:
 
     async with server(answer) as target:
         headers = [{"name": "X-Ready", "value": "please"}, {"name": "Host", "value": "shop"}]
-        await probes.check({"httpGet": {"port": "http", "path": "/x?y=1", "httpHeaders": headers}}, target)
+        asked = {"port": "http", "path": "/x?y=1", "httpHeaders": headers}
+        await probes.check({"httpGet": asked, **PATIENT}, target)
 
     assert seen[0].startswith("GET /x?y=1 HTTP/1.1\r\n")
     assert "X-Ready: please\r\n" in seen[0]
@@ -73,7 +77,7 @@ async def test_path_and_headers_are_sent() -> None:
 @pytest.mark.parametrize(
     ("probe", "says"),
     [
-        ({"tcpSocket": {"port": "http"}}, None),
+        ({"tcpSocket": {"port": "http"}, **PATIENT}, None),
         ({"tcpSocket": {"port": "none"}}, "no container port is named 'none'"),
         ({"exec": {"command": ["exit", "0"]}}, None),
         ({"exec": {"command": ["exit", "4"]}}, "command ended with 4"),
@@ -88,7 +92,7 @@ async def test_other_kinds(probe: dict[str, Any], says: str | None) -> None:
 async def test_nobody_there_is_an_answer_too() -> None:
     async with server(lambda _request: "") as target:
         pass
-    answer = await probes.check({"httpGet": {"port": "http"}}, target)
+    answer = await probes.check({"httpGet": {"port": "http"}, **PATIENT}, target)
     assert answer is not None
     assert "Connect call failed" in answer
 

@@ -31,6 +31,12 @@ from veriramp_operator.runtime.metrics import Metrics
 KEY: Final = ("search", "demo")
 
 
+@pytest.fixture(autouse=True)
+def all_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is slow must not cut the journal off at its end."""
+    monkeypatch.setattr(runtime, "STOP_SECONDS", 60.0)
+
+
 def entries(world: World) -> Iterator[JournalEntry]:
     """A decision per second of a running rollout."""
     while True:

@@ -130,7 +130,7 @@ async def running(endpoint: Stored, trial: Trial, now: float = NOW) -> AsyncIter
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 a chunk of history wakes nobody
             await asyncio.sleep(0.002)
 

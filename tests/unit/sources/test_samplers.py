@@ -63,7 +63,7 @@ async def running(samplers: Samplers) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 the samplers tell nobody of a reading that changes nothing
             await asyncio.sleep(0.005)
 
