@@ -1,6 +1,7 @@
 """Two processes whose counters of both arms are scraped, and the operator's own reader of these counters.
 
-Public: :class:`Arms` (what there is to scrape), :class:`Reader` (what the operator knows of it), :data:`SCRAPE`.
+Public: :class:`Arms` (what there is to scrape), :class:`Reader` (what the operator knows of it), :data:`SCRAPE`,
+:data:`PAST`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from veriramp_operator.sources.counters import Counters, _Chunk, _Trail
 SCRAPE: Final = 5.0
 MOST_CHUNKS: Final = 6
 """A long history is not read in one pass."""
-_PAST: Final = 400.0
+PAST: Final = 400.0
 _MOST_SCRAPES: Final = 200
 _REQUESTS: Final = 20_000.0
 """Of each process and scrape, in both arms together: so many that breakage shows in the next few scrapes."""
@@ -80,7 +81,7 @@ class Arms:
         self.hidden = ""
         self.spoilt: tuple[str, ...] = (self.events, self.total)
         self.restarts = 0
-        self._to = math.floor((now - _PAST) / SCRAPE) * SCRAPE
+        self._to = math.floor((now - PAST) / SCRAPE) * SCRAPE
         self._processes = (_Process("a"), _Process("b"))
 
     def counts(self, gate: GateSpec) -> bool:

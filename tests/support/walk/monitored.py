@@ -12,7 +12,7 @@ from itertools import pairwise, takewhile
 from typing import Final
 
 from tests.support.builders import no_data, passes, regresses
-from tests.support.monitored_arms import SCRAPE, Arms, Reader, Scrape
+from tests.support.monitored_arms import PAST, SCRAPE, Arms, Reader, Scrape
 from tests.support.monitored_machine import EVERY, MonitoredWorld, Poll, real
 from tests.support.walk.invariants import INVARIANTS
 from tests.support.walk.rows import BAKE_ROWS, RAMP_ROWS
@@ -20,10 +20,10 @@ from tests.support.walk.specs import kinds_of, spec_of, with_arms
 from tests.support.walk.walk import MOST_PASSES, Judge, Tick, Walk
 from tests.support.walk.world import News, Split, WalkWorld, leans_bad
 from veriramp_operator.api.reasons import NoDataReason, Reason
-from veriramp_operator.api.rollout import GateSpec, RolloutSpec
-from veriramp_operator.api.status import VerdictKind
+from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
+from veriramp_operator.api.status import Severity, VerdictKind
 from veriramp_operator.engine import trial_of
-from veriramp_operator.engine.types import Observation
+from veriramp_operator.engine.types import Direction, Observation
 from veriramp_operator.evidence import Mark, for_of
 from veriramp_operator.evidence.monitor import FEWEST_FOR_RATIO, FEWEST_INTERVALS
 from veriramp_operator.evidence.types import Failure, Reading, Samples, Series, Trial
@@ -34,6 +34,7 @@ GAP: Final = 2.5 * EVERY
 FRESH: Final = 30.0
 """So old the newest sample may be."""
 _LATE: Final = 6 * SCRAPE
+_PREVIOUS_STAGE: Final = OnRegression.PREVIOUS_STAGE
 _TIMEOUT: Final = Failure(NoDataReason.TIMEOUT, "no answer within 10 s")
 
 
@@ -43,7 +44,8 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
 
     ``hides``: without data the treatment is not exported, instead of nobody answering. ``broke``: the arms have
     differed at least once. ``rewound``: the clock has gone back, so that times do not tell what came first.
-    ``jumped``: it has just gone so far ahead that counters have a history to be read.
+    ``jumped``: it has just gone so far ahead that counters have a history to be read. ``bad_until``: the treatment was
+    broken up to then, before the walk.
     """
 
     arms: Arms | None = None
@@ -54,6 +56,7 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
     rewound: bool = False
     looked_at: float = -math.inf
     jumped: bool = False
+    bad_until: float = -math.inf
 
     def observe(self) -> Observation:
         """One snapshot of readings and counters."""
@@ -80,6 +83,9 @@ class MonitoredWalkWorld(WalkWorld, MonitoredWorld):
         if self.arms is None or not self.arms.counts(gate):
             self.arms, self.reader = Arms(gate, self.now), None
             self.arms.spoilt = self.arms.spoilt[: 1 + self.hides]
+            if self.bad_until > self.now - PAST:
+                self.broke = True
+                self.arms.pass_time(self.bad_until, self.vector().canary_percent, revision, regresses, self.split)
             if saying is leans_bad:  # NaN of late, and numbers before: what was NaN for ever is another fault
                 self.arms.pass_time(self.now - FRESH, self.vector().canary_percent, revision, passes, self.split)
         self.broke = self.broke or saying is regresses
@@ -193,6 +199,9 @@ class MonitoredWalk(Walk):
             for gate in self.world.spec.gates:
                 if gate.comparison is not None:
                     self.world.begin_burst(gate.name, leans_bad, MOST_PASSES)
+        latch = self.world.published and self.world.published.latch
+        if latch and latch.severity is Severity.PREVIOUS_STAGE:
+            self.world.bad_until = latch.detected_at
         self.news_before: dict[str, News] = {}
 
     def spec_of(self, dna: bytes) -> RolloutSpec:
@@ -228,6 +237,20 @@ def _healthy_arms_never_regress(walk: Walk, tick: Tick) -> None:
         assert not compared or walk.world.broke or gate.verdict is not VerdictKind.REGRESSION, gate.message
 
 
+def _passes_are_of_the_bake(walk: Walk, tick: Tick) -> None:
+    """A comparison passes on scrapes at the full vector, and on those since a fall or a retry that concerns it."""
+    stage = tick.decision.status.stage
+    if stage is None or tick.decision.direction is Direction.FALL or walk.rewound:
+        return  # after a fall the stage is another one than that in which the gates were asked
+    since = {anchor.gate: anchor.at for anchor in tick.decision.status.anchors}
+    compared = {gate.name for gate in tick.spec.gates if gate.comparison is not None}
+    for gate in tick.decision.status.gates:
+        if gate.name in compared and gate.verdict is VerdictKind.PASS:
+            assert stage.full_at is not None, f"{gate.name} passes on the ramp"
+            told = tick.now - max(stage.full_at, since.get(gate.name, 0.0))
+            assert told >= FEWEST_INTERVALS * SCRAPE, f"{gate.name} passes on what was before, {told:g} s into the bake"
+
+
 def _splits_are_read_as_they_are(walk: Walk, tick: Tick) -> None:
     """Of the processes that run the newest revision; others may still deal by another percent."""
     assert isinstance(walk.world, MonitoredWalkWorld)
@@ -240,7 +263,26 @@ def _splits_are_read_as_they_are(walk: Walk, tick: Tick) -> None:
         assert tick.reason is not Reason.SAMPLE_RATIO_MISMATCH, "called a right split wrong"
 
 
-MONITORED: Final[dict[str, Judge]] = INVARIANTS | {
+def _what_was_counted_before_a_fall_trips_nothing(walk: Walk, tick: Tick) -> None:
+    """While a latch holds, whoever would walk on down the ladder has been bad since the fall.
+
+    Judged before the other invariants, which take note of a fall of this very pass.
+    """
+    assert isinstance(walk.world, MonitoredWalkWorld)
+    fell, arms, latch = walk.memory.fell_at, walk.world.arms, tick.decision.status.rollback
+    if arms is None or fell is None or walk.rewound or tick.before.rollback is None or latch is None:
+        return
+    walking = {gate.name for gate in tick.spec.gates if gate.comparison and gate.on_regression is _PREVIOUS_STAGE}
+    for gate in tick.decision.status.gates:
+        if gate.name in walking and gate.verdict is VerdictKind.REGRESSION:
+            bad = [scrape for scrape in arms.scrapes if scrape.at > fell and scrape.saying is regresses]
+            assert bad, f"{gate.name} regresses on what was counted before the fall: {gate.message}"
+
+
+MONITORED: Final[dict[str, Judge]] = {
+    "what_was_counted_before_a_fall_trips_nothing": _what_was_counted_before_a_fall_trips_nothing,
+    **INVARIANTS,
     "healthy_arms_never_regress": _healthy_arms_never_regress,
+    "passes_are_of_the_bake": _passes_are_of_the_bake,
     "splits_are_read_as_they_are": _splits_are_read_as_they_are,
 }

@@ -33,6 +33,7 @@ from veriramp_sdk.contract import Mode
 
 _REVISION: Final = 7
 _BEFORE: Final = START - 200.0
+_LONG_BEFORE: Final = START - 380.0
 _GENERATION: Final = 3
 _FULL: Final = 1.0
 
@@ -69,6 +70,8 @@ def _in_stage(world: WalkWorld, plan: Plan, rung: Rung, draws: Draws) -> None:
     vector = stage.start.toward(rung.vector, fraction)
     duration = pace_of(plan, rung, stage).duration
     bake = draws.pick((0.0, 0.9, 1.0, 2.0)) * rung.bake if vector == rung.vector else 0.0
+    # The ramp may have ended long ago, or just so long ago that the bake fits in.
+    full_at = draws.pick((_BEFORE + 1, max(_BEFORE + 1, START - bake - 20.0)))
     world.status = _status(
         vector,
         stage.model_copy(
@@ -78,7 +81,7 @@ def _in_stage(world: WalkWorld, plan: Plan, rung: Rung, draws: Draws) -> None:
                 "bake_seconds": bake,
                 "approved": draws.one_in(16),
                 "began_at": _BEFORE + 1,
-                "full_at": _BEFORE + 1 if vector == rung.vector else None,
+                "full_at": full_at if vector == rung.vector else None,
             }
         ),
         draws,
@@ -101,6 +104,9 @@ def _latched(world: WalkWorld, plan: Plan, rung: Rung, draws: Draws) -> None:
         shadow = plan.shadow_below(rung.index)
         target = rung.vector.shadowed() if shadow is None else rung.vector.shadowed().meet(shadow.vector)
         stage = None if shadow is None else enter(shadow, target, _BEFORE)
+    if target.mode is Mode.LIVE and stage is not None and draws.one_in(2):
+        # A status of before came back and met the latch: it knows the stage from the way up.
+        stage = stage.model_copy(update={"entered_at": _LONG_BEFORE, "began_at": _LONG_BEFORE, "full_at": _LONG_BEFORE})
     gate = draws.pick([asking.gate.name for asking in plan.gates] or ["request/shadow"])
     latch = Latch(gate, severity, _BEFORE - 10, rung.name, _GENERATION, target, "5 is above 1", _BEFORE)
     applied = draws.pick((_BEFORE + 1, None))
