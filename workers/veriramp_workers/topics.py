@@ -10,7 +10,9 @@ import asyncio
 import json
 import logging
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -68,7 +70,7 @@ async def _states(settings: TopicSettings, *, apply: bool) -> list[_State]:
         created: frozenset[str] = frozenset()
         if missing:
             created = await cluster.create(missing)
-            facts = await cluster.facts(names)
+            facts = await _known_everywhere(cluster, names)
     return [
         _State(
             topic=plan.name,
@@ -79,6 +81,18 @@ async def _states(settings: TopicSettings, *, apply: bool) -> list[_State]:
         )
         for plan in plans
     ]
+
+
+async def _known_everywhere(cluster: Cluster, names: Sequence[str]) -> dict[str, TopicFacts]:
+    """Ask until the topics are told of: a broker that did not list them may answer, and know of them later."""
+    end = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < end:
+        with suppress(ClusterError):
+            facts = await cluster.facts(names)
+            if facts.keys() >= set(names):
+                return facts
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return await cluster.facts(names)
 
 
 def _table(states: Sequence[_State]) -> str:
@@ -132,5 +146,7 @@ def _advice(states: Sequence[_State]) -> str:
     return "\n".join(lines) or f"all {len(states)} topics are as they should be"
 
 
+_SETTLE_SECONDS: Final = 15.0
+_PAUSE_SECONDS: Final = 0.1
 _UNITS: Final = ((DAY_MS, "d"), (3_600_000, "h"), (60_000, "min"), (1, "ms"))
 _HEADINGS: Final = ("TOPIC", "PARTITIONS", "RETENTION", "CLEANUP", "REPLICATION", "MIN.INSYNC", "STATE")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from tests.support.pipeline import BOTH_BROKERS, admin_of, free_port
 from tests.support.waiting import wait_until
 from tools.kafka.cluster import a_kafka
 from veriramp_sdk.kafka_settings import KafkaSettings
-from veriramp_workers.bus.admin import warn_of_topics
-from veriramp_workers.bus.plan import wanted_topics
+from veriramp_workers.bus.admin import Cluster, ClusterError, warn_of_topics
+from veriramp_workers.bus.plan import TopicFacts, wanted_topics
 from veriramp_workers.main import main
 from veriramp_workers.topics import topics_command
 
@@ -165,6 +167,24 @@ async def test_three_brokers_keep_three_replicas_of_each(tmp_path: Path, capsys:
             replicas = {len(one["replicas"]) for topic in described for one in topic["partitions"]}
             in_sync = {(await configuration(admin, name))["min.insync.replicas"] for name in NAMES}
     assert (replicas, in_sync) == ({3}, {"2"})
+
+
+async def test_a_node_that_hears_late_of_new_topics_is_asked_again(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, asked = Cluster.facts, itertools.count()
+
+    async def heard_late(cluster: Cluster, names: Sequence[str]) -> dict[str, TopicFacts]:
+        match next(asked):
+            case 0 | 1:
+                return {}
+            case 2:
+                raise ClusterError("described incompletely")
+        return await facts(cluster, names)
+
+    monkeypatch.setattr(Cluster, "facts", heard_late)
+    assert await command("--apply") == 0, command.err
+    assert command.out.endswith("9 created\n")
 
 
 @BOTH_BROKERS
