@@ -77,6 +77,17 @@ _GATE: Final = (
         ),
     ),
     Rule(
+        "!has(self.stepDown) || duration(self.stepDown) >= duration('1s')",
+        "stepDown is below 1s; write the time before the next stage down, for example 24h, or remove stepDown",
+        say(
+            'gate "%s": stepDown %s is below 1s; write the time before the next stage down, for example 24h, or remove'
+            " stepDown",
+            "self.name",
+            "self.stepDown",
+        ),
+        field=".stepDown",
+    ),
+    Rule(
         "duration(self.every) >= duration('1s')",
         "every is below 1s; write 1s or more",
         say('gate "%s": every %s is below 1s; write 1s or more', "self.name", "self.every"),

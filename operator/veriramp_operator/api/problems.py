@@ -45,6 +45,11 @@ def _all(spec: RolloutSpec) -> Iterator[str]:
             f"leaseSeconds {spec.flags.lease_seconds} is too short to be renewed in time; write 30..3600, or 0 for no"
             " lease"
         )
+    if spec.flags.propagation.timeout < 1:
+        yield (
+            f"propagation.timeout {format_duration(spec.flags.propagation.timeout)} is below 1s; write how long a"
+            " revision may take to be applied, for example 2m"
+        )
     for worker in spec.workers:
         yield from (f'worker "{worker.profile}": {text}' for text in _replicas(worker.replicas))
     for name in _repeated([worker.profile for worker in spec.workers]):
@@ -195,6 +200,11 @@ def _reaction(gate: GateSpec) -> Iterator[str]:
         yield (
             f": stepDown has no meaning with onRegression: {gate.on_regression}; write onRegression: PreviousStage, or"
             " remove stepDown"
+        )
+    if gate.step_down is not None and gate.step_down < 1:
+        yield (
+            f": stepDown {format_duration(gate.step_down)} is below 1s; write the time before the next stage down, for"
+            " example 24h, or remove stepDown"
         )
 
 

@@ -228,6 +228,18 @@ _FLAGS: Final = (
     ),
 )
 
+_PROPAGATION: Final = (
+    Rule(
+        "duration(self.timeout) >= duration('1s')",
+        "timeout is below 1s; write how long a revision may take to be applied, for example 2m",
+        say(
+            "propagation.timeout %s is below 1s; write how long a revision may take to be applied, for example 2m",
+            "self.timeout",
+        ),
+        field=".timeout",
+    ),
+)
+
 _KEY: Final = "(has({0}.flags) && has({0}.flags.key) ? {0}.flags.key : '')"
 _NO_STAGE: Final = "!self.stages.exists(s, s.name == n)"
 
@@ -275,6 +287,7 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "RolloutSpec.stages": _STAGES,
     "RolloutSpec.workers": _WORKERS,
     "FlagsSpec": _FLAGS,
+    "PropagationSpec": _PROPAGATION,
     "ReplicasSpec": _REPLICAS,
     "StageSpec": _STAGE,
     "RampSpec": _RAMP,
