@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.builders import (
@@ -24,6 +26,7 @@ from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import (
     Direction,
 )
+from veriramp_operator.evidence.types import Verdict
 from veriramp_sdk.contract import Mode
 
 
@@ -102,6 +105,23 @@ def test_no_data_too_long_may_go_to_shadow() -> None:
     world.run(100)
 
     assert world.vector().mode is Mode.SHADOW
+
+
+@pytest.mark.parametrize(("every", "patience"), [(5.0, 30.0), (15.0, 45.0), (60.0, 180.0)])
+@pytest.mark.parametrize("after", [0.0, 20.0])
+def test_a_new_leader_that_has_not_asked_yet_is_no_time_without_data(
+    after: float, every: float, patience: float
+) -> None:
+    """``after: 0s`` made each change of the leader a rollback."""
+    plan = replace(a_ladder(), gates=()).with_gate("errors", every=every)
+    world = a_running(plan.with_(on_no_data=a_no_data_policy(after, "PreviousStage")))
+    world.run_to("half")
+    world.says["errors"] = lambda _: Verdict(VerdictKind.NO_DATA, "NeverAsked", "monitoring has not been asked yet")
+
+    held = world.run(patience)
+    assert (held.reason, world.status.rollback) == (Reason.NO_DATA, None)
+    world.run(10)
+    assert world.status.rollback is not None
 
 
 @pytest.mark.shows("S1-ROLL-07", "S0-03", "S1-RAMP-02")

@@ -18,6 +18,7 @@ from veriramp_operator.engine.requests import MOST_QUOTED
 from veriramp_operator.engine.rollback import ABORT_REQUEST, SHADOW_REQUEST, Landing
 from veriramp_operator.engine.scene import Scene
 from veriramp_operator.engine.types import Direction, Finding, Latch
+from veriramp_operator.evidence.terms import terms_of
 
 Fall = Callable[[Scene], Iterator[Finding]]
 
@@ -62,8 +63,8 @@ def regression(scene: Scene) -> Iterator[Finding]:
 def no_data_too_long(scene: Scene) -> Iterator[Finding]:
     """Required evidence has stayed away for longer than ``onNoData.after``.
 
-    It walks one stage down and no further: there is no evidence from after the fall either. A history that a new leader
-    still reads is there: it holds the rollout, and never makes it fall.
+    It walks one stage down and no further: there is no evidence from after the fall either. What a new leader has yet
+    to ask or to read is there: it holds the rollout, and does not make it fall.
     """
     action = scene.spec.on_no_data.action
     if action is NoDataAction.HOLD:
@@ -72,7 +73,7 @@ def no_data_too_long(scene: Scene) -> Iterator[Finding]:
         return
     for judged in scene.bench.blind:
         too_long = scene.now - judged.since >= scene.spec.on_no_data.after
-        if too_long and judged.verdict.reason != NoDataReason.CATCHING_UP:
+        if too_long and not _still_comes(scene, judged):
             yield _blind(scene, judged, OnRegression(action.value))
 
 
@@ -203,6 +204,13 @@ def _consequence(scene: Scene, action: OnRegression) -> tuple[Severity, Landing]
         case _:
             landing = rollback.previous_stage(scene.plan, scene.status, scene.in_force, scene.now)
             return Severity.PREVIOUS_STAGE, landing
+
+
+def _still_comes(scene: Scene, judged: Judged) -> bool:
+    """True while a new leader reads the history, or has not asked for longer than an answer speaks about now."""
+    reason = judged.verdict.reason
+    asks = reason == NoDataReason.NEVER_ASKED and scene.now - judged.since <= terms_of(judged.gate).patience
+    return asks or reason == NoDataReason.CATCHING_UP
 
 
 def _blind(scene: Scene, judged: Judged, action: OnRegression) -> Finding:
