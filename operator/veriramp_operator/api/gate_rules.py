@@ -1,6 +1,7 @@
 """The rules of the custom resource about gates.
 
-Public: :data:`GATE_RULES` (by model), :data:`BARE_SELECTOR`, :data:`KINDS`, :data:`ONE_KIND`.
+Public: :data:`GATE_RULES` (by model), :data:`BARE_SELECTOR`, :data:`COUNTER_NAME`, :data:`COMPARED`, :data:`KINDS`,
+:data:`ONE_KIND`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from typing import Final
 
 from veriramp_operator.api.cel import Rule, raw, say
 
+COUNTER_NAME: Final = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
 _LABELS: Final = r"""([^{}"]|"([^"\\]|\\.)*")"""
 BARE_SELECTOR: Final = rf"^\s*([a-zA-Z_:][a-zA-Z0-9_:]*(\s*\{{{_LABELS}*\}})?|\{{{_LABELS}+\}})\s*$"
 """A series selector without function, operator, range or offset: what ``timestamp()`` can be asked about."""
 
+COMPARED: Final = (("events", "veriramp_search_errors_total"), ("total", "veriramp_search_requests_total"))
+"""Fields of a comparison that name a counter, each with an example."""
 KINDS: Final = ("alert", "threshold", "baseline", "burnRate", "firing", "comparison")
 ONE_KIND: Final = f"write exactly one of {', '.join(KINDS)} per gate"
 _GIVEN: Final = "[" + ", ".join(f"has(self.{kind}) ? '{kind}' : ''" for kind in KINDS) + "].filter(k, k != '')"
@@ -163,6 +167,44 @@ _BURN_RATE: Final = (
     ),
 )
 
+_COMPARISON: Final = (
+    *(
+        Rule(
+            f"self.{name}.matches({raw(COUNTER_NAME)})",
+            f"{name} is no name of a counter; write the name alone, without labels, function or operator",
+            say(
+                f'{name} "%s" is no name of a counter; write the name alone, without labels, function or operator, for'
+                f" example {example}",
+                f"self.{name}",
+            ),
+            field=f".{name}",
+        )
+        for name, example in COMPARED
+    ),
+    Rule(
+        "self.events != self.total",
+        "events and total are the same counter, so that every request is an event; write two counters",
+        say(
+            'events and total are both "%s", so that every request is an event; write for total the counter of all'
+            " requests",
+            "self.total",
+        ),
+    ),
+)
+
+_PRESENCE: Final = (
+    Rule(
+        "self.min > 0.0",
+        "min is met although nothing happens, which proves no presence; write a number above 0, for example min: 0.1",
+        say(
+            "presence: min %s is met although nothing happens, which proves no presence; write a number above 0, for"
+            " example min: 0.1",
+            "self.min",
+        ),
+        field=".min",
+    ),
+)
+
 _BURN_WINDOW: Final = (
     Rule(
         "duration(self.long) > duration(self.short)",
@@ -184,6 +226,8 @@ GATE_RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "ThresholdGate": _THRESHOLD,
     "BaselineGate": _BASELINE,
     "BurnRateGate": _BURN_RATE,
+    "ComparisonGate": _COMPARISON,
+    "PresenceSpec": _PRESENCE,
     "BurnWindow": _BURN_WINDOW,
 }
 """Rules by the model they are about; ``Model.field`` for rules on a list as a whole."""

@@ -13,9 +13,10 @@ from itertools import pairwise
 from typing import Final
 
 from veriramp_operator.api.base import format_duration
-from veriramp_operator.api.gate_rules import BARE_SELECTOR, KINDS, ONE_KIND
+from veriramp_operator.api.gate_rules import BARE_SELECTOR, COMPARED, COUNTER_NAME, KINDS, ONE_KIND
 from veriramp_operator.api.rollout import (
     BurnRateGate,
+    ComparisonGate,
     EmptyMeans,
     GateSpec,
     OnRegression,
@@ -149,6 +150,21 @@ def _gate(gate: GateSpec, spec: RolloutSpec) -> Iterator[str]:
     if len(given) != 1:
         yield f" has {' and '.join(given) or 'no kind'}; {ONE_KIND}"
     yield from _age(gate)
+    yield from _of_kind(gate)
+    yield from _presence(gate)
+    yield from _reaction(gate)
+    if gate.every < 1:
+        yield f": every {format_duration(gate.every)} is below 1s; write 1s or more"
+    names = [stage.name for stage in spec.stages]
+    for name in gate.stages:
+        if name not in names:
+            yield (
+                f' names the stage "{name}", which does not exist; write one of {", ".join(names)}, or leave stages out'
+                " for all"
+            )
+
+
+def _of_kind(gate: GateSpec) -> Iterator[str]:
     if gate.alert is not None and gate.alert.presence is None:
         yield (
             ": an alert has no presence, and without it a metric that vanished looks healthy; write a query with a"
@@ -161,15 +177,16 @@ def _gate(gate: GateSpec, spec: RolloutSpec) -> Iterator[str]:
         yield ": an interval has two ends; write both lowerQuery and upperQuery, or neither"
     if gate.burn_rate is not None:
         yield from (f": {text}" for text in _burn_rate(gate.burn_rate))
-    yield from _reaction(gate)
-    if gate.every < 1:
-        yield f": every {format_duration(gate.every)} is below 1s; write 1s or more"
-    names = [stage.name for stage in spec.stages]
-    for name in gate.stages:
-        if name not in names:
+    if gate.comparison is not None:
+        yield from (f": {text}" for text in _comparison(gate.comparison))
+
+
+def _presence(gate: GateSpec) -> Iterator[str]:
+    for asked in (gate.alert, gate.threshold):
+        if asked is not None and asked.presence is not None and not asked.presence.min > 0:
             yield (
-                f' names the stage "{name}", which does not exist; write one of {", ".join(names)}, or leave stages out'
-                " for all"
+                f": presence: min {asked.presence.min:g} is met although nothing happens, which proves no presence;"
+                " write a number above 0, for example min: 0.1"
             )
 
 
@@ -191,6 +208,20 @@ def _burn_rate(gate: BurnRateGate) -> Iterator[str]:
                 f"long {format_duration(window.long)} is not longer than short {format_duration(window.short)};"
                 " write for example long: 1h, short: 5m"
             )
+
+
+def _comparison(gate: ComparisonGate) -> Iterator[str]:
+    for name, example in COMPARED:
+        if not re.fullmatch(COUNTER_NAME, counter := getattr(gate, name)):
+            yield (
+                f'{name} "{counter}" is no name of a counter; write the name alone, without labels, function or'
+                f" operator, for example {example}"
+            )
+    if gate.events == gate.total:
+        yield (
+            f'events and total are both "{gate.total}", so that every request is an event; write for total the counter'
+            " of all requests"
+        )
 
 
 def _reaction(gate: GateSpec) -> Iterator[str]:
