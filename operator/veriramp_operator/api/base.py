@@ -67,6 +67,12 @@ class Frozen(BaseModel):  # noqa: PLW1641 pydantic gives each frozen model its h
         return self.typed(self.__dict__ | fields)
 
 
+class Declared(Frozen):
+    """A frozen value that a person writes: its numbers are finite, because no number can be held against NaN."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
 _new: Final = object.__new__
 _put_values, _put_names, _put_extra, _put_private = (
     BaseModel.__dict__[slot].__set__

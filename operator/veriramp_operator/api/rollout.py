@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from veriramp_operator.api.base import Frozen, Seconds
+from veriramp_operator.api.base import Declared, Seconds
 from veriramp_sdk.contract import Mode
 
 GROUP: Final = "veriramp.dev"
@@ -94,7 +94,7 @@ class EmptyMeans(StrEnum):
     ZERO = "Zero"
 
 
-class PropagationSpec(Frozen):
+class PropagationSpec(Declared):
     """When a revision counts as applied."""
 
     quorum: Annotated[float, Field(gt=0, le=1)] = 0.95
@@ -103,7 +103,7 @@ class PropagationSpec(Frozen):
     """How long a revision may take to be applied; a deletion waits at most three times as long."""
 
 
-class AttributeRule(Frozen):
+class AttributeRule(Declared):
     """A user attribute that decides the arm by itself."""
 
     attribute: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
@@ -112,7 +112,7 @@ class AttributeRule(Frozen):
     """The value that decides."""
 
 
-class FlagsSpec(Frozen):
+class FlagsSpec(Declared):
     """How the parameters reach the processes."""
 
     key: Name | None = None
@@ -127,7 +127,7 @@ class FlagsSpec(Frozen):
     """Users that are never in the treatment."""
 
 
-class ReplicasSpec(Frozen):
+class ReplicasSpec(Declared):
     """How many replicas of a worker run while the mode is not Off."""
 
     min: Annotated[int | None, Field(ge=0, le=1000)] = None
@@ -141,7 +141,7 @@ class ReplicasSpec(Frozen):
 Setting = str | int | float | bool
 
 
-class WorkerSpec(Frozen):
+class WorkerSpec(Declared):
     """One worker Deployment, by the name of a profile of the operator's configuration."""
 
     profile: Name
@@ -152,7 +152,7 @@ class WorkerSpec(Frozen):
     """Settings of this worker, delivered with the flags: texts, numbers or booleans."""
 
 
-class RampSpec(Frozen):
+class RampSpec(Declared):
     """The path from the previous stage's vector to this one's, in healthy time."""
 
     duration: Seconds
@@ -169,7 +169,7 @@ DEFAULT_BAKE: Final = {Mode.OFF: 0.0, Mode.SHADOW: 24 * 3600.0, Mode.LIVE: 48 * 
 """Seconds of bake of a stage that names none."""
 
 
-class StageSpec(Frozen):
+class StageSpec(Declared):
     """A target vector with its ramp, bake and promotion rule."""
 
     name: Name
@@ -200,7 +200,7 @@ class StageSpec(Frozen):
         return DEFAULT_BAKE[self.mode] if self.bake is None else self.bake
 
 
-class PresenceSpec(Frozen):
+class PresenceSpec(Declared):
     """A query with a minimum that proves that an empty answer is good news."""
 
     query: Query
@@ -209,7 +209,7 @@ class PresenceSpec(Frozen):
     """Below this number an empty answer is no evidence."""
 
 
-class AlertGate(Frozen):
+class AlertGate(Declared):
     """An alert query: any returned series is a breach."""
 
     expr: Query
@@ -220,7 +220,7 @@ class AlertGate(Frozen):
     """What shows that an empty answer is good news; required."""
 
 
-class ThresholdGate(Frozen):
+class ThresholdGate(Declared):
     """A number held against a bound."""
 
     query: Query
@@ -237,7 +237,7 @@ class ThresholdGate(Frozen):
     """What shows that an empty answer is good news."""
 
 
-class BaselineGate(Frozen):
+class BaselineGate(Declared):
     """A number held against a stored baseline."""
 
     query: Query
@@ -252,7 +252,7 @@ class BaselineGate(Frozen):
     """PromQL of the upper end of the present value's confidence interval."""
 
 
-class BurnWindow(Frozen):
+class BurnWindow(Declared):
     """A pair of windows with the burn rate that both must exceed."""
 
     long: Seconds
@@ -263,7 +263,7 @@ class BurnWindow(Frozen):
     """How many times faster than allowed the budget burns."""
 
 
-class BurnRateGate(Frozen):
+class BurnRateGate(Declared):
     """Multiwindow, multi-burn-rate judgement of an error budget."""
 
     errors: Query
@@ -278,7 +278,7 @@ class BurnRateGate(Frozen):
     """Fewest requests in a window for it to count: below, a few errors are no burn rate."""
 
 
-class FiringGate(Frozen):
+class FiringGate(Declared):
     """Alerts by name."""
 
     alertnames: Annotated[
@@ -289,7 +289,7 @@ class FiringGate(Frozen):
     """Pull asks Prometheus, Push listens to Alertmanager, Both does both."""
 
 
-class ComparisonGate(Frozen):
+class ComparisonGate(Declared):
     """Treatment against control, sequentially tested on counters."""
 
     events: Annotated[str, Field(min_length=1, max_length=253)]
@@ -308,7 +308,7 @@ class ComparisonGate(Frozen):
     """Fewest users per arm for a Pass."""
 
 
-class GateSpec(Frozen):
+class GateSpec(Declared):
     """One question put to monitoring; exactly one of the kinds is set."""
 
     name: Name
@@ -351,7 +351,7 @@ class GateSpec(Frozen):
         return True if self.required is None else self.required
 
 
-class OnNoData(Frozen):
+class OnNoData(Declared):
     """What happens when a required gate has had no data for so long."""
 
     after: Seconds = 300.0
@@ -360,7 +360,7 @@ class OnNoData(Frozen):
     """Hold waits, PreviousStage and Shadow fall."""
 
 
-class WindowSpec(Frozen):
+class WindowSpec(Declared):
     """A time of the week in which rises may happen."""
 
     days: Annotated[tuple[Weekday, ...], Field(max_length=7)] = ()
@@ -373,7 +373,7 @@ class WindowSpec(Frozen):
     """IANA name of the time zone, for example Europe/Berlin."""
 
 
-class RolloutSpec(Frozen):
+class RolloutSpec(Declared):
     """The declared plan of one rollout."""
 
     prometheus: Name = "default"

@@ -90,6 +90,8 @@ def unreadable(error: ValidationError) -> Iterator[tuple[str, str]]:
             yield field, "this field is missing"
         elif item["type"] == "value_error":
             yield field, item["msg"].removeprefix("Value error, ")
+        elif item["type"] == "finite_number":
+            yield field, f"{item['input']} is no number to hold anything against; write a finite number"
         else:
             yield field, f"{item['msg']} (found {reprlib.repr(item['input'])})"
 
