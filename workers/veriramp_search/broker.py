@@ -20,6 +20,7 @@ from veriramp_sdk.environment import ConfigurationError
 from veriramp_sdk.events import Topic, UnreadableEventError, VerificationComplete, VerificationFailed, parse_event
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
+from veriramp_sdk.unreadable import UNREADABLE, why_unreadable
 
 Answer = VerificationComplete | VerificationFailed
 Headers = Sequence[tuple[str, bytes | None]]
@@ -40,14 +41,15 @@ async def follow_verdicts(kafka: KafkaSettings, take: Take) -> None:
                     for record in await poll(consumer):
                         _take(record, take)
                     await asyncio.sleep(0)  # a search that waits in this loop goes first
+        except UNREADABLE:
+            # What else it had found is lost to us, so all is read anew, and one by one, to know which it is.
+            poll = _poll_one_by_one
+            await asyncio.sleep(delay)
         except (KafkaError, ConfigurationError) as error:
             why = await why_unreachable(kafka) or repr(error)
             _log.warning("verdicts cannot be read, trying again: %s", why)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
-        except UnicodeDecodeError:
-            # What else it had found is lost to us, so all is read anew, and one by one, to know which it is.
-            poll = _poll_one_by_one
         except Exception as error:  # noqa: BLE001 - else no verdict would come any more, and nobody would know
             _log.error("verdicts cannot be read, trying again in %g s: %r", _LONG_RETRY, error)
             await asyncio.sleep(_LONG_RETRY)
@@ -78,9 +80,9 @@ async def _poll_one_by_one(consumer: AIOKafkaConsumer) -> list[ConsumerRecord]:
     for partition in consumer.assignment():
         try:
             found += (await consumer.getmany(partition, timeout_ms=0, max_records=1)).get(partition, [])
-        except UnicodeDecodeError:
+        except UNREADABLE as error:
             offset = await consumer.position(partition)
-            _log.warning("%s/%d@%d is left out: the name of a header is no UTF-8", *partition, offset)
+            _log.warning("%s/%d@%d is left out: %s", *partition, offset, why_unreadable(error))
             consumer.seek(partition, offset + 1)
     if not found:
         await asyncio.sleep(_PAUSE)

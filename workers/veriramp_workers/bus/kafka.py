@@ -21,6 +21,7 @@ from aiokafka.errors import CorruptRecordException, KafkaError
 
 from veriramp_sdk.environment import ConfigurationError
 from veriramp_sdk.kafka_trouble import Credentials
+from veriramp_sdk.unreadable import UNREADABLE, why_unreadable
 from veriramp_workers.bus.admin import warn_of_topics
 from veriramp_workers.bus.contact import Contact
 from veriramp_workers.bus.dispatcher import Dispatcher, Place
@@ -163,12 +164,12 @@ class KafkaWorker:
                 )
         except TimeoutError:
             return 0
-        except UnicodeDecodeError as error:
+        except UNREADABLE as error:
             if not careful:
                 # What else it had found is lost to us, so reading starts anew, and slowly until the culprit is met.
                 self._careful_until = asyncio.get_running_loop().time() + _CAREFUL_SECONDS
-                raise CorruptRecordException(f"the name of a header is no UTF-8: {error}") from error
-            await self._step_over(consumer, TopicPartition(*places[0]))
+                raise CorruptRecordException(f"a record cannot be read: {why_unreadable(error)}") from error
+            await self._step_over(consumer, TopicPartition(*places[0]), why_unreadable(error))
             return 1
         for partition, records in batches.items():
             again_from = self._dispatcher.take(partition, [_record_of(record) for record in records])
@@ -176,13 +177,14 @@ class KafkaWorker:
                 consumer.seek(partition, again_from)
         return sum(map(len, batches.values()))
 
-    async def _step_over(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+    async def _step_over(self, consumer: AIOKafkaConsumer, partition: TopicPartition, why: str) -> None:
         """Hand over a record that the client cannot read as an empty one, which nobody can read either."""
         offset = await consumer.position(partition)
-        _log.error("%s/%d@%d cannot be read: the name of a header is no UTF-8", *partition, offset)
+        _log.error("%s/%d@%d cannot be read: %s", *partition, offset, why)
         again_from = self._dispatcher.take(partition, [Record(partition.topic, partition.partition, offset, None, b"")])
         consumer.seek(partition, offset + 1 if again_from is None else again_from)
-        self._careful_until = 0.0
+        # Often not all of its batch can be read; to start anew at each of them would take longer.
+        self._careful_until = asyncio.get_running_loop().time() + _CAREFUL_STILL_SECONDS
 
     async def _keep(self, consumer: AIOKafkaConsumer) -> None:
         """Commit what is done and measure the lag, again and again."""
@@ -322,6 +324,7 @@ _NOWHERE: Final = ("", 0)
 _POLL_MS: Final = 200
 _POLL_PATIENCE: Final = 1.0
 _CAREFUL_SECONDS: Final = 60.0
+_CAREFUL_STILL_SECONDS: Final = 5.0
 _CROWDED_SECONDS: Final = 0.02
 _FETCH_WAIT_MS: Final = 100
 _METADATA_MS: Final = 30_000
