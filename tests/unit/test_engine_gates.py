@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.support.builders import (
+    START,
+    RolloutBuilder,
+    World,
     a_ladder,
     a_no_data_policy,
     a_rollout,
@@ -17,13 +22,16 @@ from tests.support.builders import (
     regresses,
 )
 from tests.support.engine_acts import (
+    ask,
     asking,
+    stage_of,
 )
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnRegression
 from veriramp_operator.api.status import Severity, VerdictKind
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.engine.types import (
+    Decision,
     Direction,
 )
 from veriramp_operator.evidence.types import Verdict
@@ -105,6 +113,63 @@ def test_no_data_too_long_may_go_to_shadow() -> None:
     world.run(100)
 
     assert world.vector().mode is Mode.SHADOW
+
+
+def a_rollout_to(gate: str, **more: Any) -> RolloutBuilder:
+    """Shadow, then a canary; "errors" turns everything off, and another gate is asked as ``more`` says."""
+    plan = a_rollout().with_stage("shadow", Mode.SHADOW, rate=0.05).with_stage("canary", canary=5)
+    return plan.with_gate("errors", OnRegression.KILL_SWITCH).with_gate(gate, **more)
+
+
+def asked_every(seconds: float) -> Callable[[float], Verdict]:
+    """Passes, as of its last answer: it is asked from the start on every so many seconds."""
+    return lambda now: passes(START + (now - START) // seconds * seconds)
+
+
+def looks(world: World, seconds: float) -> list[Decision]:
+    """Passes as the decisions wish them, no sooner and no later."""
+    end, made = world.now + seconds, []
+    while world.now < end:
+        next_at = world.last.next_decision_at if world.last else None
+        made.append(world.tick(max(1e-4, (next_at or 0.0) - world.now)))
+    return made
+
+
+def test_a_gate_that_is_asked_seldom_is_waited_for_in_no_hurry() -> None:
+    """Once its window was over, a pass came every tenth of a second until the next poll, each with "1s to go"."""
+    world = a_running(a_rollout_to("slow", every=3600.0))
+    world.says["slow"] = asked_every(3600.0)
+    world.run(700)
+
+    made = looks(world, 600)
+
+    assert len(made) < 100
+    assert made[-1].message.startswith(
+        '"canary" cannot begin: gate "slow" has not been asked since its evidence can be of this revision alone: its '
+        "next answer counts."
+    )
+    looks(world, 3600)
+    assert stage_of(world) == "canary"
+
+
+def test_on_the_way_back_a_gate_that_is_asked_seldom_is_waited_for_in_no_hurry() -> None:
+    world = a_running(a_rollout_to("slow", every=3600.0))
+    world.run_to("canary")
+    world.says["errors"] = regresses
+    world.tick(5)
+    world.says |= {"errors": passes, "slow": asked_every(3600.0)}
+    ask(world, "retry", "canary")
+    world.run(100)
+
+    made = looks(world, 600)
+
+    assert len(made) < 100
+    assert made[-1].message == (
+        'On the way back into "shadow" every gate must pass first; "slow" passes, but has not been asked since its '
+        "evidence can be from after the way back began: its next answer counts."
+    )
+    looks(world, 7200)
+    assert stage_of(world) == "canary"
 
 
 @pytest.mark.parametrize(("every", "patience"), [(5.0, 30.0), (15.0, 45.0), (60.0, 180.0)])

@@ -32,6 +32,8 @@ SOON: Final = 1.0
 BY_A_PERSON: Final = "a person's promote"
 BY_POLICY: Final = "onInconclusive: Promote"
 """The two named exceptions, as status and history tell them."""
+_NOT_ASKED_SINCE: Final = "has not been asked since its evidence can be"
+_COUNTS: Final = "its next answer counts"
 
 
 def deletion_waits(scene: Scene) -> Finding | None:
@@ -338,8 +340,12 @@ def _on_the_way_back(rung: Rung, failing: Judged, left: float) -> Finding:
     waits = f'On the way back into "{rung.name}" every gate must pass first; "{failing.gate.name}"'
     if failing.verdict.kind is not VerdictKind.PASS:
         return _hold(Reason.RAMPING, f"{waits} does not yet: {failing.verdict.message}.")
+    if left <= 0:
+        return _hold(
+            Reason.RAMPING, f"{waits} passes, but {_NOT_ASKED_SINCE} from after the way back began: {_COUNTS}."
+        )
     message = f"{waits} passes, but not yet on evidence from after the way back began alone: {_about(left)} to go."
-    return _hold(Reason.RAMPING, message, max(left, SOON))
+    return _hold(Reason.RAMPING, message, left)
 
 
 def _exception(scene: Scene) -> str | None:
@@ -361,6 +367,8 @@ def _unclear(scene: Scene) -> tuple[str, float | None] | None:
     early = scene.bench.not_of(scene.confirmed_at)
     if early is not None:
         left = scene.confirmed_at + early.window - scene.now
+        if left <= 0:
+            return f'gate "{early.gate.name}" {_NOT_ASKED_SINCE} of this revision alone: {_COUNTS}', None
         return f'gate "{early.gate.name}" has no evidence of this revision alone yet, {_about(left)} to go', left
     return None
 
