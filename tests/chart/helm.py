@@ -26,7 +26,7 @@ class HelmError(AssertionError):
 def helm(*arguments: str, stdin: str | None = None) -> str:
     """Run helm and return what it printed; raises HelmError with its words."""
     done = subprocess.run(
-        [str(_binary()), *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=60
+        [str(_binary()), *arguments], input=stdin, capture_output=True, text=True, check=False, timeout=300
     )
     if done.returncode:
         raise HelmError(done.stderr + done.stdout)

@@ -102,7 +102,7 @@ def test_rollouts_can_be_checked_offline(tmp_path: Path) -> None:
     def check(path: Path) -> subprocess.CompletedProcess[str]:
         location = f"{tmp_path}/{{{{ .ResourceKind }}}}.json"
         command = [str(binary("kubeconform")), "-strict", "-schema-location", location, str(path)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     good = check(DATA / "complete.yaml")
     assert good.returncode == 0, good.stdout + good.stderr

@@ -197,9 +197,15 @@ def tighten(api: httpx.Client) -> None:
 
 
 def replace_crd(api: httpx.Client, definition: dict[str, Any]) -> None:
-    version = api.get(CRDS).raise_for_status().json()["metadata"]["resourceVersion"]
-    body = definition | {"metadata": definition["metadata"] | {"resourceVersion": version}}
-    api.put(CRDS, json=body).raise_for_status()
+
+    def replaced() -> bool:
+        version = api.get(CRDS).raise_for_status().json()["metadata"]["resourceVersion"]
+        body = definition | {"metadata": definition["metadata"] | {"resourceVersion": version}}
+        answer = api.put(CRDS, json=body)
+        # The API server itself may write the status of the definition in between.
+        return answer.status_code != httpx.codes.CONFLICT and answer.raise_for_status().is_success
+
+    wait_for(replaced, SECONDS, "the definition to be replaced")
     if definition == without_rules(definition):
         bad = bad_rollouts()[0].manifest()
         wait_for(lambda: create(api, "default", bad, dryRun="All").is_success, SECONDS, "the rules to be gone")

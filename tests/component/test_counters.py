@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from tests.support.evidence import comparison_gate
 from tests.support.flags import LIVE, a_document
-from tests.support.prometheus import free_port, scraping
+from tests.support.pipeline import free_port
+from tests.support.prometheus import scraping
 from tests.support.waiting import wait_until
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.status import VerdictKind
@@ -126,6 +127,14 @@ class Watcher:
         assert found is not None
         return found
 
+    async def has_counted(self, requests: float) -> None:
+        """Wait until the treatment has more than so many requests."""
+
+        async def enough() -> bool:
+            return sum(self.counts.treatment_total) > requests
+
+        await wait_until(enough, DEADLINE, f"{requests:.0f} requests of the treatment")
+
     async def counted(self, intervals: int) -> None:
         async def enough() -> bool:
             return len(self.counts.at) >= intervals
@@ -166,10 +175,13 @@ async def test_two_arms_from_healthy_over_restarts_to_a_regression(site: Site) -
         vanishes.stop()
         await watcher.counted(len(watcher.counts.at) + 8)
         assert watcher.verdict.kind in (VerdictKind.PASS, VerdictKind.INCONCLUSIVE)
-        counts, served = watcher.counts, site.served[Arm.TREATMENT]
-        assert 0.7 * served < sum(counts.treatment_total) <= served
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
+        await watcher.has_counted(0.7 * site.served[Arm.TREATMENT])
+        assert sum(watcher.counts.treatment_total) <= site.served[Arm.TREATMENT]
 
         site.shares[Arm.TREATMENT] = 0.2
+        load = asyncio.create_task(site.load())
         worse = await watcher.says(VerdictKind.REGRESSION)
         assert "in the treatment" in worse.message
         assert worse.breached_at is not None
@@ -178,11 +190,18 @@ async def test_two_arms_from_healthy_over_restarts_to_a_regression(site: Site) -
         async with watching(site, watcher.trial) as another:
             await another.counted(len(watcher.counts.at))
             assert another.verdict.kind is VerdictKind.REGRESSION
-            until = min(watcher.counts.until, another.counts.until)
-            assert _up_to(another.counts, until) == _up_to(watcher.counts, until)
+
+            async def agree() -> bool:
+                until = min(watcher.counts.until, another.counts.until)
+                return _up_to(another.counts, until) == _up_to(watcher.counts, until)
+
+            # Who watched while a scrape was stored late has counted it one interval later.
+            await wait_until(agree, DEADLINE, "both to have counted the same")
     load.cancel()
 
 
-def _up_to(counts: Counts, until: float) -> list[tuple[float, ...]]:
+def _up_to(counts: Counts, until: float) -> tuple[float, ...]:
+    """Intervals, their seconds, and the sums of what was counted in them."""
     columns = (counts.treatment_events, counts.treatment_total, counts.control_events, counts.control_total)
-    return [row for row in zip(counts.at, counts.seconds, *columns, strict=True) if row[0] <= until]
+    rows = [row for row in zip(counts.at, counts.seconds, *columns, strict=True) if row[0] <= until]
+    return len(rows), *(sum(column) for column in list(zip(*rows, strict=True))[1:])

@@ -13,7 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from tests.support.evidence import alert_gate
-from tests.support.prometheus import free_port, scraping
+from tests.support.pipeline import free_port
+from tests.support.prometheus import scraping
 from tests.support.rollouts import ROOT
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.reasons import NoDataReason
@@ -36,7 +37,9 @@ def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]
     Gauge("nothing", "no number", registry=registry).set(float("nan"))
     Counter("requests", "requests", registry=registry).inc(5)
     Histogram("latency", "a histogram", registry=registry).observe(0.1)
-    with scraping(tmp_path_factory.mktemp("prometheus"), registry, ready="rate(requests_total[5s])") as url:
+    # A scrape that takes longer than its interval is one that failed, and what it would have brought is gone.
+    folder = tmp_path_factory.mktemp("prometheus")
+    with scraping(folder, registry, ready="rate(requests_total[30s])", interval="5s") as url:
         yield Monitoring(url)
 
 
@@ -113,7 +116,7 @@ async def test_not_a_number_arrives_as_such(monitoring: Monitoring) -> None:
 async def test_the_raw_samples_of_a_range(monitoring: Monitoring) -> None:
     async with endpoint(monitoring.url) as source:
         now = time.time()
-        matrix = await source.matrix("requests_total[30s]", now)
+        matrix = await source.matrix("requests_total[90s]", now)
         wrong = await source.matrix("requests_total", now)
         refused = await source.matrix("requests_total[", now)
     assert isinstance(matrix, Matrix)
@@ -121,7 +124,7 @@ async def test_the_raw_samples_of_a_range(monitoring: Monitoring) -> None:
     assert (series.labels["__name__"], series.labels["job"]) == ("requests_total", "exporter")
     assert set(series.values) == {5.0}
     assert len(series.at) == len(series.values) >= 2
-    assert list(series.at) == sorted(at for at in series.at if now - 30 <= at <= now)
+    assert list(series.at) == sorted(at for at in series.at if now - 90 <= at <= now)
     assert isinstance(wrong, Failure)
     assert wrong.reason is NoDataReason.WRONG_TYPE
     assert isinstance(refused, Failure)

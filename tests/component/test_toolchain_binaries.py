@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEADLINE = 20.0
+DEADLINE = 100.0
 
 
 @pytest.mark.parametrize("name", GROUPS["demo"])

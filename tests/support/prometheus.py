@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,8 @@ from pathlib import Path
 import httpx
 from prometheus_client import CollectorRegistry, start_http_server
 
+from tests.support.pipeline import free_port
+from tests.support.waiting import wait_for
 from tools.toolchain import binary
 
 START_SECONDS = 30.0
@@ -53,28 +53,21 @@ def scraping(
         )
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait_until(lambda: _has(url, ready), folder)
+            _wait_for(lambda: _has(url, ready), ready, folder)
             yield url
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
             server.shutdown()
             server.server_close()
             thread.join()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until(condition: Callable[[], bool], folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, (folder / "log").read_text()
-        time.sleep(0.1)
+def _wait_for(answered: Callable[[], bool], ready: str, folder: Path) -> None:
+    try:
+        wait_for(answered, START_SECONDS, f"an answer to {ready}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; its log:\n{(folder / 'log').read_text()}") from error
 
 
 def _has(url: str, query: str) -> bool:

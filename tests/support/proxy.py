@@ -38,7 +38,10 @@ _READS: Final = frozenset({"GET", "HEAD"})
 
 @dataclass(slots=True)
 class Request:
-    """One request as it passed; ``number`` counts mutating ones, ``status`` is 0 until it is answered."""
+    """One request as it passed; ``number`` counts mutating ones, ``status`` is 0 until it is answered.
+
+    ``sender``: whose kubeconfig it came with.
+    """
 
     method: str
     path: str
@@ -48,6 +51,7 @@ class Request:
     number: int = 0
     status: int = 0
     answer: bytes = b""
+    sender: str = ""
 
     @property
     def mutates(self) -> bool:
@@ -147,13 +151,13 @@ class Proxy:
         self._thread.join()
         self._loop.close()
 
-    def kubeconfig(self, path: Path) -> Path:
-        """Write a kubeconfig that leads here."""
+    def kubeconfig(self, path: Path, sender: str = "somebody") -> Path:
+        """Write a kubeconfig that leads here; ``sender`` is noted at every request that comes with it."""
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "proxy", "cluster": {"server": self.url}}],
-            "users": [{"name": "proxy", "user": {"token": "none"}}],
+            "users": [{"name": "proxy", "user": {"token": sender}}],
             "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
             "current-context": "proxy",
         }
@@ -177,8 +181,12 @@ class Proxy:
         self.once(lambda request: request.number == number, call, after=after)
 
     def stall_watches(self) -> None:
-        """Let no event through, and keep the connections open."""
-        self._loop.call_soon_threadsafe(self._flowing.clear)
+        """Let no event through from now on, and keep the connections open."""
+
+        async def stall() -> None:
+            self._flowing.clear()
+
+        self._call(stall())
 
     def resume_watches(self) -> None:
         """Let events flow again."""
@@ -237,7 +245,8 @@ class Proxy:
         await asyncio.sleep(LINGER_SECONDS)
 
     async def _handle(self, raw: web.Request) -> web.StreamResponse:
-        request = Request(raw.method, raw.path, dict(raw.query), await raw.read(), time.time())
+        sender = raw.headers.get("Authorization", "").removeprefix("Bearer ")
+        request = Request(raw.method, raw.path, dict(raw.query), await raw.read(), time.time(), sender=sender)
         if request.mutates and request.kind != "leases":
             self._numbers += 1
             request.number = self._numbers

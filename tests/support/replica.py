@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,8 @@ import httpx
 import yaml
 
 from tests.support.logguard import is_error
-from tests.support.waiting import wait_for
+from tests.support.pipeline import free_port
+from tests.support.waiting import PATIENCE, wait_for
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.cli.replay import replayed
 from veriramp_operator.resources.journal import LOGGER, read_entry
@@ -117,16 +116,28 @@ class Operator:
             timeout=15,
         )
 
+    def push_until_taken(self, payload: Mapping[str, Any]) -> httpx.Response:
+        """Post as Alertmanager does: again while the answer is 503, which a busy operator may give."""
+
+        def answered() -> httpx.Response | None:
+            answer = self.push(payload)
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = wait_for(answered, SECONDS, f"{self.name} to take a push")
+        assert answer is not None
+        return answer
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         assert self._process is not None
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(SECONDS)
+        """SIGKILL, and wait until it is gone; another thread may start the next life as soon as it is."""
+        process = self._process
+        assert process is not None
+        process.kill()
+        process.wait(SECONDS)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
@@ -134,7 +145,7 @@ class Operator:
         self._process.send_signal(signal.SIGCONT)
         self._process.terminate()
         try:
-            return self._process.wait(20)
+            return self._process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
@@ -142,7 +153,7 @@ class Operator:
     def exit_code(self) -> int:
         """Wait until it ends by itself."""
         assert self._process is not None
-        return self._process.wait(SECONDS)
+        return self._process.wait(SECONDS * PATIENCE)
 
     def text(self) -> str:
         """The log so far."""
@@ -166,13 +177,3 @@ def differences(log: str) -> list[str]:
             entry = read_entry(raw, specs)
             found += [f"{entry.at} {one.field}: {one.recorded} != {one.recomputed}" for one in replayed(entry)]
     return found
-
-
-def free_port() -> int:
-    """A free port below those that the system gives to outgoing connections, which might take it before we do."""
-    for _ in range(100):
-        port = random.randint(20_000, 30_000)
-        with socket.socket() as listener:
-            if listener.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise RuntimeError("no free port between 20000 and 30000")

@@ -7,6 +7,7 @@ rollout named ``demo``, a client of its flags, and the questions and answers tha
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any, Final
 import httpx
 from prometheus_client import CollectorRegistry
 
+from tests.support.proxy import Request
 from tests.support.waiting import wait_for
 from tests.support.workloads import condition
 from tools.devcluster.cluster import DevCluster
@@ -25,7 +27,7 @@ from tools.devcluster.images import ImageCommand
 from veriramp_operator.api.rollout import GROUP, PLURAL, VERSION
 from veriramp_operator.api.status import Phase, RolloutStatus
 from veriramp_operator.api.vector import Vector
-from veriramp_operator.engine.types import Published
+from veriramp_operator.engine.types import Direction, Published
 from veriramp_operator.resources.published import published_from
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
@@ -62,7 +64,19 @@ class Surroundings:
     def says(self, case: str, *, errors: float = 0.0, requests: float = 10.0) -> None:
         """Set what Prometheus will scrape for a case."""
         query = {"case": case, "errors": str(errors), "requests": str(requests)}
-        httpx.post(f"{self._exporter}/set", params=query, trust_env=False, timeout=10).raise_for_status()
+        httpx.post(f"{self._exporter}/set", params=query, trust_env=False, timeout=30).raise_for_status()
+
+    def until_scraped(self, case: str, *, errors: float) -> None:
+        """Say it, and wait until Prometheus knows."""
+        self.says(case, errors=errors)
+        question = {"query": f'test_errors{{case="{case}"}} == {errors}'}
+
+        def known() -> bool:
+            url = f"{self.cluster.prometheus_url}/api/v1/query"
+            answer = httpx.get(url, params=question, trust_env=False, timeout=30)
+            return bool(answer.raise_for_status().json()["data"]["result"])
+
+        wait_for(known, SECONDS, f"Prometheus to know that {case} has errors of {errors}")
 
     def exporter(self, namespace: str) -> str:
         """Run an exporter as a pod of a namespace; its URL."""
@@ -301,6 +315,14 @@ def off_at(flags: Flags) -> float:
     """Wait until a client evaluates Off; the moment."""
     wait_for(lambda: flags.state().mode is Mode.OFF, SECONDS, "the client to be off")
     return time.time()
+
+
+def ramp_step(request: Request) -> bool:
+    """Whether it writes a flag document with some ranking weight (for hooks of the proxy)."""
+    if request.kind != "configmaps" or f'"{Direction.RISE}"'.encode() not in request.body:
+        return False
+    published = published_from(json.loads(request.body))
+    return published is not None and published.vector.ranking_weight > 0
 
 
 def vectors(documents: Sequence[Published]) -> list[Vector]:

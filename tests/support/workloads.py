@@ -142,7 +142,7 @@ def condition(status: Object, kind: str) -> str:
 
 def ask(address: str, path: str, port: int = 8080, **query: str) -> httpx.Response:
     """GET from a pod, with a connection of its own."""
-    return httpx.get(f"http://{address}:{port}{path}", params=query, timeout=5)
+    return httpx.get(f"http://{address}:{port}{path}", params=query, timeout=30)
 
 
 def answers(address: str, path: str = "/name", port: int = 8080) -> str:

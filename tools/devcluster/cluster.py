@@ -135,7 +135,7 @@ class DevCluster:
 
     def client(self) -> httpx.Client:
         """Open an HTTP client to the API server, as administrator; the caller closes it."""
-        return httpx.Client(base_url=self.api_url, verify=self._tls(), timeout=10)
+        return httpx.Client(base_url=self.api_url, verify=self._tls(), timeout=30)
 
     def kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
         """Run kubectl and return what it printed; raises DevClusterError with its words when it fails."""

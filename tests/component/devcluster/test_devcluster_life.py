@@ -108,13 +108,15 @@ def test_down_works_on_what_a_killed_starter_and_a_killed_agent_leave(lean: DevC
 def test_a_killed_starter(tmp_path: Path, owned: bool) -> None:
     root = tmp_path / "cluster"
     argv = [sys.executable, "-c", STARTER, str(root), "owned" if owned else "free"]
-    started = subprocess.run(argv, cwd=REPOSITORY, check=False, capture_output=True, timeout=60)
+    started = subprocess.run(argv, cwd=REPOSITORY, check=False, capture_output=True, timeout=200)
     assert started.returncode == -signal.SIGKILL, started.stderr
 
     if not owned:
         cluster = DevCluster.attach(root)
         assert set(cluster.status()) == {"etcd", "kube-apiserver"}
-        assert cluster.kubectl("get", "ns", "default", "-o", "name") == "namespace/default\n"
+        # The API server makes it when it is ready already.
+        default = ("get", "ns", "default", "-o", "name")
+        wait_for(lambda: cluster.kubectl(*default, check=False) == "namespace/default\n", SECONDS, "a namespace")
         cluster.down()
     wait_for(lambda: not processes_of(root), SECONDS, "every process of the cluster to be gone")
 

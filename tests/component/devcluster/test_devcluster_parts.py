@@ -29,7 +29,7 @@ groups:
 
 
 def query(cluster: DevCluster, text: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{cluster.prometheus_url}/api/v1/query", params={"query": text}, timeout=5)
+    answer = httpx.get(f"{cluster.prometheus_url}/api/v1/query", params={"query": text}, timeout=30)
     return list(answer.raise_for_status().json()["data"]["result"])
 
 
@@ -109,11 +109,18 @@ def test_pods_outlive_an_outage_of_the_api_server_and_work_goes_on_after_it(work
 
 
 def test_a_deletion_is_finished_after_an_outage_of_the_api_server(workloads: Workloads) -> None:
-    workloads.pod("leaving", {"containers": [container("stubborn")]})
-    wait_for(lambda: workloads.log("leaving"), SECONDS, "the program to say that it has started")
-    process = workloads.process("leaving")
+    name = f"leaving-{workloads.namespace}"
+    notice = workloads.cluster.root / "pods" / f"{name}.note"
+    hook = {"preStop": {"exec": {"command": ["/bin/sh", "-c", f"echo deleted > /run/shared/{notice.name}"]}}}
+    fields = {"lifecycle": hook, "volumeMounts": [{"name": "shared", "mountPath": "/run/shared"}]}
+    shared = [{"name": "shared", "hostPath": {"path": str(notice.parent)}}]
+    stubborn = {"containers": [container("stubborn", **fields)], "volumes": shared, "terminationGracePeriodSeconds": 5}
+    workloads.pod(name, stubborn)
+    wait_for(lambda: workloads.log(name), SECONDS, "the program to say that it has started")
+    process = workloads.process(name)
 
-    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "leaving", "--wait=false")
+    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, name, "--wait=false")
+    wait_for(notice.exists, SECONDS, "the agent to know of the deletion")
     workloads.cluster.kill("kube-apiserver", signal.SIGKILL)
     wait_for(lambda: not process.alive(), SECONDS, "the process to be ended all the same")
     workloads.cluster.start_component("kube-apiserver")

@@ -167,11 +167,13 @@ def test_a_failing_liveness_probe_restarts_and_a_startup_probe_holds_it_off(work
 
 @pytest.mark.parametrize(("command", "said"), [("polite", "bye"), ("stubborn", "ignoring SIGTERM")])
 def test_deletion_gives_the_grace_and_then_ends_it(workloads: Workloads, command: str, said: str) -> None:
-    workloads.pod(command, {"containers": [container(command)]})
+    # Who is polite ends long before its grace is over, also where processes wait for their turn.
+    grace = 60 if command == "polite" else 1
+    workloads.pod(command, {"containers": [container(command)], "terminationGracePeriodSeconds": grace})
     wait_for(lambda: workloads.log(command), SECONDS, "the program to say that it has started")
     process = workloads.process(command)
 
-    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, command, "--wait=true", "--timeout=30s")
+    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, command, "--wait=true", "--timeout=90s")
 
     assert not process.alive()
     assert workloads.log(command).strip().endswith(said)
@@ -195,10 +197,11 @@ def test_exec_probe_and_pre_stop_run_inside_the_container(workloads: Workloads) 
         "lifecycle": {"preStop": {"exec": {"command": ["/bin/sh", "-c", "echo bye from $HOSTNAME > /run/shared/log"]}}},
     }
     volumes = [{"name": "shared", "hostPath": {"path": str(workloads.cluster.root / "pods")}}]
-    workloads.pod("hooks", {"containers": [container(**fields)], "volumes": volumes})
+    spec = {"containers": [container(**fields)], "volumes": volumes, "terminationGracePeriodSeconds": 60}
+    workloads.pod("hooks", spec)
     workloads.ready_pod("hooks")
 
-    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "hooks", "--timeout=30s")
+    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "hooks", "--timeout=90s")
 
     assert (workloads.cluster.root / "pods" / "log").read_text() == "bye from hooks\n"
 
@@ -213,7 +216,7 @@ def test_jobs_complete_and_fail(workloads: Workloads) -> None:
         workloads.condition("job", name, outcome)
     phases = {pod["metadata"]["labels"]["job-name"]: pod["status"]["phase"] for pod in workloads.pods()}
     assert phases == {"good": "Succeeded", "bad": "Failed"}
-    workloads.cluster.kubectl("delete", "jobs", "-n", workloads.namespace, "--all", "--timeout=30s")
+    workloads.cluster.kubectl("delete", "jobs", "-n", workloads.namespace, "--all", "--timeout=90s")
     workloads.pods_left(0)
 
 
@@ -275,7 +278,7 @@ def test_a_pod_that_never_started_can_be_deleted(workloads: Workloads) -> None:
     workloads.pod("stuck", {"containers": [{"name": "main", "image": "nobody/knows:1"}]})
     workloads.waiting_message("stuck", "ErrImagePull")
 
-    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "stuck", "--timeout=20s")
+    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "stuck", "--timeout=90s")
 
     assert workloads.pods() == []
 
@@ -285,6 +288,6 @@ def test_nothing_answers_at_the_address_of_a_deleted_pod(workloads: Workloads) -
     address = workloads.ready_pod("web")
     assert answers(address) == "web"
 
-    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "web", "--timeout=20s")
+    workloads.cluster.kubectl("delete", "pod", "-n", workloads.namespace, "web", "--timeout=90s")
 
     assert answers(address) == ""

@@ -32,11 +32,13 @@ def test_a_service_spreads_over_its_pods(workloads: Workloads) -> None:
     workloads.deployment("web", 2, {"containers": [container(ports=ports, **READY)]})
     workloads.available("web", 2)
     address = workloads.cluster_ip("web")
-    wait_for(lambda: answers(address, port=SERVICE_PORT), SECONDS, "the service to answer")
+    names = {pod["metadata"]["name"] for pod in workloads.pods()}
+    # Each pod on its own becomes known to the Service.
+    wait_for(lambda: {answers(address, port=SERVICE_PORT) for _ in names} == names, SECONDS, "both pods to answer")
 
     seen = [ask(address, "/name", port=SERVICE_PORT).text for _ in range(6)]
 
-    assert sorted(set(seen)) == sorted(pod["metadata"]["name"] for pod in workloads.pods())
+    assert set(seen) == names
     assert all(first != second for first, second in itertools.pairwise(seen)), "they take turns"
 
 
@@ -45,7 +47,11 @@ def test_only_ready_pods_get_requests_and_without_any_the_service_refuses(worklo
     workloads.service("web")
     workloads.deployment("web", 1, {"containers": [container(**GATED)], "volumes": GATE})
     address = workloads.cluster_ip("web")
-    wait_for(lambda: workloads.pods()[0]["status"]["phase"] == "Running", SECONDS, "the pod to run")
+    wait_for(
+        lambda: [pod["status"]["phase"] for pod in workloads.pods()] == ["Running"],
+        SECONDS,
+        "the pod to be there, and to run",
+    )
     assert refuses(address, SERVICE_PORT)
 
     workloads.config_map("gate", open="yes")

@@ -45,10 +45,11 @@ def operator_config(site: Site) -> dict[str, Any]:
 @pytest.fixture
 def replica(site: Site, proxy: Proxy, operator_config: dict[str, Any], tmp_path: Path) -> Iterator[Replica]:
     """Make replicas; at the end they are stopped, and none may have logged errors, or decided what does not replay."""
-    files = OperatorFiles.write(tmp_path, proxy.kubeconfig(tmp_path / "kubeconfig"), operator_config)
     made: list[Operator] = []
 
     def make(name: str, *namespaces: str) -> Operator:
+        kubeconfig = proxy.kubeconfig(tmp_path / f"{name}.kubeconfig", sender=name)
+        files = OperatorFiles.write(tmp_path, kubeconfig, operator_config)
         made.append(Operator(name, files, SYSTEM, [site.namespace, *namespaces]))
         return made[-1]
 

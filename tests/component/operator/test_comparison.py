@@ -13,7 +13,7 @@ from veriramp_operator.api.status import GateStatus, RolloutStatus, Severity, Ve
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 GATE: Object = {
     "name": "against-control",

@@ -15,7 +15,7 @@ from veriramp_operator.api.object import FINALIZER
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize("propagation", ["Background", "Foreground"])
@@ -29,8 +29,14 @@ def test_a_deleted_rollout_goes_when_everything_is_off(
     site.delete(propagation)
     wait_for(lambda: not site.exists(), SECONDS, "the rollout to go")
     assert consumer.state().mode is Mode.OFF
-    kinds = [write.kind for write in proxy.writes()[before:] if 0 < write.status < 300]
+
+    def written() -> list[str]:
+        return [write.kind for write in proxy.writes()[before:] if 0 < write.status < 300]
+
     if propagation == "Background":
+        # The object is gone a moment before the proxy has the answer to the write that let it go.
+        wait_for(lambda: "verificationrollouts" in written(), SECONDS, "the finalizer to be taken away")
+        kinds = written()
         assert kinds.index("configmaps") < kinds.index("verificationrollouts"), "Off first, then the finalizer"
     wait_for(lambda: site.published() is None, SECONDS, "the document to go with its owner")
 

@@ -19,7 +19,7 @@ from veriramp_operator.api.status import Phase, RolloutStatus, VerdictKind
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 HARMED_ANSWERS: Final = 30
 """Questions that go wrong in one outage: two gates ask three and two of them a second."""

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_for
 from veriramp_operator.engine.types import Direction
 from veriramp_sdk.flags import Flags
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 
 def deployments(site: Site) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.support.replica import free_port
+from tests.support.pipeline import free_port
 from veriramp_operator.api.errors import ConfigurationError, Unavailable
 from veriramp_operator.runtime import http
 from veriramp_operator.runtime.http import (
