@@ -33,7 +33,7 @@ class WorkerSettings:
 
     The host is ``VERIRAMP_HOST``, else the pod's address, else loopback. An empty flag key means the rollout's name, an
     empty ``verifier_url`` the embedded verifier, an empty ``store_url`` that nothing is kept; ``budget_per_day`` None
-    that nothing is paid for, and an empty ``admin_token`` that nobody may administrate.
+    and ``budget_per_month`` 0 no such bound, and an empty ``admin_token`` that nobody may administrate.
     """
 
     kafka: KafkaSettings
@@ -85,7 +85,7 @@ def settings_from(environment: Mapping[str, str], *, profile: str) -> WorkerSett
         topics=topic_settings_from(environment),
         store_url=_store_url(environment),
         budget_per_day=_budget(environment),
-        budget_per_month=_number(environment, "VERIRAMP_BUDGET_PER_MONTH", 0, 0, _MOST),
+        budget_per_month=_budget_of_month(environment),
         budget_at_once=_real(environment, "VERIRAMP_BUDGET_AT_ONCE", 0.25, 0.0, 1.0),
         budget_warning=_real(environment, "VERIRAMP_BUDGET_WARNING", 0.8, 0.01, 1.0),
         time_zone=_time_zone(environment),
@@ -175,11 +175,16 @@ def _verifier_url(environment: Mapping[str, str]) -> str:
 
 def _store_url(environment: Mapping[str, str]) -> str:
     value = environment.get("VERIRAMP_STORE_URL", "")
-    if not value and _budget(environment) is not None:
-        raise ConfigurationError(
-            "VERIRAMP_STORE_URL is not set, but the daily budget is counted there; write sqlite:///folder/file.db, "
-            "redis://host:6379/0 or postgresql://user@host:5432/database, or VERIRAMP_BUDGET_PER_DAY=none"
-        )
+    bounds = (
+        ("daily", _budget(environment) is not None, "VERIRAMP_BUDGET_PER_DAY=none"),
+        ("monthly", _budget_of_month(environment) > 0, "VERIRAMP_BUDGET_PER_MONTH=0"),
+    )
+    for which, is_set, without in bounds:
+        if is_set and not value:
+            raise ConfigurationError(
+                f"VERIRAMP_STORE_URL is not set, but the {which} budget is counted there; write "
+                f"sqlite:///folder/file.db, redis://host:6379/0 or postgresql://user@host:5432/database, or {without}"
+            )
     return value
 
 
@@ -192,6 +197,10 @@ def _budget(environment: Mapping[str, str]) -> int | None:
     if not text.isdecimal() or int(text) > _MOST:
         raise ConfigurationError(f'{name} is "{text}"; write a whole number from 0 to {_MOST}, or none')
     return int(text)
+
+
+def _budget_of_month(environment: Mapping[str, str]) -> int:
+    return _number(environment, "VERIRAMP_BUDGET_PER_MONTH", 0, 0, _MOST)
 
 
 def _time_zone(environment: Mapping[str, str]) -> str:

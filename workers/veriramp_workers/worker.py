@@ -81,6 +81,22 @@ async def run_orchestrator(settings: WorkerSettings, registry: CollectorRegistry
         await worker.run(stop)
 
 
+def budget_of(settings: WorkerSettings) -> BudgetSettings | None:
+    """Return what verification may cost; None when neither a day nor the month is bounded."""
+    day, month = settings.budget_per_day, settings.budget_per_month
+    if day is None and not month:
+        return None
+    return BudgetSettings(
+        # Of a month alone one tenant may use up all on one day.
+        per_day=month if day is None else day,
+        per_month=month,
+        zone=settings.time_zone,
+        at_once=1.0 if day is None else settings.budget_at_once,
+        warning=settings.budget_warning,
+        price=settings.price,
+    )
+
+
 @dataclass(frozen=True)
 class _Stores:
     cache: VerdictCache | None = None
@@ -92,17 +108,9 @@ async def _stores(settings: WorkerSettings, registry: CollectorRegistry) -> Asyn
     if not settings.store_url:
         yield _Stores()
         return
-    paid = settings.budget_per_day is not None
-    limits = BudgetSettings(
-        per_day=settings.budget_per_day or 0,
-        per_month=settings.budget_per_month,
-        zone=settings.time_zone,
-        at_once=settings.budget_at_once,
-        warning=settings.budget_warning,
-        price=settings.price,
-    )
-    async with open_stores(settings.store_url, registry, limits) as stores:
-        yield _Stores(stores.cache, stores.budget if paid else None)
+    limits = budget_of(settings)
+    async with open_stores(settings.store_url, registry, limits or BudgetSettings()) as stores:
+        yield _Stores(stores.cache, stores.budget if limits else None)
 
 
 @asynccontextmanager

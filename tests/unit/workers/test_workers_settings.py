@@ -15,6 +15,7 @@ from veriramp_workers.health import admin_routes, health_app, serving
 from veriramp_workers.logs import JsonFormatter, TextFormatter
 from veriramp_workers.main import main
 from veriramp_workers.settings import ConfigurationError, service_settings_from, settings_from
+from veriramp_workers.worker import budget_of
 
 GOOD = {"VERIRAMP_BROKERS": "a:1,b:2", "VERIRAMP_FLAGS_URL": "flags:8015", "VERIRAMP_ROLLOUT": "search/demo"}
 REMOTE = {**GOOD, "VERIRAMP_VERIFIER_URL": "http://verifier:8080"}
@@ -37,6 +38,20 @@ def test_a_verifier_over_http_has_a_budget_unless_it_is_told_otherwise() -> None
     assert settings_from({**GOOD, **STORE, "VERIRAMP_BUDGET_PER_DAY": "0"}, profile="x").budget_per_day == 0
     with pytest.raises(ConfigurationError, match="VERIRAMP_STORE_URL is not set, but the daily budget"):
         settings_from(REMOTE, profile="x")
+
+
+def test_the_month_is_a_budget_by_itself() -> None:
+    month = {**STORE, "VERIRAMP_BUDGET_PER_MONTH": "1000"}
+    for unbounded_day in (GOOD, {**REMOTE, "VERIRAMP_BUDGET_PER_DAY": "none"}):
+        budget = budget_of(settings_from({**unbounded_day, **month}, profile="x"))
+        assert budget is not None
+        assert (budget.per_day, budget.per_month, budget.at_once) == (1000, 1000, 1.0), "no day stops before the month"
+        with pytest.raises(ConfigurationError, match=r"but the monthly budget .* or VERIRAMP_BUDGET_PER_MONTH=0$"):
+            settings_from({**unbounded_day, **month, "VERIRAMP_STORE_URL": ""}, profile="x")
+    both = budget_of(settings_from({**GOOD, **month, "VERIRAMP_BUDGET_PER_DAY": "50"}, profile="x"))
+    assert both is not None
+    assert (both.per_day, both.per_month, both.at_once) == (50, 1000, 0.25)
+    assert budget_of(settings_from({**GOOD, **STORE}, profile="x")) is None
 
 
 def test_what_is_secret_is_not_shown() -> None:
