@@ -126,16 +126,23 @@ class Kafka:
 
 @contextmanager
 def a_kafka(
-    folder: Path, nodes: int = 1, secured: Secured | None = None, *, creates_topics: bool = True
+    folder: Path,
+    nodes: int = 1,
+    secured: Secured | None = None,
+    *,
+    creates_topics: bool = True,
+    checks_rights: bool = False,
 ) -> Iterator[Kafka]:
     """Run a cluster with its data and logs in `folder`, ready to serve.
 
     Topics have three partitions and a replica on each node (two must acknowledge, of three), and are created at first
-    use, unless not `creates_topics`.
+    use, unless not `creates_topics`. With `checks_rights` users may do only what they are given rights for; who comes
+    in by the open listener may do everything.
     Raises ToolMissing when Java is missing or the jars are not in the cache, KafkaFailed when a node does not start.
     """
     with ExitStack() as stack:
         more = {} if creates_topics else {"auto.create.topics.enable": "false"}
+        more |= _RIGHTS if checks_rights else {}
         kafka = Kafka(_formatted(folder, nodes, secured, more))
         for node in kafka.nodes:
             stack.callback(node.kill)  # its data goes with the folder, and a last node waits long for the others
@@ -265,6 +272,10 @@ def _free_ports(host: str, count: int) -> list[int]:
 _CLUSTER_ID: Final = "dmVyaXJhbXAta2Fma2EtMQ"  # 16 bytes in base64url, as Kafka wants them
 _SECURED: Final = ("SASL_SSL", "SASL_PLAINTEXT", "SSL")
 _SCRAM: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_RIGHTS: Final = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",  # that of the open listener, and of the nodes among themselves
+}
 _LOGIN: Final = "org.apache.kafka.common.security"
 _POLL_SECONDS: Final = 0.1
 _ASK_SECONDS: Final = 2.0

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
+from veriramp_sdk.kafka_rights import asked_for, missing_rights
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 from veriramp_sdk.trigger import Message
@@ -37,7 +38,14 @@ class KafkaSender:
 
     async def send(self, messages: Sequence[Message]) -> None:
         """Send all of them and wait until the broker has them; raises ``KafkaError`` when it does not take one."""
-        producer = await self._started()
+        try:
+            await self._send(await self._started(), messages)
+        except KafkaError as error:
+            if rights := missing_rights(error, "Write"):
+                raise TopicAuthorizationFailedError(asked_for(self._kafka, rights)) from None
+            raise
+
+    async def _send(self, producer: AIOKafkaProducer, messages: Sequence[Message]) -> None:
         deliveries: list[asyncio.Future[object]] = []
         for one in messages:
             delivery = await producer.send(one.topic, value=one.value, key=one.key, headers=list(one.headers))

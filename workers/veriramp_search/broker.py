@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from veriramp_sdk.environment import ConfigurationError
 from veriramp_sdk.events import Topic, UnreadableEventError, VerificationComplete, VerificationFailed, parse_event
+from veriramp_sdk.kafka_rights import asked_for, missing_rights
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials, why_unreachable
 from veriramp_sdk.unreadable import UNREADABLE, why_unreadable
@@ -46,7 +47,8 @@ async def follow_verdicts(kafka: KafkaSettings, take: Take) -> None:
             poll = _poll_one_by_one
             await asyncio.sleep(delay)
         except (KafkaError, ConfigurationError) as error:
-            why = await why_unreachable(kafka) or repr(error)
+            rights = missing_rights(error, "Read")
+            why = asked_for(kafka, rights) if rights else await why_unreachable(kafka) or repr(error)
             _log.warning("verdicts cannot be read, trying again: %s", why)
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)

@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
 
+from veriramp_sdk.kafka_rights import Right, asked_for
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import why_unreachable
 from veriramp_workers.bus.plan import TopicFacts, TopicPlan, differences
@@ -54,17 +64,36 @@ class Cluster:
     async def facts(self, names: Sequence[str]) -> dict[str, TopicFacts]:
         """Return what the topics are like that exist; asking creates none."""
         try:
-            # A broker that creates topics at their first use would create what is described by name.
-            existing = sorted(set(names) & set(await self._admin.list_topics()))
+            described = await self._described(names)
+            existing = [topic["topic"] for topic in described]
             if not existing:
                 return {}
-            described = await self._admin.describe_topics(existing)
             answers = await self._admin.describe_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(_CONFIGURATION)) for name in existing]
             )
         except (KafkaError, TimeoutError) as error:
             raise ClusterError(f"the brokers at {self._brokers} do not describe their topics: {error!r}") from error
-        return _facts(described, [resource for answer in answers for resource in answer.resources])
+        resources = [resource for answer in answers for resource in answer.resources]
+        self._check_allowed("DescribeConfigs", {name: code for code, _, _, name, _ in resources})
+        return _facts(described, resources)
+
+    async def _described(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Describe the topics that exist."""
+        # The client's own question would create them on a broker that creates topics at their first use.
+        question = MetadataRequest(list(names), allow_auto_topic_creation=False)
+        answer = await self._admin._send_request(question)  # noqa: SLF001
+        topics: list[dict[str, Any]] = answer.to_object()["topics"]
+        self._check_allowed("Describe", {topic["topic"]: topic["error_code"] for topic in topics})
+        return [topic for topic in topics if for_code(topic["error_code"]) is not UnknownTopicOrPartitionError]
+
+    def _check_allowed(self, operation: str, codes: Mapping[str, int]) -> None:
+        rights = [
+            Right(operation, "topic", name)
+            for name, code in sorted(codes.items())
+            if for_code(code) is TopicAuthorizationFailedError
+        ]
+        if rights:
+            raise ClusterError(asked_for(self._kafka, rights))
 
     async def create(self, plans: Sequence[TopicPlan]) -> frozenset[str]:
         """Create topics and wait until the cluster lists them; one that exists already is left as it is.
@@ -77,6 +106,7 @@ class Cluster:
         ]
         try:
             answer = await self._admin.create_topics(topics, timeout_ms=_TIMEOUT_MS)
+            self._check_allowed("Create", {name: code for name, code, _ in answer.topic_errors})
             outcomes = {name: (for_code(code), text) for name, code, text in answer.topic_errors}
             for name, (error, text) in outcomes.items():
                 if error not in {NoError, TopicAlreadyExistsError}:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from veriramp_sdk.environment import ConfigurationError
+from veriramp_sdk.kafka_rights import Right, asked_for
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import why_unreachable
 
@@ -35,11 +36,18 @@ class Contact:
         self._told_at = -_TELL_SECONDS
         self._cause = ""
         self._told = ""
+        self._refused: dict[Right, None] = {}
+        self._refused_told_at = -_TELL_SECONDS
 
     @property
     def cause(self) -> str:
         """What is wrong, as far as it is known; nothing after an answer."""
         return self._cause
+
+    @property
+    def refusal(self) -> str:
+        """Which rights are missing, if any are, for ``/readyz``."""
+        return asked_for(self._kafka, self._refused) if self._refused else ""
 
     @property
     def missing(self) -> str:
@@ -55,6 +63,22 @@ class Contact:
         if self._told:
             _log.info("Kafka answers again")
         self._cause = self._told = ""
+
+    def refused(self, rights: Iterable[Right]) -> None:
+        """Note rights that Kafka missed; they are told at once when they are others than before, else once a minute."""
+        before = len(self._refused)
+        self._refused |= dict.fromkeys(rights)
+        now = self._clock()
+        if len(self._refused) > before or now - self._refused_told_at >= _TELL_SECONDS:
+            _log.warning("%s", self.refusal)
+            self._refused_told_at = now
+
+    def allowed(self, operation: str, name: str | None = None) -> None:
+        """Note that an operation works, on one topic or on all that it needs."""
+        over = [one for one in self._refused if one.operation == operation and name in {None, one.name}]
+        for one in over:
+            del self._refused[one]
+            _log.info("Kafka allows %s", one)
 
     async def why(self, error: BaseException) -> str:
         """Return the cause of an error in one sentence; it is looked for every ten seconds at most."""

@@ -20,6 +20,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CorruptRecordException, KafkaError
 
 from veriramp_sdk.environment import ConfigurationError
+from veriramp_sdk.kafka_rights import Right, missing_rights
 from veriramp_sdk.kafka_trouble import Credentials
 from veriramp_sdk.unreadable import UNREADABLE, why_unreadable
 from veriramp_workers.bus.admin import warn_of_topics
@@ -58,6 +59,8 @@ class KafkaWorker:
         """
         if self._dispatcher.failure is not None:
             return "the worker cannot go on"
+        if self._contact.refusal:
+            return self._contact.refusal
         if not self._joined:
             cause = self._contact.cause
             return f"the broker's group is not joined{f': {cause}' if cause else ''}"
@@ -96,8 +99,7 @@ class KafkaWorker:
                     _log.info("Kafka takes the new credentials; joining the group anew")
                 except (KafkaError, StartsAgainError, ConfigurationError) as error:
                     self._metrics.broker_failures.labels("read").inc()
-                    why = str(error) if isinstance(error, StartsAgainError) else await self._contact.why(error)
-                    _log.warning("reading failed, joining the group anew in %.1f s: %s", delay, why)
+                    await self._tell(error, delay)
                     await unless(stop, asyncio.sleep(delay))
                     lasted = asyncio.get_running_loop().time() - started
                     delay = _FIRST_RETRY if lasted > _STEADY_SECONDS else min(2 * delay, _LAST_RETRY)
@@ -105,6 +107,14 @@ class KafkaWorker:
             await self._publisher.stop(_STOP_SECONDS)
         if self._dispatcher.failure is not None:
             raise self._dispatcher.failure
+
+    async def _tell(self, error: Exception, delay: float) -> None:
+        """Say why reading failed: of rights once a minute, for they are given by people."""
+        if rights := missing_rights(error, "Read"):
+            self._contact.refused(rights)
+            return
+        why = str(error) if isinstance(error, StartsAgainError) else await self._contact.why(error)
+        _log.warning("reading failed, joining the group anew in %.1f s: %s", delay, why)
 
     async def _session(self, stop: asyncio.Event) -> None:
         """Be a member of the group until ``stop`` is set or the consumer cannot go on."""
@@ -191,6 +201,7 @@ class KafkaWorker:
         clock = asyncio.get_running_loop().time
         commit_at = clock() + self._settings.commit_seconds
         told: set[str] = set()
+        settled = False
         while True:
             await self._measure(consumer)
             if await self._credentials.renewed():
@@ -199,7 +210,13 @@ class KafkaWorker:
                 raise _RenewedError
             await self._publisher.refresh()
             missing = {topic for topic in self._settings.lanes if not consumer.partitions_for_topic(topic)}
-            for topic in sorted(missing - told):
+            hidden = missing & consumer._client.cluster.unauthorized_topics  # noqa: SLF001 - there is no other way
+            if hidden:
+                self._contact.refused(Right("Read", "topic", topic) for topic in sorted(hidden))
+            elif self._joined and settled:
+                self._contact.allowed("Read")
+            settled = self._joined
+            for topic in sorted(missing - hidden - told):
                 _log.warning(
                     "%s does not exist, nothing is read from it; veriramp-worker topics --apply creates it", topic
                 )
@@ -241,7 +258,10 @@ class KafkaWorker:
         except (KafkaError, TimeoutError) as error:
             # Not fatal: whoever owns the partition reads the records again, and their identity is the same.
             self._metrics.broker_failures.labels("commit").inc()
-            _log.warning("commit failed, it will be tried again: %s", _said(error))
+            if rights := missing_rights(error, "Read"):
+                self._contact.refused(rights)
+            else:
+                _log.warning("commit failed, it will be tried again: %s", _said(error))
             return
         self._contact.answered()
         for place, offset in offsets.items():

@@ -15,18 +15,17 @@ from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     ProducerClosed,
     RecordListTooLargeError,
     RecordTooLargeError,
-    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
 
 from veriramp_sdk.environment import ConfigurationError
+from veriramp_sdk.kafka_rights import missing_rights
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials
 from veriramp_workers.bus.contact import Contact
@@ -78,17 +77,23 @@ class Publisher:
                 await line.store(message)
             except KafkaError as error:
                 self._metrics.failures.labels(message.topic, type(error).__name__).inc()
+                rights = missing_rights(error, "Write", message.topic)
                 # A timeout: the queue stays full, because the broker takes nothing at the moment.
                 if not error.retriable and not isinstance(error, KafkaTimeoutError):
                     # After a batch that failed for good the broker takes no later sequence number of this producer.
-                    if self._line is line:
+                    if self._line is line and not rights:
                         _log.warning("the producer cannot go on and is replaced")
                     await self._renew(line)
-                    failures += not isinstance(error, _NO_REFUSAL)
+                    # Rights may be given, and a producer that was replaced says nothing about the message.
+                    failures += not rights and not isinstance(error, ProducerClosed)
                 if not insist and (isinstance(error, _TOO_LARGE) or failures > _MOST_FAILURES):
                     raise RefusedError(f"{message.topic} does not take what follows: {error}") from error
-                self._tell(message.topic, error)
+                if rights:
+                    self._contact.refused(rights)
+                else:
+                    self._tell(message.topic, error)
             else:
+                self._contact.allowed("Write", message.topic)
                 return
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
@@ -172,8 +177,6 @@ class _Line:
 
 
 _TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
-# Permissions may be given, and a producer that was replaced says nothing about the message.
-_NO_REFUSAL: Final = (ClusterAuthorizationFailedError, TopicAuthorizationFailedError, ProducerClosed)
 _MOST_FAILURES: Final = 8  # with the waits between them half a minute
 # What was lost with a connection goes out again within the time that a hand-over waits for it.
 _FORMER_SECONDS: Final = 10.0
