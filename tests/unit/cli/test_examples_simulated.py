@@ -72,7 +72,9 @@ def test_when_all_is_well_it_comes_to_its_end(name: str) -> None:
 def test_each_gate_that_acts_leads_to_where_it_declares(name: str, gate: GateSpec) -> None:
     spec = example(name)
     stage = stages_of(spec, gate)[-1]
-    run = simulated(name, Injection(gate.name, MUCH, stage, HOUR))
+    (ramp,) = (each.ramp for each in spec.stages if each.name == stage)
+    # Before the first step of a ramp there is nothing to lower yet.
+    run = simulated(name, Injection(gate.name, MUCH, stage, HOUR + (ramp.duration if ramp else 0.0)))
     assert run.rollback_gate == gate.name, run.ending
     assert fall_of(run) == str(declared(spec, gate, stage))
 
@@ -80,7 +82,7 @@ def test_each_gate_that_acts_leads_to_where_it_declares(name: str, gate: GateSpe
 @pytest.mark.parametrize(
     ("gate", "stage", "falls_to", "least_minutes"),
     [
-        pytest.param("breaker-open", "phase-1", "Off", 15, marks=pytest.mark.shows("S1-ROLL-01")),
+        pytest.param("breaker-open", "phase-1", "Off", 10, marks=pytest.mark.shows("S1-ROLL-01")),
         pytest.param("few-successes", "phase-1", "Off", 5, marks=pytest.mark.shows("S1-ROLL-01")),
         pytest.param("slow-verifier", "phase-1", "Off", 5, marks=pytest.mark.shows("S1-ROLL-01")),
         pytest.param(
@@ -96,7 +98,7 @@ def test_each_gate_that_acts_leads_to_where_it_declares(name: str, gate: GateSpe
         pytest.param("complaints", "phase-4", SHADOW, 0, marks=pytest.mark.shows("S1-ROLL-04")),
         pytest.param("precision", "phase-5", SHADOW, 0, marks=pytest.mark.shows("S1-ROLL-05")),
         pytest.param("failing-verifier", "phase-5", SHADOW, 5, marks=pytest.mark.shows("S1-ROLL-05")),
-        pytest.param("breaker-open", "phase-5", HALF, 15, marks=pytest.mark.shows("S1-ROLL-05")),
+        pytest.param("breaker-open-phase-5", "phase-5", HALF, 15, marks=pytest.mark.shows("S1-ROLL-05")),
         pytest.param("precision-lost", "phase-5", "Off", 0, marks=pytest.mark.shows("S1-ROLL-06")),
         pytest.param("outage", "phase-5", "Off", 0, marks=pytest.mark.shows("S1-ROLL-06")),
         pytest.param("error-budget", "phase-5", "Off", 0, marks=pytest.mark.shows("S1-ROLL-06")),
@@ -107,3 +109,18 @@ def test_each_trigger_of_the_design(gate: str, stage: str, falls_to: str, least_
     assert (run.rollback_gate, fall_of(run)) == (gate, falls_to)
     assert run.detection_seconds is not None
     assert least_minutes * 60 <= run.detection_seconds <= (least_minutes + 20) * 60
+
+
+@pytest.mark.parametrize("name", ["every-trigger", "phases"])
+@pytest.mark.parametrize(
+    ("gate", "stage", "minutes"),
+    [
+        pytest.param("breaker-open", "phase-1", 10, marks=pytest.mark.shows("S1-ROLL-01")),
+        pytest.param("breaker-open-phase-5", "phase-5", 15, marks=pytest.mark.shows("S1-ROLL-05")),
+    ],
+)
+def test_an_open_breaker_has_the_time_of_its_phase(name: str, gate: str, stage: str, minutes: float) -> None:
+    run = simulated(name, Injection(gate, MUCH, stage, HOUR))
+    assert run.rollback_gate == gate
+    assert run.detection_seconds is not None
+    assert minutes * 60 <= run.detection_seconds < (minutes + 5) * 60
