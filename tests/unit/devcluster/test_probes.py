@@ -12,7 +12,7 @@ from tools.devcluster.agent import probes
 from tools.devcluster.agent.probes import Target
 
 PATIENT: dict[str, Any] = {"timeoutSeconds": 60}
-"""A probe gives up after a second if nothing else is said."""
+"""A probe that says nothing else gives up after a second."""
 
 
 @asynccontextmanager
