@@ -19,6 +19,7 @@ from veriramp_sdk.contract import Role
 from veriramp_sdk.decision import FlagState
 from veriramp_sdk.events import Topic
 from veriramp_sdk.flags import Flags
+from veriramp_sdk.kafka_rights import GROUP
 from veriramp_workers.breaker import CircuitBreaker, export_state
 from veriramp_workers.bus.kafka import KafkaWorker
 from veriramp_workers.bus.plan import wanted_topics
@@ -134,7 +135,7 @@ async def _verifier(
 def _bus(settings: WorkerSettings) -> BusSettings:
     return BusSettings(
         kafka=settings.kafka,
-        group="verification-orchestrator-group",
+        group=GROUP,
         topics=(Topic.INTERACTIVE, Topic.BACKFILL),
         retries=tuple(map(RetryTopic, _RETRY_TOPICS, settings.retry_seconds)),
         deferred=RetryTopic(Topic.DEFERRED, settings.retry_seconds[1]),
