@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,7 +16,10 @@ from veriramp_operator.cli.outlook import Outlook, outlook_of
 from veriramp_operator.cli.timeline import A_MONDAY, StageOutlook
 
 DEFAULT_RPS: Final = 40.0
+LEAST_RPS: Final = 1e-6
 _SHOWN_STEPS: Final = 3
+_YEARS: Final = (1970, 9000)
+"""Between which a start has room for the years of a plan on both sides."""
 
 
 def register(subparsers: Any) -> None:
@@ -72,6 +76,10 @@ def instant_argument(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no date; write for example 2026-12-01 or 2026-12-01T09:00"
         ) from error
+    if not _YEARS[0] <= moment.year <= _YEARS[1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not between {_YEARS[0]} and {_YEARS[1]}; write for example 2026-12-01"
+        )
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
@@ -164,8 +172,10 @@ def short(seconds: float) -> str:
 
 def _positive(text: str) -> float:
     value = _number(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not above 0; write for example 40")
+    if not LEAST_RPS <= value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of requests per second ({LEAST_RPS:f} or more); write for example 40"
+        )
     return value
 
 

@@ -104,6 +104,34 @@ def test_wrong_use_says_what_to_write(
     assert says in said(capsys, *arguments, code=2)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--start", "9999-12-31", "'9999-12-31' is not between 1970 and 9000; write for example 2026-12-01"),
+        ("--start", "0001-01-01", "is not between 1970 and 9000"),
+        ("--start", "soon", "'soon' is no date"),
+        ("--rps", "inf", "'inf' is no number of requests per second (0.000001 or more); write for example 40"),
+        ("--rps", "nan", "is no number of requests per second"),
+        ("--rps", "1e-300", "is no number of requests per second"),
+        ("--rps", "many", "'many' is not a number"),
+        ("--base-rate", "nan", "'nan' is no share between 0 and 1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "simulate"])
+def test_a_value_that_means_nothing_is_refused(
+    command: str, option: str, value: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, QUICKSTART, option, value])
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", ["1970-01-01", "9000-12-31"])
+def test_a_start_may_be_early_or_late(start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f" {start} 00:00Z" in said(capsys, "plan", QUICKSTART, "--start", start, "--rps", "0.000001")
+
+
 def test_a_wrong_field_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "rollout.yaml"
     path.write_text(f"{HEAD}spec: {{stages: [{{name: a, mode: Live, bake: soon}}]}}\n")
