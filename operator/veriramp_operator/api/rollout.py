@@ -188,7 +188,7 @@ class StageSpec(Declared):
     ramp: RampSpec | None = None
     """How the parameters move to this stage's values; left out: in one step."""
     bake: Seconds | None = None
-    """Healthy time at the full vector before promotion; default 48h for Live, 24h for others."""
+    """Healthy time at the full vector before promotion; default 48h for Live, 24h for Shadow, 0s for Off."""
     max_bake: Seconds | None = None
     """When a stage without a decision is handled by onInconclusive; default 2 x bake."""
     promotion: Promotion = Promotion.AUTO
