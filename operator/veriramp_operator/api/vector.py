@@ -87,9 +87,9 @@ class Vector(Frozen):
         """The same vector with each parameter on its grid."""
         return self.model_copy(
             update={
-                "sampling_rate": _snap(self.sampling_rate, RATE_QUANTUM),
-                "canary_percent": _snap(self.canary_percent, PERCENT_QUANTUM),
-                "ranking_weight": _snap(self.ranking_weight, WEIGHT_QUANTUM),
+                "sampling_rate": on_grid(self.sampling_rate, RATE_QUANTUM),
+                "canary_percent": on_grid(self.canary_percent, PERCENT_QUANTUM),
+                "ranking_weight": on_grid(self.ranking_weight, WEIGHT_QUANTUM),
             }
         )
 
@@ -121,5 +121,6 @@ def _between(start: float, end: float, fraction: float, quantum: float) -> float
     return max(start, round(steps * quantum, 10))
 
 
-def _snap(value: float, quantum: float) -> float:
+def on_grid(value: float, quantum: float) -> float:
+    """The multiple of ``quantum`` nearest to a value; what is less than half of it is 0."""
     return round(round(value / quantum) * quantum, 10)

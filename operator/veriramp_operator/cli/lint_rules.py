@@ -15,7 +15,8 @@ from typing import Final
 from veriramp_operator.api.base import format_duration
 from veriramp_operator.api.config import Limits
 from veriramp_operator.api.problems import problems
-from veriramp_operator.api.rollout import AlertSource, GateSpec, OnRegression, RolloutSpec
+from veriramp_operator.api.rollout import AlertSource, GateSpec, NoDataAction, OnRegression, RolloutSpec
+from veriramp_operator.api.vector import PERCENT_QUANTUM, RATE_QUANTUM, WEIGHT_QUANTUM, on_grid
 from veriramp_operator.cli.outlook import outlook_of
 from veriramp_operator.cli.unwise import Short, folded
 from veriramp_operator.engine.ramp import Pace, pace_of
@@ -28,6 +29,8 @@ DEFAULT_SCRAPE_INTERVAL: Final = 15.0
 EVERYBODY: Final = 100.0
 SCRAPES: Final = 4
 """A short window with fewer scrapes than these is decided by one of them."""
+ANSWERS: Final = 3
+"""Evidence that stays away for fewer answers than these may only be slow."""
 
 
 class Severity(StrEnum):
@@ -229,6 +232,38 @@ def _cannot_begin(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
             )
 
 
+def _below_grid(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    for index, stage in enumerate(spec.stages):
+        for name, value, quantum in (
+            ("samplingRate", stage.sampling_rate, RATE_QUANTUM),
+            ("canaryPercent", stage.canary_percent, PERCENT_QUANTUM),
+            ("rankingWeight", stage.ranking_weight, WEIGHT_QUANTUM),
+        ):
+            if value and not on_grid(value, quantum):
+                yield (
+                    f"spec.stages[{index}].{name}",
+                    (
+                        f'stage "{stage.name}": {name} {value:g} is below half of the smallest step {quantum:g} and '
+                        f"runs as 0; write {quantum:g} or more, or 0"
+                    ),
+                )
+
+
+def _no_data_too_soon(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
+    after, polled = spec.on_no_data.after, [gate for gate in spec.gates if gate.is_required and not _is_pushed(gate)]
+    slowest = max(polled, key=lambda gate: gate.every, default=None)
+    if slowest is None or spec.on_no_data.action is NoDataAction.HOLD or after >= ANSWERS * slowest.every:
+        return
+    yield (
+        "spec.onNoData.after",
+        (
+            f"onNoData.after {format_duration(after)} is shorter than {ANSWERS} answers of gate "
+            f'"{slowest.name}" (every {format_duration(slowest.every)}), so that a single slow one brings the rollout '
+            f"down; write at least {format_duration(ANSWERS * slowest.every)}"
+        ),
+    )
+
+
 def _lease_off(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
     if spec.flags.lease_seconds == 0:
         yield (
@@ -275,6 +310,8 @@ _RULES: Final[Mapping[str, tuple[Severity, Rule]]] = {
     "ShortWindowTooShort": (Severity.WARNING, _burn_rate),
     "MaxAgeTooShort": (Severity.WARNING, _max_age),
     "NothingToBeginOn": (Severity.WARNING, _cannot_begin),
+    "BelowGrid": (Severity.WARNING, _below_grid),
+    "NoDataTooSoon": (Severity.WARNING, _no_data_too_soon),
     "LeaseOff": (Severity.WARNING, _lease_off),
     "NoKillSwitch": (Severity.HINT, _no_kill_switch),
     "PushNeedsReceiver": (Severity.HINT, _push_receiver),

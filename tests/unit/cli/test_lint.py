@@ -142,6 +142,20 @@ TABLE: list[tuple[str, Change, str, str]] = [
         "spec.stages[1]",
         'stage "a-a" waits for a person',
     ),
+    (
+        "BelowGrid",
+        set_stage(1, canaryPercent=0.001),
+        "spec.stages[1].canaryPercent",
+        'stage "a-a": canaryPercent 0.001 is below half of the smallest step 0.01 and runs as 0; write 0.01 or more',
+    ),
+    ("BelowGrid", set_stage(0, samplingRate=0.00004), "spec.stages[0].samplingRate", "write 0.0001 or more, or 0"),
+    ("BelowGrid", set_stage(2, rankingWeight=0.00004), "spec.stages[2].rankingWeight", "write 0.0001 or more, or 0"),
+    (
+        "NoDataTooSoon",
+        lambda spec: spec.update(onNoData={"after": "0s", "action": "Shadow"}),
+        "spec.onNoData.after",
+        'onNoData.after 0s is shorter than 3 answers of gate "errors" (every 15s)',
+    ),
     ("LeaseOff", lambda spec: spec.update(flags={"leaseSeconds": 0}), "spec.flags.leaseSeconds", "write 240"),
     ("NoKillSwitch", set_gate(onRegression="Shadow"), "spec.gates", "no gate has onRegression: KillSwitch"),
     (
@@ -163,6 +177,22 @@ def test_each_code(code: str, change: Change, field: str, said: str) -> None:
     change(spec)
     found = findings(RolloutSpec.model_validate(spec), Site())
     assert [one for one in found if one.code == code and one.field == field and said in one.message], found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_stage(0, samplingRate=0),
+        set_stage(0, samplingRate=0.0001),
+        set_stage(1, canaryPercent=0.01),
+        lambda spec: spec.update(onNoData={"after": "0s", "action": "Hold"}),
+        lambda spec: spec.update(onNoData={"after": "45s", "action": "Shadow"}),
+    ],
+)
+def test_what_is_just_enough_is_not_told(change: Change) -> None:
+    spec = a_spec()
+    change(spec)
+    assert findings(RolloutSpec.model_validate(spec), Site()) == []
 
 
 def test_what_is_short_in_many_stages_for_many_gates_is_one_sentence() -> None:
