@@ -13,7 +13,7 @@ from matplotlib import image
 
 from tests.support.rollouts import ROOT
 
-SECONDS = 400
+SECONDS = 900
 PROCESSES = 3
 """Two of search and a worker at least."""
 
@@ -30,8 +30,8 @@ def test_the_demo_rolls_back_by_pull_and_by_push_and_reports(tmp_path: Path) -> 
     assert (pull["trigger"], push["trigger"]) == ("Prometheus alert query", "Alertmanager push")
     for rollback in (pull, push):
         moments = [rollback[name] for name in ("badAt", "detectedAt", "publishedAt", "appliedAt")]
-        # Instants of the status have milliseconds, those of the demo more.
-        assert all(later - earlier >= -0.001 for earlier, later in pairwise(moments)), rollback
+        # The first bad sample is known to 0.02 s; instants of the status have milliseconds, those of the demo more.
+        assert all(later - earlier >= -0.021 for earlier, later in pairwise(moments)), rollback
         assert rollback["clients"] >= PROCESSES
     for name in ("simulated.png", "measured.png"):
         picture = image.imread(tmp_path / name)

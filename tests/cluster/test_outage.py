@@ -11,9 +11,9 @@ from tests.support.product import Product, stays
 from tests.support.road import Road, ladder
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.usefixtures("log_guard"), pytest.mark.timeout(900)]
 
-OUTAGE_SECONDS = 120.0 if os.environ.get("VERIRAMP_LONG") == "1" else 25.0
+OUTAGE_SECONDS = 120.0 if os.environ.get("VERIRAMP_LONG") == "1" else 30.0
 """Either is many gate intervals (1 s) and several times the age (5 s) at which the gates' evidence is too old."""
 
 
@@ -25,7 +25,7 @@ def test_without_prometheus_a_healthy_ramp_waits_and_goes_on_by_itself(
         road.until_weight(0.02)
         product.cluster.stop_component("prometheus")
         try:
-            wait_for(lambda: road.condition("EvidenceAvailable") == "False", 30, "EvidenceAvailable=False")
+            wait_for(lambda: road.condition("EvidenceAvailable") == "False", 60, "EvidenceAvailable=False")
             held, stage = road.vector(), road.status().stage
             stays(lambda: road.vector() == held, OUTAGE_SECONDS, "nothing moved without Prometheus")
             assert set(road.modes()) == {"Live"}
@@ -37,6 +37,6 @@ def test_without_prometheus_a_healthy_ramp_waits_and_goes_on_by_itself(
         assert blind.stage is not None
         assert (blind.stage.name, blind.reason) == (stage.name, "NoData")
 
-        road.until_weight(held.ranking_weight + 0.01)
-        assert road.condition("EvidenceAvailable") == "True"
+        road.until_weight(min(held.ranking_weight + 0.01, 0.1))
+        wait_for(lambda: road.condition("EvidenceAvailable") == "True", 60, "EvidenceAvailable=True")
         assert road.status().rollback is None

@@ -41,7 +41,7 @@ def installed(devcluster: DevCluster, namespace: str) -> Iterator[str]:
         "profiles": {"orchestrator": {"env": {"VERIRAMP_BROKERS": devcluster.broker_address}}},
     }
     place = ("-n", namespace, "--kubeconfig", str(devcluster.kubeconfig))
-    install = ("install", "veriramp", str(CHART), *place, "--take-ownership", "-f", "-", "--wait", "--timeout", "60s")
+    install = ("install", "veriramp", str(CHART), *place, "--take-ownership", "-f", "-", "--wait", "--timeout", "240s")
     helm(*install, stdin=json.dumps(values))
     yield namespace
     helm("uninstall", "veriramp", *place)
@@ -69,10 +69,12 @@ def test_a_whole_life_of_a_rollout_needs_each_granted_right_and_no_other(
     stop = '{"spec": {"killSwitch": true}}'
     devcluster.kubectl("patch", "vr", "search-verification", "-n", installed, "--type", "merge", "-p", stop)
     wait_for(everything_off, SECONDS, "everything to be off")
-    devcluster.kubectl("delete", "vr", "search-verification", "-n", installed, "--timeout", "60s")
+    devcluster.kubectl("delete", "vr", "search-verification", "-n", installed, "--timeout", "100s")
 
-    asked, refused = requests(devcluster, installed)
     rights = granted(devcluster, installed)
+    # The API server writes its audit log in batches.
+    wait_for(lambda: rights - requests(devcluster, installed)[0] <= ON_CONFLICT, SECONDS, "the use of every right")
+    asked, refused = requests(devcluster, installed)
     assert refused == set()
     assert {("veriramp-operator", "configmaps", "patch"), ("veriramp-flagserver", "leases", "watch")} <= rights
     assert rights - asked <= ON_CONFLICT
@@ -83,7 +85,10 @@ def requests(devcluster: DevCluster, namespace: str) -> tuple[set[Right], set[Ri
     asked: set[Right] = set()
     refused: set[Right] = set()
     prefix = f"system:serviceaccount:{namespace}:veriramp-"
-    for line in devcluster.audit_log.read_text(encoding="utf-8").splitlines():
+    *whole, _being_written = devcluster.audit_log.read_text(encoding="utf-8").split("\n")
+    for line in whole:
+        if prefix not in line:
+            continue
         event = json.loads(line)
         target = event.get("objectRef", {})
         if not event["user"]["username"].startswith(prefix) or "resource" not in target:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.support.waiting import wait_for
+from tests.support.waiting import PAUSE_SECONDS, wait_for
 from tools.demo.installation import SYSTEM, helm_install, pod_ips, values
 from tools.devcluster.cluster import DevCluster
 from tools.devcluster.components import Options
@@ -93,7 +94,7 @@ class Product:
         return len(items) if all(ready) else -len(items)
 
     def push(self, alertname: str, namespace: str, rollout: str) -> None:
-        """Post to any operator pod what Alertmanager posts."""
+        """Post to any operator pod what Alertmanager posts, and as it does: again until it is taken."""
         labels = {"alertname": alertname, "namespace": namespace, "rollout": rollout}
         alert = {
             "status": "firing",
@@ -103,10 +104,20 @@ class Product:
             "endsAt": "0001-01-01T00:00:00Z",
         }
         body = {"version": "4", "status": "firing", "receiver": "veriramp", "groupLabels": {}, "alerts": [alert]}
-        address = pod_ips(self.cluster, SYSTEM, f"{COMPONENT}=operator")[0]
         headers = {"Authorization": f"Bearer {self.token}"}
-        url = f"http://{address}:8081/alerts/v1"
-        httpx.post(url, json=body, headers=headers, timeout=15, trust_env=False).raise_for_status()
+
+        def taken() -> bool:
+            for address in pod_ips(self.cluster, SYSTEM, f"{COMPONENT}=operator"):
+                try:
+                    url = f"http://{address}:8081/alerts/v1"
+                    answer = httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False)
+                except httpx.TransportError:  # this one starts or ends at the moment
+                    continue
+                if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    return answer.raise_for_status().is_success
+            return False
+
+        wait_for(taken, SECONDS, "an operator to take a push")
 
     @contextmanager
     def namespace(self, name: str) -> Iterator[str]:
@@ -123,11 +134,10 @@ class Product:
 
 def stays(holds: Callable[[], bool], seconds: float, what: str) -> None:
     """Ask again and again for so many seconds; fails as soon as the answer is no."""
-    try:
-        wait_for(lambda: not holds(), seconds, what)
-    except AssertionError:
-        return
-    raise AssertionError(f"it was not so that {what} for {seconds:g} s")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert holds(), f"it was not so that {what} for {seconds:g} s"
+        time.sleep(PAUSE_SECONDS)
 
 
 def kstatus(raw: Mapping[str, Any]) -> str:

@@ -136,6 +136,9 @@ class Documents:
             "timeoutSeconds": "2",
         }
         with self.client.stream("GET", path, params=query) as answer:
+            if not answer.is_success:  # the API server has too much to do
+                self._stop.wait(0.2)
+                return
             for line in answer.iter_lines():
                 self._take(json.loads(line))
                 if self._stop.is_set():
@@ -258,6 +261,18 @@ class Road:
         published = published_from(answer.json()) if answer.is_success else None
         return published.vector if published else Vector()
 
+    def watched(self) -> int:
+        """How many versions of the flag document were seen, once the watch has told the one that is in force."""
+        revision = self.status().flags
+        assert revision is not None
+
+        def told() -> bool:
+            seen = self.documents.seen[-1].published if self.documents.seen else None
+            return seen is not None and seen.revision >= revision.revision
+
+        wait_for(told, SECONDS, f"the watch to tell revision {revision.revision}")
+        return len(self.documents.seen)
+
     def modes(self) -> list[str]:
         """The mode that each search process evaluates for a user now; "gone" for one that does not answer."""
         return [self._asked(url).get("mode", "gone") for url in self.search]
@@ -270,7 +285,7 @@ class Road:
 
     def _asked(self, url: str) -> Object:
         try:
-            answer = httpx.get(f"{url}/search", params={"q": "storage", "user": "user-1"}, timeout=5, trust_env=False)
+            answer = httpx.get(f"{url}/search", params={"q": "storage", "user": "user-1"}, timeout=30, trust_env=False)
         except httpx.TransportError:
             return {}
         return dict(answer.json())

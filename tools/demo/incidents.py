@@ -14,7 +14,7 @@ from tools.demo.installation import ROLLOUT, SEARCH, Installed
 from tools.demo.watching import Watcher
 from tools.devcluster.cluster import DevCluster
 
-APPLIED_SECONDS: Final = 30.0
+APPLIED_SECONDS: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def deploy_search(cluster: DevCluster, namespace: str, rollout: str) -> None:
     kept = [variable for variable in container["env"] if variable["name"] not in settings]
     container["env"] = [*kept, *({"name": name, "value": value} for name, value in settings.items())]
     cluster.kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all(objects))
-    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/search", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "-n", namespace, "deployment/search", "--timeout=110s")
 
 
 def search_urls(cluster: DevCluster, namespace: str) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def helm_install(cluster: DevCluster, chart_values: dict[str, Any]) -> None:
         json.dump(chart_values, file)
         file.flush()
         command = [str(binary("helm")), "upgrade", "--install", "veriramp", str(ROOT / "charts/veriramp")]
-        options = ["--namespace", SYSTEM, "--create-namespace", "--values", file.name, "--wait", "--timeout", "90s"]
+        options = ["--namespace", SYSTEM, "--create-namespace", "--values", file.name, "--wait", "--timeout", "240s"]
         done = subprocess.run(
             [*command, *options, "--kubeconfig", str(cluster.kubeconfig)], capture_output=True, text=True, check=False
         )

@@ -24,4 +24,4 @@ def search_load(urls: Sequence[str], output: Path, *, users: int, rate: float) -
             yield
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
