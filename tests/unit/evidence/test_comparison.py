@@ -245,8 +245,8 @@ def test_a_regression_outlives_the_metrics_that_it_took_along() -> None:
     gone = Reading(NOW - 1, REFUSED)
     assert verdict(Samples((good, gone), counts=WORSE)).kind is VerdictKind.REGRESSION
     assert verdict(Samples((good, gone), counts=SAME)).kind is VerdictKind.NO_DATA
-    long_ago = replace(good, at=NOW - 60)
-    assert verdict(Samples((long_ago, gone), counts=WORSE)).kind is VerdictKind.NO_DATA
+    for ago, kind in ((37.5, VerdictKind.REGRESSION), (37.6, VerdictKind.NO_DATA)):  # two and a half polls
+        assert verdict(Samples((replace(good, at=NOW - ago), gone), counts=WORSE)).kind is kind
 
 
 def test_the_same_counts_are_judged_once() -> None:
