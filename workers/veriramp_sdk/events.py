@@ -256,10 +256,7 @@ def parse_event(model: type[_EventT], value: bytes) -> _EventT:
         payload = _payload(model, value)
         if payload is not None:
             return parse_event(model, payload)
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "message"
-        said = first["msg"].removeprefix("Value error, ")
-        raise UnreadableEventError(f"{model.__name__}: {where}: {said}") from error
+        raise UnreadableEventError(f"{model.__name__}: {first_problem(error)}") from error
     if event.schema_version.split(".")[0] != _MAJOR:
         raise UnreadableEventError(
             f"{model.__name__}: schema_version {event.schema_version[:20]!r} is not supported; "
@@ -267,6 +264,13 @@ def parse_event(model: type[_EventT], value: bytes) -> _EventT:
         )
     _check_identity(event)
     return event
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with an event as ``field: what``, without the value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "message"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def in_envelope(event: _Event, *, timestamp_ms: int, request_id: str | None = None) -> bytes:

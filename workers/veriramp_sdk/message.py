@@ -30,7 +30,7 @@ class Message:
 
 
 def message_of(ask: Ask, rollout: str | None) -> Message:
-    """Return the message that asks for one verification; raises ``ValueError`` for texts that are no Unicode."""
+    """Return the message that asks for one verification; raises ``ValueError`` for what no request may have."""
     known = ask.chunk.known if ask.chunk.known is not None and ask.chunk.known.content_hash == ask.digest else None
     topic = lane_of(ask.percentile, verified=known is not None)
     event = request_of(
@@ -43,6 +43,8 @@ def message_of(ask: Ask, rollout: str | None) -> Message:
         rollout=rollout,
         revision=ask.revision,
     )
+    if ask.chunk.content_hash is not None and event.content_hash != content_hash(event.content):
+        raise ValueError("content_hash is not the sha256 of content; leave it out where the index does not keep it")
     trace = ask.traceparent if ask.traceparent and _TRACEPARENT.fullmatch(ask.traceparent) else None
     headers = () if trace is None else (("traceparent", trace.encode()),)
     return Message(topic, event.key(), event.to_bytes(), headers)

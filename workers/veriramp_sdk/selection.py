@@ -1,7 +1,7 @@
 """Which of the chunks that a search returned are worth a verification, and how urgently. Pure.
 
 Public names: :class:`Chunk`, :class:`Known`, :func:`how_many`, :func:`percentiles`, :func:`lane_of`,
-:func:`is_fresh`, :func:`unit_problem`, :func:`verifier_of`.
+:func:`is_fresh`, :func:`type_problem`, :func:`unit_problem`, :func:`verifier_of`.
 
 ``tests/data/trigger.json`` holds golden values for other languages.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
+from types import NoneType
 from typing import Final
 
 from veriramp_sdk.events import PERIOD_MS, Topic, VerificationComplete
@@ -107,6 +109,20 @@ def is_fresh(known: Known | None, digest: str, verifier: str | None, now_ms: int
     return now_ms - known.verified_at_ms <= FRESH_MS
 
 
+def type_problem(chunk: object) -> str | None:
+    """Say which field of a result is of a type that a :class:`Chunk` does not have, else None."""
+    if not isinstance(chunk, Chunk):
+        return f"a result of type {type(chunk).__name__} is no Chunk"
+    for name, types, what in _FIELDS:
+        value = getattr(chunk, name)
+        if not isinstance(value, types):
+            return f"{name} of type {type(value).__name__}; write {what}"
+    for premise in chunk.premises:
+        if not isinstance(premise, str):
+            return f"a premise of type {type(premise).__name__}; write a text"
+    return None
+
+
 def unit_problem(known: Known | None, now_ms: int) -> str | None:
     """Say what is wrong with ``verified_at_ms`` when it cannot be milliseconds, else None.
 
@@ -136,6 +152,13 @@ def _competing(scores: Sequence[float | None]) -> float:
     return total * total / squares
 
 
+_FIELDS: Final[tuple[tuple[str, tuple[type, ...], str], ...]] = (
+    *((name, (str,), "a text") for name in ("org_id", "document_id", "block_id", "content")),
+    ("premises", (tuple, list), "a tuple of texts"),
+    ("score", (float, NoneType, Real), "a number or None"),  # the slow one last: numpy has numbers of its own
+    ("content_hash", (NoneType, str), "64 hexadecimal digits or None"),
+    ("known", (NoneType, Known), "a Known or None"),
+)
 _ROUNDING: Final = 1e-9
 _EARLIEST_MS: Final = 100_000_000_000
 """March 1973: no verdict is older, and no time in seconds is as large."""

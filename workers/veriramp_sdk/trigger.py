@@ -24,15 +24,32 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry
+from pydantic import ValidationError
 
 from veriramp_sdk.background import Background
 from veriramp_sdk.budget import BudgetShares, affordable
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.decision import FlagState
-from veriramp_sdk.events import MAX_CONTENT, VerificationComplete, VerificationFailed, chunk_key_of, content_hash
+from veriramp_sdk.events import (
+    MAX_CONTENT,
+    VerificationComplete,
+    VerificationFailed,
+    chunk_key_of,
+    content_hash,
+    first_problem,
+)
 from veriramp_sdk.message import LARGEST_MESSAGE, Message, message_of
 from veriramp_sdk.pending import Pending
-from veriramp_sdk.selection import Chunk, Known, how_many, is_fresh, percentiles, unit_problem, verifier_of
+from veriramp_sdk.selection import (
+    Chunk,
+    Known,
+    how_many,
+    is_fresh,
+    percentiles,
+    type_problem,
+    unit_problem,
+    verifier_of,
+)
 from veriramp_sdk.trigger_metrics import Drop, Outcome, Query, TriggerMetrics
 from veriramp_sdk.trigger_queue import Ask, AskQueue
 
@@ -139,9 +156,10 @@ class VerificationTrigger:
             self._metrics.asked(query)
             if query is not Query.SAMPLED:
                 return 0
-            return self._offer(decision, list(islice(results, _CONSIDERED)), query_id, traceparent)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a chunk, the search goes on
-            self._refuse(f"{type(error).__name__}: {error}")
+            chunks = [one for one in islice(results, _CONSIDERED) if self._is_chunk(one)]
+            return self._offer(decision, chunks, query_id, traceparent)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the results, the search goes on
+            self._refuse(_said(error))
             return 0
         finally:
             self._metrics.took(time.perf_counter() - started)
@@ -222,19 +240,25 @@ class VerificationTrigger:
         self._drop([ask], Drop.SHUTDOWN if self._queue.closed else Drop.FULL)
         return False
 
+    def _is_chunk(self, one: object) -> bool:
+        problem = type_problem(one)
+        if problem is not None:
+            self._refuse(f"{_named(one)}{problem}")
+        return problem is None
+
     def _is_wanted(self, ask: Ask) -> bool:
         """Tell whether a verdict is needed, and give the request its key then; count why when not."""
         try:
             return self._identify(ask)
         except Exception as error:  # noqa: BLE001 - one bad chunk must not stop the others
-            self._refuse(f"{type(error).__name__}: {error}")
+            self._refuse(f"{_named(ask.chunk)}{_said(error)}")
             return False
 
     def _identify(self, ask: Ask) -> bool:
         chunk, now_ms = ask.chunk, int(ask.at * 1000)
         problem = unit_problem(chunk.known, now_ms) if chunk.content else "the content is empty"
         if problem is not None:
-            self._refuse(f"chunk {chunk.block_id!r} of document {chunk.document_id!r}: {problem}")
+            self._refuse(f"{_named(chunk)}{problem}")
             return False
         if len(chunk.content) > MAX_CONTENT:
             self._metrics.dropped(Drop.LARGE)
@@ -305,7 +329,7 @@ class VerificationTrigger:
             message = message_of(ask, self._rollout)
         except Exception as error:  # noqa: BLE001 - one bad chunk must not stop the others
             self._pending.forget(ask.key)
-            self._refuse(f"{type(error).__name__}: {error}")
+            self._refuse(f"{_named(ask.chunk)}{_said(error)}")
             return None
         if len(message.value) <= LARGEST_MESSAGE:
             return message
@@ -337,6 +361,18 @@ _CONSIDERED: Final = 200
 """Results of one search that are looked at."""
 _LONGEST_RETRY: Final = 30.0
 _QUIET_SECONDS: Final = 60.0
+_LONGEST_SENTENCE: Final = 200
+
+
+def _named(chunk: object) -> str:
+    return f"chunk {chunk.block_id!r} of document {chunk.document_id!r}: " if isinstance(chunk, Chunk) else ""
+
+
+def _said(error: Exception) -> str:
+    """Return what an error says in one line, without the text that was wrong: it has no place in a log."""
+    if isinstance(error, ValidationError):
+        return first_problem(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_SENTENCE]
 
 
 def _query(decision: TriggerDecision) -> Query:

@@ -253,15 +253,51 @@ async def test_the_end_sends_what_waits() -> None:
         ("too long a text", Chunk("org", "doc", "0", "x" * (MAX_CONTENT + 1)), "large"),
         ("too long a message", Chunk("org", "doc", "0", "x", ("y" * 950_000,)), "large"),
         ("no text at all", Chunk("org", "doc", "0", None), "invalid"),  # type: ignore[arg-type]
+        ("a number for a text", Chunk("org", "doc", "0", 5), "invalid"),  # type: ignore[arg-type]
+        ("no organisation", Chunk(None, "doc", "0", "a"), "invalid"),  # type: ignore[arg-type]
+        ("no premises at all", Chunk("org", "doc", "0", "a", None), "invalid"),  # type: ignore[arg-type]
+        ("a premise without a text", Chunk("org", "doc", "0", "a", (None,)), "invalid"),  # type: ignore[arg-type]
+        ("a text for the premises", Chunk("org", "doc", "0", "a", "The mill is red."), "invalid"),  # type: ignore[arg-type]
+        ("a score in words", Chunk("org", "doc", "0", "a", score="high"), "invalid"),  # type: ignore[arg-type]
+        ("a number for a hash", Chunk("org", "doc", "0", "a", content_hash=5), "invalid"),  # type: ignore[arg-type]
+        ("the hash of another text", Chunk("org", "doc", "0", "a", content_hash=content_hash("b")), "invalid"),
+        ("no known verdict", Chunk("org", "doc", "0", "a", known="yes"), "invalid"),  # type: ignore[arg-type]
+        ("no chunk", None, "invalid"),
+        ("another thing", {"org_id": "org"}, "invalid"),
     ],
 )
 async def test_a_chunk_that_cannot_be_asked_for_harms_nobody(what: str, chunk: Chunk, reason: str) -> None:
+    rig = Rig(fewest=10)
+    async with rig.trigger:
+        rig.trigger.offer(Decided(), [*chunks(1), chunk, *chunks(3)[1:]])
+        await rig.until(lambda: len(rig.wire.sent) == 3, "the good ones")
+    assert rig.dropped(reason) == 1, what
+    assert rig.metric("pending_chunks") == 3
+
+
+@pytest.mark.parametrize(
+    ("chunk", "sentence"),
+    [
+        (None, "a result of type NoneType is no Chunk"),
+        (Chunk("org", "doc", "7", "SECRET", "SECRET"), "premises of type str; write a tuple of texts"),  # type: ignore[arg-type]
+        (Chunk("org", "doc", "7", "SECRET", content_hash="A" * 64), "content_hash: String should match pattern"),
+        (Chunk("org", "doc", "7", "SECRET", content_hash="a" * 64), "content_hash is not the sha256 of content"),
+        (Chunk("org", "doc", "7", "SECRET", ("SECRET \ud800",)), "surrogates not allowed"),
+    ],
+)
+async def test_what_is_wrong_with_a_chunk_is_told_in_one_line_without_its_text(
+    caplog: pytest.LogCaptureFixture, chunk: Any, sentence: str
+) -> None:
     rig = Rig()
     async with rig.trigger:
-        rig.trigger.offer(Decided(), [chunk, *chunks(1)])
-        await rig.until(lambda: len(rig.wire.sent) == 1, "the good one")
-    assert rig.dropped(reason) == 1, what
-    assert rig.metric("pending_chunks") == 1
+        rig.trigger.offer(Decided(), [chunk])
+        await rig.until(lambda: rig.dropped("invalid") == 1, "the refusal")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert sentence in line
+    assert chunk is None or "chunk '7' of document 'doc'" in line
+    assert "SECRET" not in line
+    assert "http" not in line
+    assert len(line.splitlines()) == 1
 
 
 def test_results_that_fail_do_not_fail_the_search() -> None:
