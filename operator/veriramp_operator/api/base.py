@@ -98,15 +98,17 @@ def parse_duration(text: object) -> float:
     if isinstance(text, bool) or not isinstance(text, (str, int, float)):
         raise ValueError(f"{text!r} is not a duration; write for example 90s, 15m or 24h")  # noqa: TRY004 pydantic wants ValueError
     if isinstance(text, str):
-        if not re.match(DURATION_PATTERN, text):
+        if not re.fullmatch(DURATION_PATTERN, text):
             raise ValueError(
                 f"{text!r} is not a duration; write for example 90s, 15m or 24h (days as hours: 14 days = 336h)"
             )
         seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in _PART.findall(text))
     else:
         seconds = float(text)
-    if not 0 <= seconds <= MAX_DURATION_SECONDS:
-        raise ValueError(f"{text!r} is longer than 90 days (2160h)")
+    if not seconds >= 0:
+        raise ValueError(f"{text!r} is no time that can pass; write 0s or more, for example 15m")
+    if seconds > MAX_DURATION_SECONDS:
+        raise ValueError(f"{text!r} is longer than 90 days; write at most 2160h")
     return seconds
 
 

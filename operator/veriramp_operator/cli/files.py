@@ -1,15 +1,13 @@
 """Read rollouts from YAML files, with sentences a person can act on.
 
-Public: :func:`load_rollout`, :func:`documents`, :func:`read_spec`, :func:`unreadable`, :func:`add_file_argument`.
+Public: :func:`load_rollout`, :func:`documents`, :func:`read_spec`, :func:`add_file_argument`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import reprlib
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from veriramp_operator.api.problems import problems
 from veriramp_operator.api.rollout import GROUP, KIND, RolloutSpec
 from veriramp_operator.api.strict_yaml import load_all_strictly
 from veriramp_operator.cli.lint_shape import misshapen
+from veriramp_operator.cli.unreadable import unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +77,6 @@ def read_spec(document: dict[str, Any]) -> RolloutSpec:
     """
     raw = json.dumps(document.get("spec") or {}, default=str, skipkeys=True)
     return RolloutSpec.model_validate_json(raw, strict=True)
-
-
-def unreadable(error: ValidationError) -> Iterator[tuple[str, str]]:
-    """(field, sentence) for each value that cannot be read."""
-    for item in error.errors():
-        field = "spec"
-        for part in item["loc"]:
-            field += f"[{part}]" if isinstance(part, int) else f".{part}"
-        if item["type"] == "missing":
-            yield field, "this field is missing"
-        elif item["type"] == "value_error":
-            yield field, item["msg"].removeprefix("Value error, ")
-        elif item["type"] == "finite_number":
-            yield field, f"{item['input']} is no number to hold anything against; write a finite number"
-        else:
-            yield field, f"{item['msg']} (found {reprlib.repr(item['input'])})"
 
 
 def add_file_argument(parser: argparse.ArgumentParser) -> None:

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from veriramp_operator.api.base import parse_duration
 from veriramp_operator.api.errors import ConfigurationError
 from veriramp_operator.api.rollout import KIND
-from veriramp_operator.cli.files import documents, read_spec, unreadable
+from veriramp_operator.cli.files import documents, read_spec
 from veriramp_operator.cli.lint_rules import Finding, Severity, Site, findings
 from veriramp_operator.cli.lint_shape import misshapen
+from veriramp_operator.cli.unreadable import unreadable
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _DEFAULTS: Final = Site()

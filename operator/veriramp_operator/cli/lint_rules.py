@@ -61,7 +61,11 @@ class Site:
 
 def findings(spec: RolloutSpec, site: Site) -> list[Finding]:
     """Everything found, in the order of the table; nothing for a sound plan."""
-    found = [Finding("Admission", Severity.ERROR, _field(spec, text), text) for text in problems(spec)]
+    found = [
+        Finding("Admission", Severity.ERROR, field, text.removeprefix(f"{field}: "))
+        for text in problems(spec)
+        for field in (_field(spec, text),)
+    ]
     if found:
         # The rest of the rules may take for granted what these say.
         return [*found, *_of(spec, site, ("PromQL", "AboveCeiling"))]

@@ -28,7 +28,9 @@ def misshapen(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "apiVersion", f'apiVersion {version!r} is not known; write "{GROUP}/{VERSION}"'
     metadata = document.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+    if name is None:
+        yield "metadata.name", "the rollout has no name; write metadata: {name: search-verification} or another"
+    elif not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
         yield "metadata.name", f"{name!r} is no name for a rollout; write lower case letters, digits and '-'"
     elif len(name) > MOST_NAME:
         yield "metadata.name", f"{name!r} has {len(name)} characters; write at most {MOST_NAME}"
@@ -45,7 +47,7 @@ def _unknown(raw: object, model: type[BaseModel], place: str) -> Iterator[tuple[
             instead = f'write "{near[0]}"' if near else f"known are {', '.join(fields)}"
             yield f"{place}.{name}", f'unknown field "{place}.{name}"; {instead}'
             continue
-        if _is_duration(fields[name]) and isinstance(value, int | float):
+        if _is_duration(fields[name]) and isinstance(value, int | float) and value >= 0 and not isinstance(value, bool):
             yield f"{place}.{name}", f'{value} has no unit; write "{value}s", "{value}m" or "{value}h"'
         inner = _model_in(fields[name].annotation)
         if inner is not None and isinstance(value, list):
