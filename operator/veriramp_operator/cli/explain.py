@@ -18,7 +18,7 @@ from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.cli.ask import _stage as stage_meant
 from veriramp_operator.cli.kubectl import Kubectl, add_cluster_flags
 from veriramp_operator.cli.missing import Missing, missing_of
-from veriramp_operator.cli.remedies import NO_DATA, REMEDIES, Remedy
+from veriramp_operator.cli.remedies import DECLARED_OFF, DECLARED_OFF_AND_LATCHED, NO_DATA, REMEDIES, Remedy
 from veriramp_operator.engine.types import Direction
 from veriramp_sdk.contract import Mode
 
@@ -86,7 +86,7 @@ def explain(rollout: Rollout, now: float) -> Explanation:
     status = rollout.status
     reason = _reason(rollout)
     direction = Direction.FALL if reason in _FALLS else Direction.RISE if reason in _RISES else Direction.HOLD
-    advice = _NOT_SEEN if status.phase is None else REMEDIES.get(reason, Remedy("")) if reason else Remedy("")
+    advice = _advice(rollout, reason)
     values = {"name": rollout.name, "ns": rollout.namespace, "stage": stage_meant(rollout) or "STAGE"}
     commands = tuple(command.format(**values) for command in advice.commands)
     age = None if status.clock is None else max(0.0, now - status.clock.at)
@@ -201,6 +201,14 @@ def _missing(missing: Missing, now: float) -> Iterator[str]:
     elif missing.earliest is not None:
         when = f"{format_instant(missing.earliest)[:16]}Z, in {_short(missing.earliest - now)}"
         yield f"  At the earliest {when}{'' if missing.by_itself else ', once what is missing is there'}."
+
+
+def _advice(rollout: Rollout, reason: Reason | None) -> Remedy:
+    if rollout.status.phase is None:
+        return _NOT_SEEN
+    if rollout.spec is not None and rollout.spec.kill_switch and not rollout.deleting:
+        return DECLARED_OFF if rollout.status.rollback is None else DECLARED_OFF_AND_LATCHED
+    return REMEDIES.get(reason, Remedy("")) if reason else Remedy("")
 
 
 def _reason(rollout: Rollout) -> Reason | None:

@@ -1,6 +1,7 @@
 """What to do about every reason: a sentence or two for whoever is on call, and the commands. A table, no code.
 
-Public: :class:`Remedy`, :data:`REMEDIES` (reasons of a rollout), :data:`NO_DATA` (reasons of a gate without data).
+Public: :class:`Remedy`, :data:`REMEDIES` (reasons of a rollout), :data:`NO_DATA` (reasons of a gate without data),
+:data:`DECLARED_OFF`, :data:`DECLARED_OFF_AND_LATCHED` (``spec.killSwitch``).
 ``{name}``, ``{ns}`` and ``{stage}`` stand for the rollout, its namespace and the stage that a request would mean.
 """
 
@@ -28,6 +29,9 @@ _OPERATORS: Final = "kubectl get pods -A -l app.kubernetes.io/component=operator
 _FLAG_SERVERS: Final = "kubectl get pods -A -l app.kubernetes.io/component=flagserver"
 _WORKERS: Final = "kubectl get deployments,pods -n {ns} -l veriramp.dev/rollout={name}"
 _EVENTS: Final = "kubectl events -n {ns} --for verificationrollout/{name}"
+_SET_FALSE: Final = (
+    'kubectl patch verificationrollout {{name}} -n {{ns}} --type merge -p \'{{{{"spec":{{{{"{field}":false}}}}}}}}\''
+)
 _WAIT: Final = Remedy("Nothing to do: it goes on by itself as long as the evidence stays good.")
 
 REMEDIES: Final[Mapping[Reason, Remedy]] = {
@@ -114,7 +118,7 @@ REMEDIES: Final[Mapping[Reason, Remedy]] = {
     ),
     Reason.PAUSED: Remedy(
         "Somebody paused it: nothing rises until spec.paused is false, in Git or here. Falls still happen.",
-        ('kubectl patch verificationrollout {name} -n {ns} --type merge -p \'{{"spec":{{"paused":false}}}}\'',),
+        (_SET_FALSE.format(field="paused"),),
     ),
     Reason.NOT_PROPAGATED: Remedy(
         "Not enough processes run the published revision yet. That takes seconds; after that look at those that the "
@@ -180,6 +184,19 @@ REMEDIES: Final[Mapping[Reason, Remedy]] = {
     ),
     Reason.SAFE_OFF: Remedy("Everything is off and the object may go. Nothing to do."),
 }
+
+DECLARED_OFF: Final = Remedy(
+    "Everything is off because spec.killSwitch is true; no request lifts that. When the cause is gone, set it to "
+    "false, in Git or here: the rollout starts at the first stage.",
+    (_SET_FALSE.format(field="killSwitch"),),
+)
+"""Whatever the reason, while ``spec.killSwitch`` is true."""
+DECLARED_OFF_AND_LATCHED: Final = Remedy(
+    "spec.killSwitch is true, and a rollback holds it down as well. When the cause is gone, set it to false, in Git or "
+    "here; then restart (from the first stage).",
+    (*DECLARED_OFF.commands, _RESTART),
+)
+"""The same with a latch."""
 
 NO_DATA: Final[Mapping[NoDataReason, str]] = {
     NoDataReason.REFUSED: "Prometheus does not take connections: is it running, is its address in the chart's "

@@ -18,7 +18,7 @@ from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.rollout import Promotion, WindowSpec
 from veriramp_operator.cli.explain import Explanation, as_json, as_text, explain
 from veriramp_operator.cli.main import _parser
-from veriramp_operator.cli.remedies import NO_DATA, REMEDIES
+from veriramp_operator.cli.remedies import DECLARED_OFF, DECLARED_OFF_AND_LATCHED, NO_DATA, REMEDIES, Remedy
 from veriramp_operator.engine.types import Requests
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "cli"
@@ -32,9 +32,9 @@ def test_every_reason_has_advice() -> None:
         assert advice.endswith((".", "?"))
 
 
-@pytest.mark.parametrize("reason", Reason)
-def test_the_commands_of_the_advice_are_commands(reason: Reason) -> None:
-    for command in REMEDIES[reason].commands:
+@pytest.mark.parametrize("remedy", [*REMEDIES.values(), DECLARED_OFF, DECLARED_OFF_AND_LATCHED])
+def test_the_commands_of_the_advice_are_commands(remedy: Remedy) -> None:
+    for command in remedy.commands:
         text = command.format(name="demo", ns="search", stage="canary")
         assert "{" not in text.split("'")[0]
         if text.startswith(OWN):
@@ -117,6 +117,12 @@ def paused() -> World:
     return at_rest(world)
 
 
+def declared_off() -> World:
+    world = ramping()
+    world.edit(world.spec.model_copy(update={"kill_switch": True}))
+    return at_rest(world)
+
+
 def unconsumed() -> World:
     world = ramping()
     world.applied_revision = 0
@@ -149,6 +155,7 @@ SCENES: Final[dict[str, tuple[Callable[[], World], str]]] = {
     "approval": (waiting_for_a_person, "ApprovalRequired"),
     "aborted": (aborted, "RolledBack"),
     "paused": (paused, "Paused"),
+    "kill-switch": (declared_off, "KillSwitch"),
     "not-propagated": (unconsumed, "NotPropagated"),
     "window-closed": (closed, "WindowClosed"),
     "guarding": (guarding, "Guarding"),
@@ -179,6 +186,14 @@ def test_the_form_for_machines(name: str) -> None:
     assert (said["phase"], said["reason"]) == (str(world.status.phase), world.status.reason)
     assert said["direction"] == "Hold"
     assert said["gates"][0]["name"] == "errors"
+
+
+def test_a_latch_beside_the_kill_switch_is_told_too() -> None:
+    world = aborted()
+    world.edit(world.spec.model_copy(update={"kill_switch": True}))
+    commands = told(at_rest(world)).advice.commands
+    assert 'killSwitch":false' in commands[0]
+    assert "restart demo" in commands[1]
 
 
 def test_a_held_rollout_is_told_when_it_may_go_on() -> None:
