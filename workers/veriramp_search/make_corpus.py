@@ -158,7 +158,7 @@ class _Topic:
         news = [
             f"The {self.thing} {self.kind.verb} the {self.neighbour} valley.",
             f"The {self.thing} has a museum.",
-            f"The keeper of the {self.thing} is {self.neighbour}.",
+            f"{self.neighbour} is a keeper of the {self.thing}.",
         ]
         chosen = chance.sample(range(len(right)), 3)
         if stance == "vague":

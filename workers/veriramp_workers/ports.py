@@ -16,9 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from veriramp_sdk.events import Verdict
+
+LONGEST_FORMULA: Final = 200_000
+"""Characters of the formal text in a judgement; a longer one is left out, so that a verdict fits into one message."""
 
 
 @dataclass(frozen=True)

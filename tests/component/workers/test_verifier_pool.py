@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from veriramp_sdk.events import Verdict
 from veriramp_workers.breaker import BreakerSettings, BreakerState, CircuitBreaker
 from veriramp_workers.orchestrator import GuardedVerifier, RateLimiter
 from veriramp_workers.orchestrator.limiter import ClosedError
-from veriramp_workers.ports import Judgement, Question
+from veriramp_workers.ports import Judgement, Question, VerifierUnavailableError
 from veriramp_workers.verifier import Limits, VerifierPool
 
 EASY = Question("Anne is not old.", ("Anne is old.",))
@@ -49,6 +51,28 @@ async def test_a_judgement_beyond_the_deadline_is_too_hard_and_the_next_one_is_j
     async with VerifierPool(1, limits=ENDLESS, deadline=3.0) as pool:
         assert (await pool.judge(HARD)).verdict is Verdict.TOO_HARD
         assert (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+
+
+async def test_a_process_that_hangs_before_it_is_ready_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nmkdir {tmp_path}/hung 2>/dev/null && exec sleep 600\nexec {sys.executable} "$@"\n')
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+    before = children()
+    async with VerifierPool(1, patience=3.0) as pool:
+        with pytest.raises(VerifierUnavailableError, match="not ready within 3 s"):
+            await pool.judge(EASY)
+
+        async def judged() -> bool:
+            with contextlib.suppress(VerifierUnavailableError):  # the next one may be slow to start as well
+                return (await pool.judge(EASY)).verdict is Verdict.CONTRADICTED
+            return False
+
+        await wait_until(judged, 60, "a verdict of another process")
+        assert len(children() - before) == 1
+    assert children() <= before
 
 
 async def killed(known: set[int]) -> int:

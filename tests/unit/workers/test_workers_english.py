@@ -11,6 +11,7 @@ from veriramp_workers.verifier.formula import render, theory
 
 NO_DOOR = "(and (not (|has door| |the mill|)) (= (|number of door| |the mill|) 0.0))"
 X = "(forall ((|?x| Thing))"
+SOMEONE = "(or (|is a person| |?x|) (|may be someone| |?x|))"
 
 MEANINGS = {
     "The mill is red.": "(|is red| |the mill|)",
@@ -34,10 +35,16 @@ MEANINGS = {
     ),
     "Everything that is old and small is red.": (f"{X} (=> (and (|is old| |?x|) (|is small| |?x|)) (|is red| |?x|)))"),
     "If someone is not red and not old then they are small.": (
-        f"{X} (=> (and (not (|is red| |?x|)) (not (|is old| |?x|))) (|is small| |?x|)))"
+        f"{X} (=> (and {SOMEONE} (and (not (|is red| |?x|)) (not (|is old| |?x|)))) (|is small| |?x|)))"
     ),
-    "Everything is red.": f"{X} (|is red| |?x|))",
-    "Nobody is red.": f"{X} (not (|is red| |?x|)))",
+    "Everyone is red.": f"{X} (=> (|is a person| |?x|) (|is red| |?x|)))",
+    "All people are red.": f"{X} (=> (|is a person| |?x|) (|is red| |?x|)))",
+    "Nobody is red.": f"{X} (=> (|is a person| |?x|) (not (|is red| |?x|))))",
+    "No one is red.": f"{X} (=> (|is a person| |?x|) (not (|is red| |?x|))))",
+    "Everyone who likes Anne is old.": (
+        f"{X} (=> (and (|is a person| |?x|) (|does like| |?x| |Anne|)) (|is old| |?x|)))"
+    ),
+    "Anne is a person.": "(|is a person| |Anne|)",
     "If something is red then it is old.": f"{X} (=> (|is red| |?x|) (|is old| |?x|)))",
     "If a heron sees the owl then the heron is old.": (
         f"{X} (=> (and (|is a heron| |?x|) (|does see| |?x| |the owl|)) (|is old| |?x|)))"
@@ -46,8 +53,8 @@ MEANINGS = {
     "If a heron is red then the heron is old.": (
         f"{X} (=> (and (|is a heron| |?x|) (|is red| |?x|)) (|is old| |?x|)))"
     ),
-    "If someone is red and they chase Anne then Anne sees it.": (
-        f"{X} (=> (and (|is red| |?x|) (|does chase| |?x| |Anne|)) (|does see| |Anne| |?x|)))"
+    "If someone is red and they chase Anne then they see Anne.": (
+        f"{X} (=> (and {SOMEONE} (and (|is red| |?x|) (|does chase| |?x| |Anne|))) (|does see| |?x| |Anne|)))"
     ),
     "If X sees Y and Y sees Z then X sees Z.": (
         "(forall ((|?X| Thing) (|?Y| Thing) (|?Z| Thing)) "
@@ -82,7 +89,7 @@ MEANINGS = {
     "The mill was built after 1970.": "(>= (|day built| |the mill|) 365.0)",
     "The mill was built before the dam.": "(< (+ (|day built| |the mill|) (* (- 1.0) (|day built| |the dam|))) 0.0)",
     "Anne was born after the mill was built.": ("(> (+ (|day born| |Anne|) (* (- 1.0) (|day built| |the mill|))) 0.0)"),
-    "The mill was built 2 weeks after 1 January 1970.": (
+    "The mill was built exactly 2 weeks after 1 January 1970.": (
         "(and (>= (|day built| |the mill|) 14.0) (< (|day built| |the mill|) 15.0))"
     ),
     "The mill was built at least 1 year after 1 January 1970.": "(>= (|day built| |the mill|) 365.0)",
@@ -107,7 +114,7 @@ MEANINGS = {
     "The deadline of the bid is 2 January 1970.": (
         "(and (>= (|day of the deadline| |the bid|) 1.0) (< (|day of the deadline| |the bid|) 2.0))"
     ),
-    "Someone likes Anne.": "(exists ((|?x| Thing)) (|does like| |?x| |Anne|))",
+    "Someone likes Anne.": "(exists ((|?x| Thing)) (and (|is a person| |?x|) (|does like| |?x| |Anne|)))",
     "Anne owns the mill.": "(|does own| |Anne| |the mill|)",
     "The fee is 5 euros.": "(= (|value in euros| |the fee|) 5.0)",
     "The price of the mill is 2.5 million euros.": "(= (|price in euros| |the mill|) 2500000.0)",
@@ -118,7 +125,7 @@ MEANINGS = {
         "(= (+ (|height in metres| |the mill|) (* (- 1.0) (|width in metres| |the dam|))) 0.0)"
     ),
     "Red, old things are small.": f"{X} (=> (and (|is red| |?x|) (|is old| |?x|)) (|is small| |?x|)))",
-    "Old people like Anne.": f"{X} (=> (|is old| |?x|) (|does like| |?x| |Anne|)))",
+    "Old people like Anne.": f"{X} (=> (and (|is old| |?x|) {SOMEONE}) (|does like| |?x| |Anne|)))",
     "Jompuses are not shy.": f"{X} (=> (|is a jompus| |?x|) (not (|is shy| |?x|))))",
     "The mill was repaired in 1970.": "(|was repaired in 1970| |the mill|)",
 }
@@ -148,6 +155,24 @@ REFUSALS = {
     "Anne likes Bella and Carl.": "is not clear",
     "Anne's mill is red.": "outside the controlled language",
     "The mill, which is old, is red.": "a comma",
+    "Everything is red.": "of which things",
+    "Nothing is red.": "of which things",
+    "All things are red.": "of which things",
+    "Something else is red.": "is",
+    "Nobody ever saw the mill.": "the",
+    "If someone drops the lamp then it is broken.": "it",
+    "If someone sells the books then they are old.": "they",
+    "If something hits the mill then it is broken.": "it",
+    "The airport of London is Heathrow.": "more than one airport",
+    "The late husband of Anne is Carl.": "more than one late husband",
+    "The first owner of the mill is Anne.": "more than one first owner",
+    "The current price is 5 euros.": "current",
+    "The next train is late.": "next",
+    "The fourth is old.": "fourth",
+    "The oldest mill is red.": "oldest",
+    "Mine is red.": "Mine",
+    "One is red.": "One",
+    "Monday is sunny.": "Monday",
     "The mill is red if Anne is old.": '"if"',
     "If something is red then something is old.": '"something"',
     "Anne is Bella.": "name or an adjective",
@@ -171,7 +196,9 @@ REFUSALS = {
     "The mill was built within 48 hours of 4 May 1932.": "no distance in time",
     "The mill was built within 3 days of May 1932.": "counted from a day",
     "The mill was built exactly 2 months after 31 December 1931.": "no such day",
-    "The mill was built 2 years after the dam.": "differ in length",
+    "The mill was built exactly 2 years after the dam.": "differ in length",
+    "The mill was built 2 weeks after 1 January 1970.": "may be rounded",
+    "The mill was built 3 days after the dam.": "may be rounded",
     "The mill was built on 03/04/2025.": '"/" is outside',
     "The total of the fee is 12 euros.": "at least two parts",
     "The total of Anne and the fee is 12 euros.": "no number",

@@ -129,7 +129,7 @@ def test_too_many_instances_keep_their_quantifiers() -> None:
         (("No heron is old.",), "Some herons are old.", Verdict.CONTRADICTED),
         (("Every heron is a bird. Every bird is warm.",), "Every heron is warm.", Verdict.ENTAILED),
         (("Anne is a heron.",), "Every heron is old.", Verdict.UNDETERMINED),
-        (("Everything is red.",), "Nothing is red.", Verdict.CONTRADICTED),
+        (("Someone is red.",), "Nobody is red.", Verdict.CONTRADICTED),
         (("Some herons are old.", "Some herons are red."), "Some herons are red. Anne is old.", Verdict.UNDETERMINED),
     ],
 )

@@ -34,6 +34,9 @@ BAD = {
     '{"id": "a", "Text": "C."}': 'the field "Text" is not known; write "text"',
     '{"id": true, "text": "A."}': 'the field "id" is true; write a text or a whole number',
     '{"id": "a", "text": []}': 'the field "text" is a list; write a text',
+    '{"text": "The \\ud800 mill is red."}': 'the field "text" holds \\ud800, half a character',
+    '{"id": "\\udc00", "text": "A."}': 'the field "id" holds \\udc00, half a character',
+    '{"claim": "A.", "premises": [{"subject": "x", "is": "\\ud800"}]}': 'the field "premises" holds \\ud800',
     "[" * 100_000: "nested too deep",
     "x" * (LONGEST_LINE + 1): "longer than",
 }

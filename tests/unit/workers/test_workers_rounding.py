@@ -113,7 +113,11 @@ OTHERS = [
     ("The mill has 5,000 doors.", "The mill has 4,000 doors.", NO),
     # dates are
     ("The mill was built in 1930.", "The mill was built in 1932.", NO),
-    ("The mill was built 2 weeks after 4 May 1932.", "The mill was built 15 days after 4 May 1932.", NO),
+    (
+        "The mill was built exactly 2 weeks after 4 May 1932.",
+        "The mill was built exactly 15 days after 4 May 1932.",
+        NO,
+    ),
     # structured facts do not say how exact they are
     (
         '{"subject": "the mill", "attribute": "height", "value": 1.2, "unit": "km"}',

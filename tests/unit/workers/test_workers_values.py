@@ -110,7 +110,7 @@ def test_a_distance_after_or_before_a_day_is_decided_as_by_the_calendar(
     built, relation = base + dt.timedelta(days=away), "after" if after else "before"
     told = (f"The mill was built on {built.isoformat()}.",)
     passed = away if after else -away
-    right = {"": passed == days, "at least ": passed >= days, "at most ": 0 <= passed <= days}
+    right = {"exactly ": passed == days, "at least ": passed >= days, "at most ": 0 <= passed <= days}
     for how, holds in right.items():
         claim = f"The mill was built {how}{days} days {relation} {base.isoformat()}."
         expected = Verdict.ENTAILED if holds else Verdict.CONTRADICTED

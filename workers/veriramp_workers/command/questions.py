@@ -71,15 +71,24 @@ def _id(fields: dict[str, Any], number: int) -> str:
     given = fields.get("id", number)
     if isinstance(given, bool) or not isinstance(given, str | int):
         raise BadLineError(f'the field "id" is {_kind(given)}; write a text or a whole number')
-    return str(given)
+    return _encodable(str(given), "id")
+
+
+def _encodable(given: str, field: str) -> str:
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(given[error.start]):04x}"
+        raise BadLineError(f'the field "{field}" holds {half}, half a character; write the whole one') from error
+    return given
 
 
 def _text(given: Any, field: str) -> str:
     if isinstance(given, str):
-        return given
+        return _encodable(given, field)
     if isinstance(given, dict) or (isinstance(given, list) and all(isinstance(one, dict) for one in given) and given):
         # Structured facts may stand in the line as they are.
-        return json.dumps(given)
+        return _encodable(json.dumps(given, ensure_ascii=False), field)
     raise BadLineError(f'the field "{field}" is {_kind(given)}; write a text')
 
 

@@ -10,36 +10,23 @@ left over, a hedge ("may", "about"), a pronoun without a referent. See ``docs/pi
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 from veriramp_workers.verifier import words
+from veriramp_workers.verifier.beings import may_be_someone
+from veriramp_workers.verifier.cutting import sentences
 from veriramp_workers.verifier.formula import And, Exists, ForAll, Formula, Implies, Not, Or, Term, Variable
 from veriramp_workers.verifier.measures import is_total, total
 from veriramp_workers.verifier.phrases import predicate
-from veriramp_workers.verifier.things import NO_SCOPE, Scope, Token, noun_phrase, split_verb, term
+from veriramp_workers.verifier.things import NO_SCOPE, Scope, Token, noun_phrase, someone, split_verb, term
 from veriramp_workers.verifier.values import NotFormalisableError, is_number
 
 __all__ = ["NotFormalisableError", "formalise", "sentences"]
 
 MAX_SENTENCE: Final = 400
 """Longest sentence, in characters; longer ones are prose."""
-
-
-def sentences(text: str) -> tuple[str, ...]:
-    """Split a text into sentences: after a full stop, semicolon, question or exclamation mark, and at empty lines.
-
-    A line that ends within a sentence goes on in the next one, and "Mr." ends none: what is cut in two may say the
-    opposite of the whole.
-    """
-    found: list[str] = []
-    for part in _ENDS.split(text):
-        said = " ".join(part.split())
-        if found and _is_cut_short(found[-1]):
-            found[-1] = f"{found[-1]} {said}"
-        elif said:
-            found.append(said)
-    return tuple(found)
 
 
 def formalise(sentence: str, *, premise: bool = False) -> Formula:
@@ -59,39 +46,26 @@ def formalise(sentence: str, *, premise: bool = False) -> Formula:
     return _quantified(tokens, premise=premise) or _clauses(tokens, NO_SCOPE)
 
 
-def _quantified(tokens: tuple[Token, ...], *, premise: bool) -> Formula | None:  # noqa: PLR0911 - one line for each kind
-    first = tokens[0].low
+def _quantified(tokens: tuple[Token, ...], *, premise: bool) -> Formula | None:
+    first, second = tokens[0].low, tokens[1].low if len(tokens) > 1 else ""
     if first in words.UNIVERSAL:
         return _every(tokens, negatable=premise)
-    if first == "no":
-        return _no(tokens[1:])
+    if first == "no" and second != "one":
+        return _no(_restricted(tokens[1:]))
     if first == "some":
-        return _some(tokens[1:])
-    if first in _SOMETHING:
-        return Exists((_X,), _predicates(tokens[1:], _X))
-    if first in words.EVERYTHING and len(tokens) > 1 and tokens[1].low in _RELATIVE:
-        return _every((Token("every"), Token("thing"), *tokens[1:]), negatable=False)
-    if first in words.EVERYTHING or first in words.NOTHING:
-        return _everything(tokens, negative=first in words.NOTHING)
+        return _some(_restricted(tokens[1:]))
+    pronoun = _PRONOUNS.get("nobody" if first == "no" else first)
+    if pronoun is not None:
+        meaning, noun = pronoun
+        return meaning(_said_of(Token(noun), tokens[2 if first == "no" else 1 :]))
     return _every((Token("all"), *tokens), negatable=True) if _is_bare_plural(tokens) else None
 
 
-_ENDS: Final = re.compile(r"(?<=[.;!?])\s+|\n\s*\n")
-_ABBREVIATION: Final = re.compile(
-    r"(?:^|\s)(?:Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Capt|Col|Gen|Lt|Sgt|Rev|Hon|Gov|Sen|Rep|Messrs|Mme|Mlle|No|no|nos|vs|ca|c|approx"
-    r"|est|eg|ie|e\.g|i\.e|etc|al|cf|vol|pp|fig|Inc|Ltd|Co|Corp|Mt|Ft|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.$"
-)
-_INITIAL: Final = re.compile(r"(?:^|[\s.])[A-Z]\.$")
-
-
-def _is_cut_short(said: str) -> bool:
-    return bool(_ABBREVIATION.search(said) or (_INITIAL.search(said) and not said.lower().startswith("if ")))
-
-
+_Said: TypeAlias = tuple[tuple[Formula, ...], tuple[Token, ...]]
+"""What something has to be, and the tokens of what is said of it."""
 _INTRODUCING: Final = "*"
 """No word: bound where "a heron" means any heron."""
 _RELATIVE: Final = frozenset({"that", "who", "which"})
-_SOMETHING: Final = frozenset({"something", "someone", "somebody"})
 _STARTING: Final = words.ARTICLES | words.UNIVERSAL | {"the", "some", "no"}
 _X: Final = Variable("x")
 _IT: Final[tuple[tuple[str, Term], ...]] = tuple((word, _X) for word in sorted(words.PRONOUNS))
@@ -147,10 +121,7 @@ def _conditional(tokens: tuple[Token, ...]) -> Formula:
     bindings: dict[str, Term] = {token.text: Variable(token.text) for token in tokens if _is_letter(token)}
     if _has_variable_subject(condition):
         bindings[_INTRODUCING] = _X
-        if not _names_another(condition):
-            bindings.update(_IT)
-        elif condition[0].low in words.ANYTHING:
-            bindings.update((word, _X) for word in ("it", "they"))
+        bindings.update((word, _X) for word in _taken_up(condition))
         if condition[0].low in words.ANYTHING:
             bindings[condition[0].low] = _X
         bindings.update({f"the {noun}": _X for noun in _introduced(condition)})
@@ -159,7 +130,10 @@ def _conditional(tokens: tuple[Token, ...]) -> Formula:
         raise NotFormalisableError(f'"{min(free)}" stands in the conclusion only; say in the condition what it is')
     introduced = Scope(tuple(bindings.items()))
     bindings.pop(_INTRODUCING, None)
-    body = Implies(_clauses(condition, introduced), _clauses(conclusion, Scope(tuple(bindings.items()))))
+    holds = _clauses(condition, introduced)
+    if condition[0].low in words.PERSONAL:
+        holds = And((someone(_X), holds))
+    body = Implies(holds, _clauses(conclusion, Scope(tuple(bindings.items()))))
     bound = tuple(sorted({term for term in bindings.values() if isinstance(term, Variable)}, key=lambda one: one.text))
     return ForAll(bound, body) if bound else body
 
@@ -172,9 +146,36 @@ def _introduced(condition: tuple[Token, ...]) -> tuple[str, ...]:
     return (" ".join(token.low for token in noun), noun[-1].low) if noun else ()
 
 
-def _names_another(condition: tuple[Token, ...]) -> bool:
-    """Say whether something else than the subject is named, which "it" might mean as well."""
-    return any(token.low == "the" or token.capital for token in condition[1:])
+def _taken_up(condition: tuple[Token, ...]) -> frozenset[str]:
+    """Return the pronouns that mean the subject of a condition, and not something else that is named in it."""
+    first, others = condition[0].low, _others(condition)
+    if first in words.PERSONAL:
+        many = any(words.is_plural(other.split()[-1]) for other in others)
+        return frozenset() if many else _THEY if others else words.PRONOUNS - {"it"}
+    if first in words.ANYTHING:
+        return frozenset({"it"} if all(map(may_be_someone, others)) else ())
+    return frozenset() if others else words.PRONOUNS
+
+
+_THEY: Final = frozenset({"they"})
+
+
+def _others(condition: tuple[Token, ...]) -> list[str]:
+    """Return what is named in a condition beside its subject: "the cat", "Anne"."""
+    found: list[str] = []
+    is_open = False
+    for token in condition[1:]:
+        starts = token.low == "the" or (token.capital and not is_open)
+        goes_on = token.capital or (found and found[-1].startswith("the") and token.low not in _AFTER_A_THING)
+        if starts:
+            found.append(token.low if token.low == "the" else token.text)
+        elif is_open and goes_on:
+            found[-1] += f" {token.text}"
+        is_open = starts or bool(is_open and goes_on)
+    return found
+
+
+_AFTER_A_THING: Final = words.PREDICATE_HEADS | words.PREPOSITIONS | {"and", "or", ","}
 
 
 def _without_comma(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
@@ -191,10 +192,15 @@ def _has_variable_subject(tokens: tuple[Token, ...]) -> bool:
 
 def _every(tokens: tuple[Token, ...], *, negatable: bool) -> Formula:
     restriction, rest = _restricted(tokens[1:])
-    if not negatable and "not" in {token.low for token in rest}:
-        raise NotFormalisableError('"every ... not" has two readings; write "no ..." or "if something is ..."')
     if tokens[0].low == "all":
         _refuse_together(rest)
+    return _universal((restriction, rest), negatable=negatable)
+
+
+def _universal(said: _Said, *, negatable: bool = False) -> Formula:
+    restriction, rest = said
+    if not negatable and "not" in {token.low for token in rest}:
+        raise NotFormalisableError('"every ... not" has two readings; write "no ..." or "if something is ..."')
     return ForAll((_X,), _implies(restriction, _predicates(rest, _X)))
 
 
@@ -204,33 +210,44 @@ def _refuse_together(said: tuple[Token, ...]) -> None:
         raise NotFormalisableError('whether each one is meant or all together is not clear; write "every ..."')
 
 
-def _no(tokens: tuple[Token, ...]) -> Formula:
-    restriction, rest = _restricted(tokens)
+def _no(said: _Said) -> Formula:
+    restriction, rest = said
     if "not" in {token.low for token in rest}:
         raise NotFormalisableError('"no ... not" has two readings; write "every ..."')
     return ForAll((_X,), _implies(restriction, Not(_predicates(rest, _X))))
 
 
-def _some(tokens: tuple[Token, ...]) -> Formula:
-    restriction, rest = _restricted(tokens)
-    return Exists((_X,), And((*restriction, _predicates(rest, _X))))
-
-
-def _everything(tokens: tuple[Token, ...], *, negative: bool) -> Formula:
-    if "not" in {token.low for token in tokens}:
-        raise NotFormalisableError('"everything ... not" has two readings; write "nothing is ..."')
-    body = _predicates(tokens[1:], _X)
-    return ForAll((_X,), Not(body) if negative else body)
+def _some(said: _Said) -> Formula:
+    restriction, rest = said
+    return Exists((_X,), _joined([*restriction, _predicates(rest, _X)], "and"))
 
 
 def _implies(restriction: tuple[Formula, ...], conclusion: Formula) -> Formula:
     if not restriction:
-        return conclusion
-    condition = restriction[0] if len(restriction) == 1 else And(restriction)
-    return Implies(condition, conclusion)
+        raise NotFormalisableError('of which things this is said is not clear; write "everything that is ..."')
+    return Implies(_joined(list(restriction), "and"), conclusion)
 
 
-def _restricted(tokens: tuple[Token, ...]) -> tuple[tuple[Formula, ...], tuple[Token, ...]]:
+_PRONOUNS: Final[dict[str, tuple[Callable[[_Said], Formula], str]]] = {
+    "everything": (_universal, words.THING),
+    "everyone": (_universal, words.PERSON),
+    "everybody": (_universal, words.PERSON),
+    "nothing": (_no, words.THING),
+    "nobody": (_no, words.PERSON),
+    "something": (_some, words.THING),
+    "someone": (_some, words.PERSON),
+    "somebody": (_some, words.PERSON),
+}
+
+
+def _said_of(noun: Token, rest: tuple[Token, ...]) -> _Said:
+    """Read what follows "everyone": a relative clause, or at once the predicate."""
+    if not rest or rest[0].low in _RELATIVE:
+        return _restricted((noun, *rest))
+    return noun_phrase((noun,), _X), rest
+
+
+def _restricted(tokens: tuple[Token, ...]) -> _Said:
     """Read "red bird (that is small)" and return its formulas and the tokens of the predicate."""
     lows = [token.low for token in tokens]
     relative = next((at for at, low in enumerate(lows) if low in _RELATIVE), None)

@@ -25,7 +25,7 @@ ONCE: Final = words.ENDING | frozenset(
 
 
 def is_timed(rest: tuple[Token, ...]) -> bool:
-    """Say whether the complement of "was" is a participle with a time: built before 1932, built 3 days after X."""
+    """Say whether the complement of "was" is a participle with a time: built before 1932, within 3 days of X."""
     after = rest[1:]
     return len(after) > 1 and (
         after[0].low in {"before", "after", "within"}
@@ -34,7 +34,7 @@ def is_timed(rest: tuple[Token, ...]) -> bool:
 
 
 def happened(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
-    """Read a participle with what follows: "owned by Anne", "built in 1932", "built 3 days after the dam"."""
+    """Read a participle with what follows: "owned by Anne", "built in 1932", "built exactly 3 days after the dam"."""
     word, tail = rest[0].low, rest[1:]
     refuse_reserved(rest[:1])
     when = tail[0].low
@@ -120,7 +120,7 @@ def _other_event(word: str, tail: tuple[Token, ...], scope: Scope) -> tuple[Term
 
 
 def _distant(word: str, tail: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
-    """Read "within 30 days of ...", "3 weeks after ...", "at least 2 years before ..."."""
+    """Read "within 30 days of ...", "exactly 3 weeks after ...", "at least 2 years before ..."."""
     operator, rest = ("within", tail[1:]) if tail[0].low == "within" else comparator(tail)
     if len(rest) < 4 or not rest[0].text.isdecimal():  # noqa: PLR2004 - number, unit, relation, date
         raise NotFormalisableError('a distance in time needs the form "within 30 days of 4 May 1932"')
@@ -129,6 +129,8 @@ def _distant(word: str, tail: tuple[Token, ...], subject: Term, scope: Scope) ->
         raise NotFormalisableError(f'"{relation}" is not understood here; write "within N days of", "N days after"')
     if count > _LONGEST or unit not in _PER_UNIT | _MONTHS_PER_UNIT:
         raise NotFormalisableError(f'"{count} {unit}" is no distance in time; write days, weeks, months or years')
+    if operator == "=":
+        raise NotFormalisableError(f'"{count} {unit}" may be rounded; write exactly, at least or at most')
     if base[-1].text[0].isdigit():
         return _from_date(f"day {word}", subject, (operator, relation), (count, unit), _period(base))
     if unit not in _PER_UNIT:
@@ -144,8 +146,6 @@ _LONGEST: Final = 100_000
 
 def _from_date(day: str, subject: Term, how: tuple[str, str], by: tuple[int, str], base: Period) -> Formula:
     operator, relation = how
-    if operator == "=" and by[1] in _MONTHS_PER_UNIT:
-        raise NotFormalisableError(f'"{by[0]} {by[1]}" may be rounded; write exactly, at least or at most')
     low: int | None
     high: int | None
     if base.end - base.first != 1:
@@ -156,7 +156,6 @@ def _from_date(day: str, subject: Term, how: tuple[str, str], by: tuple[int, str
         at = _moved(base.first, by, 1 if relation == "after" else -1)
         later = relation == "after"
         low, high = {
-            "=": (at, at + 1),
             measures.EXACTLY: (at, at + 1),
             ">=": (at, None) if later else (None, at + 1),
             ">": (at + 1, None) if later else (None, at),
@@ -189,7 +188,7 @@ def _from_event(mine: tuple[str, Term], theirs: tuple[str, Term], how: tuple[str
     match operator:
         case "within":
             return And((Linear(terms, ">", Fraction(-days - 1)), high))
-        case "=" | measures.EXACTLY:
+        case measures.EXACTLY:
             return And((low, high))
         case ">=":
             return low

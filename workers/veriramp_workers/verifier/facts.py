@@ -34,13 +34,25 @@ def looks_like_facts(text: str) -> bool:
 def sentences_of_facts(text: str) -> tuple[str, ...]:
     """Return one sentence for each fact; raises :class:`NotFormalisableError` with the field that is wrong."""
     try:
-        given = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+        given = json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_once)
+        json.dumps(given, ensure_ascii=False).encode()  # half a character could not be told in a reason
+    except NotFormalisableError:
+        raise
     except (ValueError, RecursionError) as error:
         raise NotFormalisableError(f"the facts are no JSON: {error}") from error
     facts = given if isinstance(given, list) else [given]
     if not facts or not all(isinstance(fact, dict) for fact in facts):
         raise NotFormalisableError(f"facts are objects; write for example {_EXAMPLE}")
     return tuple(_sentence(fact) for fact in facts)
+
+
+def _once(fields: list[tuple[str, Any]]) -> Fact:
+    fact = dict(fields)
+    if len(fact) < len(fields):
+        named = [field for field, _ in fields]
+        twice = next(field for field in named if named.count(field) > 1)
+        raise NotFormalisableError(f'the field "{twice}" stands twice in one fact; write two facts')
+    return fact
 
 
 _EXAMPLE: Final = '{"subject": "the mill", "is": "red"}'

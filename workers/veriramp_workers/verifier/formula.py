@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, TypeAlias
 
+from veriramp_workers.verifier.beings import may_be_someone
 from veriramp_workers.verifier.names import distinct
 from veriramp_workers.verifier.values import Quantity
 
@@ -130,12 +131,15 @@ Formula: TypeAlias = Atom | Compare | Linear | Equal | Not | And | Or | Implies 
 THING: Final = "Thing"
 """The sort of everything that is spoken of."""
 
+SOMEONE: Final = "may be someone"
+"""The predicate of what is known to be alive: asserted beside the declarations of what is named."""
+
 
 @dataclass(frozen=True)
 class Parts:
     """A formula as SMT-LIB: ``text``, and ``body`` inside its outermost quantifier (the same without one).
 
-    ``things`` are the terms without a variable. ``equates``: it says that two things are one. ``flat``: no other
+    ``things`` are the terms without a variable. ``equated``: the names that stand in an equation. ``flat``: no other
     quantifier stands within, and no thing is made out of a variable. ``sizes``: the numbers as they were written.
     """
 
@@ -143,9 +147,8 @@ class Parts:
     text: str
     body: str
     declarations: frozenset[str]
-    names: frozenset[str]
     things: frozenset[str]
-    equates: bool
+    equated: frozenset[str]
     flat: bool
     sizes: frozenset[Quantity]
 
@@ -166,9 +169,8 @@ def parts(formula: Formula) -> Parts:
         text,
         body,
         frozenset(writer.declarations),
-        frozenset(writer.names),
         frozenset(writer.things),
-        writer.equates,
+        frozenset(writer.equated),
         writer.flat,
         frozenset(writer.sizes),
     )
@@ -177,10 +179,16 @@ def parts(formula: Formula) -> Parts:
 def declarations(written: Sequence[Parts]) -> str:
     """Return the declarations that the formulas need, with what holds of their names."""
     signature = sorted(frozenset[str]().union(*(one.declarations for one in written)))
-    # Without an equation names need not be told apart: what is satisfiable is so with all of them different.
-    equated = any(one.equates for one in written)
-    names = sorted(frozenset[str]().union(*(one.names for one in written))) if equated else []
-    return "\n".join([f"(declare-sort {THING} 0)", *signature, *distinct(names)])
+    # A name that stands in no equation need not be told apart: what is satisfiable is so with it as a thing of its own.
+    names = sorted(frozenset[str]().union(*(one.equated for one in written)))
+    return "\n".join([f"(declare-sort {THING} 0)", *signature, *distinct(names), *_living(signature, written)])
+
+
+def _living(signature: Sequence[str], written: Sequence[Parts]) -> list[str]:
+    if f"(declare-fun |{SOMEONE}| ({THING}) Bool)" not in signature:
+        return []
+    things = sorted(frozenset[str]().union(*(one.things for one in written)))
+    return [f"(assert (|{SOMEONE}| {thing}))" for thing in things if may_be_someone(thing.strip("|"))]
 
 
 def theory(formulas: Sequence[Formula]) -> tuple[str, list[str]]:
@@ -204,9 +212,8 @@ class _Writer:
 
     def __init__(self) -> None:
         self.declarations: set[str] = set()
-        self.names: set[str] = set()
         self.things: set[str] = set()
-        self.equates = False
+        self.equated: set[str] = set()
         self.flat = True
         self.sizes: set[Quantity] = set()
 
@@ -230,7 +237,7 @@ class _Writer:
             case Or(several):
                 return f"(or {' '.join([self.formula(one) for one in several])})"
             case Equal(left, right):
-                self.equates = True
+                self.equated.update(one.text for one in (left, right) if isinstance(one, Name))
                 return f"(= {self._term(left)} {self._term(right)})"
             case ForAll(_, body) | Exists(_, body):
                 self.flat = False
@@ -253,7 +260,6 @@ class _Writer:
             case Variable():
                 return variable_text(term)
             case Name(text):
-                self.names.add(text)
                 written = f"|{text}|"
                 self.declarations.add(f"(declare-const {written} {THING})")
             case The(text):

@@ -17,7 +17,7 @@ from typing import Final
 import z3
 
 from veriramp_sdk.events import Verdict
-from veriramp_workers.ports import Judgement, Question
+from veriramp_workers.ports import LONGEST_FORMULA, Judgement, Question
 from veriramp_workers.verifier.conflict import smallest_conflict
 from veriramp_workers.verifier.english import NotFormalisableError
 from veriramp_workers.verifier.hardness import class_of_unknown
@@ -26,7 +26,7 @@ from veriramp_workers.verifier.prover import Limits, Prover, proving
 
 NAME: Final = "veriramp-embedded"
 VERSION: Final = f"1+z3-{z3.get_version_string()}"
-FORMALISER_VERSION: Final = "controlled-english-3"
+FORMALISER_VERSION: Final = "controlled-english-4"
 
 
 def judge(question: Question, limits: Limits | None = None) -> Judgement:
@@ -41,6 +41,11 @@ def judge(question: Question, limits: Limits | None = None) -> Judgement:
     except z3.Z3Exception as error:
         judgement = _solver_error(error)
     return replace(judgement, total_seconds=time.perf_counter() - started)
+
+
+def _bounded(formal: str) -> str:
+    # A verdict must fit into one message of the broker; half a formula would be worse than none.
+    return formal if len(formal) <= LONGEST_FORMULA else ""
 
 
 def _solver_error(error: z3.Z3Exception) -> Judgement:
@@ -108,7 +113,7 @@ class _Case:
             verdict,
             reason,
             check_sat=check_sat,
-            smt_lib=self._problem.smt_lib,
+            smt_lib=_bounded(self._problem.smt_lib),
             conflict=tuple(everything[member].source for member in conflict),
             skipped=self._problem.skipped,
             solver_seconds=self._prover.seconds,

@@ -17,12 +17,31 @@ from typing import Final
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Return the assertions that tell the names apart."""
-    pairs = list(combinations(names, 2))
-    apart = [pair for pair in pairs if surely_apart(*pair)]
-    if len(apart) == len(pairs) > 1:
-        return [f"(assert (distinct {' '.join(f'|{name}|' for name in names)}))"]
-    return [f"(assert (not (= |{one}| |{other}|)))" for one, other in apart]
+    """Return the assertions that tell the names apart, each of them about as many as possible.
+
+    Beyond ``_MOST_GROUPS`` assertions the rest is left out, so that names that are all alike do not fill a verdict.
+    """
+    alike: dict[str, set[str]] = {name: set() for name in names}
+    for one, other in combinations(names, 2):
+        if not surely_apart(one, other):
+            alike[one].add(other)
+            alike[other].add(one)
+    groups: list[dict[str, None]] = []
+    for first in names:
+        # Whatever may be told apart from this name and stands in no group with it yet.
+        left = [name for name in names if name > first and name not in alike[first]]
+        left = [name for name in left if not any(first in group and name in group for group in groups)]
+        while left and len(groups) < _MOST_GROUPS:
+            group = {first: None}
+            for name in (*left, *names):
+                if alike[name].isdisjoint(group):
+                    group[name] = None
+            groups.append(group)
+            left = [name for name in left if name not in group]
+    return [f"(assert (distinct {' '.join(f'|{name}|' for name in sorted(group))}))" for group in groups]
+
+
+_MOST_GROUPS: Final = 32
 
 
 @lru_cache(maxsize=65_536)

@@ -29,7 +29,8 @@ class VerifierPool:
     """``processes`` solver processes behind the port ``Verifier``; an async context manager.
 
     One question has ``limits`` for each call of z3 and ``cpu`` seconds altogether; both are the same on a machine that
-    is busy. ``deadline`` (seconds by the clock) is the net behind them. A process that exceeds a bound, or dies, is
+    is busy. ``deadline`` (seconds by the clock) is the net behind them; ``patience`` is for a process that a question
+    waits for, and that has to get ready. A process that exceeds a bound, or dies, is
     replaced, and the verdict is *too hard*. ``memory`` is in MiB for each process. After ``recycle`` judgements a
     process is replaced, so that what a solver leaks stays bounded. ``beforehand`` is called right before a question is
     given to a process; the :class:`VerifierUnavailableError` that it may raise keeps the question from beginning.
@@ -45,6 +46,7 @@ class VerifierPool:
         limits: Limits | None = None,
         cpu: float = 10.0,
         deadline: float = 30.0,
+        patience: float = 60.0,
         memory: int = 512,
         recycle: int = 20_000,
         beforehand: Callable[[], None] = lambda: None,
@@ -53,7 +55,7 @@ class VerifierPool:
             raise ValueError(f"{processes} solver processes judge nothing; give at least 1")
         limits = limits or Limits()
         bounds = Bounds(memory, cpu, recycle, limits.steps, limits.seconds)
-        self._solvers = [_Solver(bounds, deadline, self._free, beforehand) for _ in range(processes)]
+        self._solvers = [_Solver(bounds, (patience, deadline), self._free, beforehand) for _ in range(processes)]
         self._idle: deque[_Solver] = deque()
         self._waiting: deque[_Asked] = deque()
 
@@ -114,11 +116,15 @@ class _Solver:
     """A place for one solver process, which is started, asked one question at a time, and replaced."""
 
     def __init__(
-        self, bounds: Bounds, deadline: float, free: Callable[[_Solver], None], beforehand: Callable[[], None]
+        self,
+        bounds: Bounds,
+        deadlines: tuple[float, float],
+        free: Callable[[_Solver], None],
+        beforehand: Callable[[], None],
     ) -> None:
         self._command = (sys.executable, "-m", "veriramp_workers.verifier.solve", str(os.getpid()), *bounds.arguments())
         self._cpu = bounds.cpu
-        self._deadline = deadline
+        self._patience, self._deadline = deadlines
         self._free = free
         self._beforehand = beforehand
         self._process: _Process | None = None
@@ -155,10 +161,13 @@ class _Solver:
         """Judge a question; ``free`` is called when the next one may come."""
         self._asked = asked
         asked.answer.add_done_callback(self._given_up)
+        if self._process is not None and self._process.ready:
+            self._ask(self._process, asked)
+            return
+        # Already here: a process that never gets ready must not keep the question for ever.
+        self._start_clock(self._patience)
         if self._process is None:
             self.start()
-        elif self._process.ready:
-            self._ask(self._process, asked)
 
     def became_ready(self, process: _Process) -> None:
         """The process takes questions."""
@@ -166,13 +175,14 @@ class _Solver:
             self._ask(process, self._asked)
 
     def _ask(self, process: _Process, asked: _Asked) -> None:
+        self._stop_clock()
         try:
             self._beforehand()
         except VerifierUnavailableError as error:
             # What follows is in _given_up, in a turn of the loop for each: all that wait may end like this.
             asked.settle(error)
             return
-        self._clock = asyncio.get_running_loop().call_later(self._deadline, self._too_late)
+        self._start_clock(self._deadline)
         process.ask(asked.line)
 
     def answered(self, line: bytes) -> None:
@@ -196,6 +206,7 @@ class _Solver:
             # The kernel short of memory, or a person: who did it says nothing about the question.
             _log.warning("a solver process was killed; its question is asked once more")
             asked.killed = True
+            self._start_clock(self._patience)
             return
         reason = _reason(code, self._cpu)
         _log.warning("a solver process gave up: %s", reason)
@@ -210,8 +221,14 @@ class _Solver:
             self._free(self)
 
     def _too_late(self) -> None:
+        was_ready = self._process is not None and self._process.ready
         self._drop()
         self.start()
+        if not was_ready:
+            reason = f"a solver process was not ready within {self._patience:g} s"
+            _log.error("%s", reason)
+            self._settle(VerifierUnavailableError(reason))
+            return
         reason = f"no verdict within {self._deadline:g} s"
         self._settle(Judgement(Verdict.TOO_HARD, reason, total_seconds=self._deadline))
 
@@ -219,7 +236,7 @@ class _Solver:
         """Nobody waits any more; if the question was sent, only a new process can be trusted with the next one."""
         if self._asked is None or self._asked.answer is not answer:
             return  # it was settled meanwhile, and the next one is in work
-        if self._clock is not None:
+        if self._clock is not None and self._process is not None and self._process.ready:
             self._drop()
             self.start()
         self._settle(VerifierUnavailableError("nobody waits for the answer"))
@@ -229,6 +246,9 @@ class _Solver:
         if process is not None and process.kill():
             self._leaving.add(process.gone)
             process.gone.add_done_callback(self._leaving.discard)
+
+    def _start_clock(self, seconds: float) -> None:
+        self._clock = asyncio.get_running_loop().call_later(seconds, self._too_late)
 
     def _stop_clock(self) -> None:
         if self._clock is not None:

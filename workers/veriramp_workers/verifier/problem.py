@@ -5,16 +5,17 @@ Public names: :class:`Problem`, :class:`Assertion`, :func:`problem_of`, :func:`l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 from veriramp_workers.ports import Question
+from veriramp_workers.verifier.discourse import holds_together
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
 from veriramp_workers.verifier.facts import looks_like_facts, sentences_of_facts
 from veriramp_workers.verifier.formula import Parts, declarations, parts
-from veriramp_workers.verifier.words import CONNECTIVES, DISCOURSE, POINTERS, PREDICATE_HEADS
 
 MAX_TEXT: Final = 100_000
 """Longest text, premises included, in characters."""
@@ -69,6 +70,8 @@ def problem_of(question: Question) -> Problem:
     count = len(claim) + sum(map(len, told))
     if count > MAX_SENTENCES:
         raise NotFormalisableError(f"{count} sentences are too many; at most {MAX_SENTENCES} are read")
+    if not looks_like_facts(question.text) and not holds_together(claim):
+        raise NotFormalisableError("a sentence that speaks of texts, or a heading, may take back what stands beside it")
     claimed = [_explained(sentence) for sentence in claim]
     premises, skipped = _usable(told, prose)
     written = (*(read for _, read in premises), *claimed)
@@ -124,30 +127,13 @@ def _usable(told: Sequence[tuple[str, ...]], prose: Sequence[bool]) -> tuple[lis
     for text, is_prose in zip(told, prose, strict=True):
         read = [(sentence, _read(sentence, premise=True)) for sentence in text]
         refused = [sentence for sentence, formula in read if isinstance(formula, str)]
-        if is_prose and (any(map(_takes_back, refused)) or any(map(_is_heading, text[:-1]))):
+        # What is not understood may take back what stands beside it, in ways that no list of words knows all of.
+        if is_prose and (refused or not holds_together(text)):
             skipped.extend(text)
         else:
             skipped.extend(refused)
             usable.extend((sentence, formula) for sentence, formula in read if not isinstance(formula, str))
     return usable, tuple(skipped)
-
-
-def _takes_back(sentence: str) -> bool:
-    """Say whether a sentence that is not understood may be about its neighbours: "That is a myth.", "Hardly.".
-
-    One of some length that ends as sentences do and points nowhere is taken to be about something else.
-    """
-    said = [word.strip(".,:;!?\"'“”()").lower() for word in sentence.split()]
-    is_whole = len(said) >= _SHORTEST and sentence.endswith(".") and sentence[0].isalpha() and sentence[0].isupper()
-    return not is_whole or said[0] in CONNECTIVES or not (DISCOURSE | POINTERS).isdisjoint(said)
-
-
-def _is_heading(sentence: str) -> bool:
-    """Say whether something stands before other sentences and is none, though it may look like one: "Fake news"."""
-    return not sentence.endswith((".", ";", "!")) and PREDICATE_HEADS.isdisjoint(sentence.lower().split())
-
-
-_SHORTEST: Final = 5
 
 
 def _read(sentence: str, *, premise: bool = False) -> Parts | str:
@@ -180,7 +166,7 @@ def _assertions(text: str, declarations: list[str]) -> tuple[Assertion, ...]:
     """Collect the assertions of a script and append its declarations, each once."""
     found: list[Assertion] = []
     for command in _commands(text):
-        name = command[1:-1].split(maxsplit=1)[0] if command[1:-1].strip() else ""
+        name = _AFTER_A_NAME.split(command[1:-1].lstrip(), maxsplit=1)[0]
         if name == "assert":
             body = command[1:-1].strip().removeprefix("assert").strip()
             found.append(Assertion(" ".join(command.split()), body))
@@ -188,8 +174,14 @@ def _assertions(text: str, declarations: list[str]) -> tuple[Assertion, ...]:
             if command not in declarations:
                 declarations.append(command)
         elif name not in _IGNORED:
-            raise NotFormalisableError(f'the SMT-LIB command "{name}" is not accepted; declare, define and assert')
+            raise NotFormalisableError(
+                f'a text that starts with "(" or ";" is read as SMT-LIB, of which "{name}" is no command that is '
+                "accepted; declare, define and assert"
+            )
     return tuple(found)
+
+
+_AFTER_A_NAME: Final = re.compile(r"[\s()|]")
 
 
 def _commands(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Things and kinds of things: names, descriptions, nouns, and where a clause's verb stands.
 
 Public names: :class:`Token`, :class:`Scope`, :func:`term`, :func:`noun_phrase`, :func:`split_verb`, :func:`kind`,
-:func:`nouns`, :func:`plain`, :func:`refuse_reserved`.
+:func:`nouns`, :func:`plain`, :func:`refuse_reserved`, :func:`person`, :func:`someone`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from veriramp_workers.verifier import words
-from veriramp_workers.verifier.formula import Atom, Attribute, Formula, Name, Term, The, Variable
+from veriramp_workers.verifier.formula import SOMEONE, Atom, Attribute, Formula, Name, Or, Term, The, Variable
 from veriramp_workers.verifier.values import NotFormalisableError, is_number
 
 
@@ -55,6 +55,7 @@ def term(tokens: tuple[Token, ...], scope: Scope = NO_SCOPE) -> Term:
     if tokens[0].low == "the" and len(tokens) > 1:
         return _described(tokens[1:], scope)
     refuse_reserved(tokens)
+    _refuse_pointing(tokens[1:] if tokens[0].text == "New" and len(tokens) > 1 else tokens)
     if all(token.capital or is_number(token.text) for token in tokens) and tokens[0].capital:
         return Name(plain(tokens))
     raise NotFormalisableError(
@@ -63,14 +64,29 @@ def term(tokens: tuple[Token, ...], scope: Scope = NO_SCOPE) -> Term:
 
 
 def noun_phrase(tokens: tuple[Token, ...], variable: Variable) -> tuple[Formula, ...]:
-    """Read "bird", "red bird" (one kind of its own), "red thing" (anything red): what the variable has to be."""
+    """Read "bird", "red bird" (one kind of its own), "red thing" (anything red): what the variable has to be.
+
+    A "red person" is a person; "red people" in a rule are whoever may be meant by "someone", as in ProofWriter.
+    """
     refuse_reserved(tokens)
     if not tokens or any(token.text[0].isdigit() for token in tokens):
         raise NotFormalisableError("a noun is missing")
     noun = words.singular(tokens[-1].low)
-    if noun in words.THING_NOUNS:
-        return tuple(Atom(f"is {token.low}", (variable,)) for token in tokens[:-1] if token.low != ",")
-    return (Atom(kind(tokens), (variable,)),)
+    if noun not in {words.THING, words.PERSON}:
+        return (Atom(kind(tokens), (variable,)),)
+    qualities = tuple(Atom(f"is {token.low}", (variable,)) for token in tokens[:-1] if token.low != ",")
+    if noun == words.THING:
+        return qualities
+    return (*qualities, someone(variable) if qualities and tokens[-1].low == "people" else person(variable))
+
+
+def person(variable: Variable) -> Formula:
+    return Atom(f"is a {words.PERSON}", (variable,))
+
+
+def someone(variable: Variable) -> Formula:
+    """Return that the variable may be meant by "someone": a person, or a being of which this is known."""
+    return Or((person(variable), Atom(SOMEONE, (variable,))))
 
 
 def split_verb(tokens: tuple[Token, ...]) -> int:
@@ -103,17 +119,19 @@ def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
         cut = lows.index("of")
         if not any(token.capital for token in tokens[:cut]):
             said = plain(tokens[:cut])
-            if words.is_plural(tokens[cut - 1].low):
-                raise NotFormalisableError(
-                    f'whether "{said}" are one or several is not clear; write one in the singular'
-                )
-            if tokens[cut - 1].low in words.SEVERAL or tokens[0].low in words.SHARED or tokens[0].low.startswith("co-"):
+            is_one = lows[0] in words.UNIQUE if cut == 1 else lows[0] in words.BOUNDING and lows[1] in words.MEASURES
+            if not is_one or cut > 2:  # noqa: PLR2004 - "maximum speed"
                 raise NotFormalisableError(f'a thing may have more than one {said}; write "... is a {said} of ..."')
             return Attribute(nouns(tokens[:cut]), term(tokens[cut + 1 :], scope))
     refuse_reserved(tuple(token for token in tokens if token.low != "of"))
-    if tokens[-1].low in words.SUPERLATIVES:
-        raise NotFormalisableError(f'"the {plain(tokens)}" of what is not clear')
+    _refuse_pointing(tokens)
     return The(plain(tokens))
+
+
+def _refuse_pointing(tokens: tuple[Token, ...]) -> None:
+    pointing = next((token.text for token in tokens if words.points(token.low)), None)
+    if pointing is not None:
+        raise NotFormalisableError(f'what "{plain(tokens)}" means is not clear: "{pointing}" names nothing')
 
 
 def kind(tokens: tuple[Token, ...], tense: str = "is") -> str:
@@ -157,5 +175,5 @@ _RESERVED: Final = (
     | words.NOTHING
     | words.PREPOSITIONS
     | words.PLACEHOLDERS
-    | {"the", "before", "after", "within", "%", "$", "€"}
+    | {"the", "one", "ones", "before", "after", "within", "%", "$", "€"}
 )

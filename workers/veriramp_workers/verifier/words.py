@@ -1,10 +1,11 @@
 """The words that controlled English reserves, and the few forms of open words that it understands.
 
-Public names: the word sets, :func:`singular`, :func:`base_verb`.
+Public names: the word sets, :func:`points`, :func:`singular`, :func:`base_verb`.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 COPULAS: Final = frozenset({"is", "are", "was", "were"})
@@ -15,9 +16,11 @@ ARTICLES: Final = frozenset({"a", "an"})
 UNIVERSAL: Final = frozenset({"every", "each", "all", "any"})
 PRONOUNS: Final = frozenset({"it", "they", "he", "she"})
 ANYTHING: Final = frozenset({"something", "someone", "somebody", "anything", "anyone", "anybody"})
+PERSONAL: Final = frozenset({"someone", "somebody", "anyone", "anybody"})
 EVERYTHING: Final = frozenset({"everything", "everyone", "everybody"})
 NOTHING: Final = frozenset({"nothing", "nobody"})
-THING_NOUNS: Final = frozenset({"thing", "person", "one"})
+THING: Final = "thing"
+PERSON: Final = "person"
 PREPOSITIONS: Final = frozenset({"in", "on", "at", "near", "inside", "above", "below", "behind", "beside", "of", "by"})
 
 _TAKEN_BACK: Final = frozenset(
@@ -60,71 +63,57 @@ HEDGES: Final = _TAKEN_BACK | frozenset(
 )
 """Words that change what a sentence says in ways this language does not model: it abstains rather than drop them."""
 
-DISCOURSE: Final = _TAKEN_BACK | frozenset(
+POINTING: Final = frozenset(
     {
+        *("one", "ones", "mine", "yours", "hers", "ours", "theirs", "latter", "former", "rest", "remainder", "others"),
+        *("none", "neither", "either", "both", "all", "most", "half", "enough", "plenty", "lots", "everything", "self"),
+        *("today", "tomorrow", "yesterday", "tonight", "now", "then", "here", "there", "time", "date", "moment"),
+        *("day", "night", "morning", "afternoon", "evening", "noon", "midnight", "week", "weekend", "month", "year"),
+        *("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "january", "february"),
+        *("march", "april", "may", "june", "july", "august", "september", "october", "november", "december"),
+        *("spring", "summer", "autumn", "winter", "christmas", "easter", "season", "weather"),
+        *("current", "present", "next", "previous", "prior", "preceding", "subsequent", "succeeding", "earlier"),
         *(
-            "true",
-            "false",
-            "untrue",
-            "incorrect",
-            "wrong",
-            "following",
-            "aforementioned",
-            "above",
-            "below",
-            "myth",
-            "myths",
+            "later",
+            "late",
+            "latest",
+            "last",
+            "recent",
+            "upcoming",
+            "coming",
+            "forthcoming",
+            "ongoing",
+            "past",
+            "future",
         ),
-        *("rumour", "rumours", "rumor", "rumors", "fiction", "fictional", "joke", "story", "novel", "claim", "claims"),
-        *(
-            "kidding",
-            "suppose",
-            "supposedly",
-            "assume",
-            "imagine",
-            "hypothetical",
-            "hypothetically",
-            "contrary",
-            "hoax",
-        ),
-        *("opposite", "mistake", "mistaken", "error", "legend", "legends", "lie", "lies", "allegedly", "reportedly"),
+        *("new", "newer", "older", "younger", "bigger", "larger", "smaller", "other", "another", "second", "third"),
+        *("final", "initial", "original", "ultimate", "penultimate", "respective", "relevant", "given", "said"),
+        *("certain", "particular", "specific", "same", "different", "opposite", "remaining", "additional", "extra"),
+        *("usual", "typical", "average", "local", "nearby", "foreign", "domestic", "home", "temporary", "acting"),
+        *("daily", "weekly", "monthly", "annual", "yearly", "quarterly", "interim", "so-called", "would-be"),
+        *("alternative", "only", "sole", "aforesaid", "above", "below"),
     }
 )
-"""Words by which a sentence that is not understood may take back its neighbours: its whole text is left out."""
+"""Words that mean now this and now that, by who says them, when, and after what: of no use as a name of a thing."""
 
-POINTERS: Final = PRONOUNS | frozenset(
-    {
-        *("this", "that", "these", "those", "so", "such", "which", "here", "them", "him", "her", "his", "its", "their"),
-        *("none", "neither", "nobody", "nothing", "both", "all", "everything"),
-        *("sentence", "sentences", "text", "article", "source", "sources", "facts", "tale", "tales"),
-        *("say", "says", "said", "think", "thinks", "thought", "believe", "believes", "believed", "reported"),
-    }
-)
-"""The same: words by which such a sentence may point to its neighbours ("Historians have long doubted this.")."""
 
-CONNECTIVES: Final = frozenset(
+def points(word: str) -> bool:
+    """Say whether a word of a name or a description points (next, mine, Monday, fourth, oldest) and does not name."""
+    return word in POINTING or bool(_ORDINAL.fullmatch(word)) or (word.endswith("est") and word not in _EST_BUT_NO_RANK)
+
+
+_ORDINAL: Final = re.compile(
+    r"\d+(?:st|nd|rd|th)|first|(?:[a-z]+-)?(?:second|third)|"
+    r"(?:[a-z]+-)?(?:four|fif|six|seven|eigh|nin|ten|eleven|twelf|[a-z]+teen|[a-z]+tie|hundred|thousand|million)th"
+)
+_EST_BUT_NO_RANK: Final = frozenset(
     {
-        *("and", "or", "but", "if", "then", "however", "later", "yet", "unless", "until", "except"),
-        *(
-            "although",
-            "though",
-            "because",
-            "when",
-            "while",
-            "since",
-            "at",
-            "provided",
-            "sometimes",
-            "maybe",
-            "perhaps",
-            "once",
-            "formerly",
-        ),
-        *("now", "today", "only", "not", "nor", "even", "still", "otherwise", "instead", "rather", "before", "after"),
-        *("whether", "given", "as", "like", "unlike", "contrary", "despite", "according", "in", "on", "for", "under"),
+        *("west", "northwest", "southwest", "forest", "guest", "chest", "nest", "test", "priest", "harvest", "request"),
+        *("contest", "interest", "arrest", "protest", "quest", "vest", "crest", "invest", "conquest", "tempest"),
+        *("budapest", "bucharest", "brest", "ernest", "everest", "rainforest", "pest", "zest", "jest", "digest"),
     }
 )
-"""The same, where such a sentence begins with them: "But only if the dam is old."."""
+
 
 KINDWISE: Final = frozenset(
     {
@@ -188,94 +177,17 @@ MEASURES: Final = frozenset(
 )
 """What a thing has exactly one of: "has a height of 12 metres" twice may conflict, "has a bell of 2 tonnes" may not."""
 
-SEVERAL: Final = frozenset(
+UNIQUE: Final = MEASURES | frozenset(
     {
-        *(
-            "sister",
-            "brother",
-            "sibling",
-            "son",
-            "daughter",
-            "child",
-            "grandchild",
-            "friend",
-            "cousin",
-            "aunt",
-            "uncle",
-        ),
-        *(
-            "niece",
-            "nephew",
-            "relative",
-            "neighbour",
-            "neighbor",
-            "colleague",
-            "member",
-            "employee",
-            "student",
-            "pupil",
-        ),
-        *("supporter", "enemy", "rival", "ally", "partner", "author", "editor", "founder", "co-founder", "inventor"),
-        *("part", "piece", "example", "kind", "type", "resident", "citizen", "customer", "client", "player", "name"),
-        *(
-            "nickname",
-            "alias",
-            "synonym",
-            "language",
-            "religion",
-            "branch",
-            "subsidiary",
-            "product",
-            "tributary",
-            "side",
-        ),
-        *("location", "place", "home", "origin", "birthplace", "residence", "site", "destination", "source", "genre"),
-        *("style", "job", "occupation", "profession", "employer", "hobby", "teacher", "parent", "grandparent"),
-        *("grandfather", "grandmother", "director", "star", "singer", "sponsor", "architect", "designer", "translator"),
-        *("creator", "developer", "producer", "writer", "composer", "winner", "champion", "holder", "recipient"),
-        *(
-            "supplier",
-            "colour",
-            "color",
-            "material",
-            "nationality",
-            "subject",
-            "topic",
-            "theme",
-            "guest",
-            "speaker",
-            "favourite",
-        ),
-        *(
-            "favorite",
-            "cause",
-            "reason",
-            "effect",
-            "result",
-            "use",
-            "feature",
-            "symptom",
-            "ingredient",
-            "city",
-            "town",
-            "region",
-        ),
+        *("capital", "mayor", "mother", "father", "owner", "headquarters", "radius", "circumference", "perimeter"),
+        *("altitude", "elevation", "size", "fee", "tax", "toll", "rent", "salary", "budget", "start", "end"),
+        *("beginning", "deadline", "share", "power", "roof", "centre", "center", "surface"),
     }
 )
-"""What a thing may have several of: "the sister of Anne" is not one person, so two of them do not conflict."""
+"""What a thing has one of, so that two names for it conflict. Of any other noun a thing may have several."""
 
-SHARED: Final = frozenset({"joint", "part", "shared"})
-"""By which even what is one becomes several: the joint owner."""
-
-SUPERLATIVES: Final = frozenset(
-    {
-        *("best", "worst", "first", "second", "third", "last", "next", "same", "one", "tallest", "largest", "biggest"),
-        *("smallest", "oldest", "youngest", "longest", "shortest", "highest", "lowest", "deepest", "widest", "fastest"),
-        *("slowest", "heaviest", "lightest", "richest", "poorest", "strongest", "weakest", "greatest", "latest"),
-        *("newest", "earliest", "nearest", "closest", "easiest", "hardest"),
-    }
-)
-"""Which need a thing: "the tallest" of whom?"""
+BOUNDING: Final = frozenset({"maximum", "minimum", "total"})
+"""By which a measure stays one of its kind: the maximum speed."""
 
 _ORIGINS: Final = frozenset(
     {

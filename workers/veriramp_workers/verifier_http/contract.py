@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from veriramp_sdk.events import MAX_CONTENT, Verdict
-from veriramp_workers.ports import Judgement
+from veriramp_workers.ports import LONGEST_FORMULA, Judgement
 from veriramp_workers.verifier_http.structure import beyond_theory
 
 PROCESS_PATH: Final = "/pipeline/process"
@@ -224,10 +224,9 @@ def _short(text: str) -> str:
 
 def _bounded(text: str | None) -> str:
     # What is published must fit into one message of the broker; half a formula would be worse than none.
-    return text if text is not None and len(text) <= _LONGEST_FORMULA else ""
+    return text if text is not None and len(text) <= LONGEST_FORMULA else ""
 
 
 _WORDS: Final = frozenset({"sat", "unsat", "unknown", "timeout"})
 _NAME: Final = re.compile(r"""\|([^|]*)\||"([^"]*)"|'([^']*)'|([^\s,]+)""")
 _LONGEST_REASON: Final = 500
-_LONGEST_FORMULA: Final = 200_000
