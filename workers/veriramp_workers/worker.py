@@ -79,7 +79,15 @@ async def run_orchestrator(settings: WorkerSettings, registry: CollectorRegistry
         _log.info("%s obeys %s", settings.profile, settings.rollout)
         if settings.kafka.warning:
             _log.warning("%s", settings.kafka.warning)
+        ticking = asyncio.create_task(_ticking(orchestrator))
+        stack.callback(ticking.cancel)
         await worker.run(stop)
+
+
+async def _ticking(orchestrator: Orchestrator) -> None:
+    while True:
+        orchestrator.tick()
+        await asyncio.sleep(_TICK_SECONDS)
 
 
 def budget_of(settings: WorkerSettings) -> BudgetSettings | None:
@@ -170,4 +178,5 @@ def _waiting(lag: Gauge) -> Callable[[], float]:
     return waiting
 
 
+_TICK_SECONDS: Final = 1.0
 _RETRY_TOPICS: Final = (Topic.RETRY_SOON, Topic.RETRY_LATE)

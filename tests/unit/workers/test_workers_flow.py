@@ -141,7 +141,12 @@ def test_the_ladder_goes_up_at_once_and_comes_down_in_calm_weather() -> None:
 
     def at(after: float, old: float, *, blocked: bool = False, off: bool = False) -> Level:
         clock.now += after
-        return ladder.level(oldest_seconds=old, blocked=blocked, off=off)
+        ahead = ladder.level(oldest_seconds=old, blocked=blocked, off=off)
+        for _ in range(9):
+            assert ladder.level(oldest_seconds=old, blocked=blocked, off=off) is ahead, "to look changes nothing"
+        level = ladder.step(oldest_seconds=old, blocked=blocked, off=off)
+        assert level <= ahead
+        return level
 
     assert at(1, 59) is Level.FULL
     assert at(1, 60) is Level.SEARCHES_ONLY
@@ -164,7 +169,7 @@ def test_the_ladder_is_never_below_what_is_wanted_and_falls_by_one(
     ladder = Ladder(60.0, clock=clock)
     for after, old, blocked, off in steps:
         clock.now += after
-        level = ladder.level(oldest_seconds=old, blocked=blocked, off=off)
+        level = ladder.step(oldest_seconds=old, blocked=blocked, off=off)
         wanted = 3 if off else 2 if blocked else int(old >= 60.0)
         assert level >= wanted
         assert before is Level.OFF or level >= before - 1

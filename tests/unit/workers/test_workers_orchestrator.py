@@ -22,7 +22,8 @@ from veriramp_sdk.events import (
     content_hash,
     parse_event,
 )
-from veriramp_workers.orchestrator import Orchestrator, OrchestratorMetrics, Tuning
+from veriramp_workers.orchestrator import Ladder, Orchestrator, OrchestratorMetrics, Tuning
+from veriramp_workers.orchestrator.limiter import TooManyRequestsError
 from veriramp_workers.ports import (
     Bound,
     BreakerOpenError,
@@ -296,6 +297,39 @@ async def test_an_open_breaker_pauses_and_no_event_tells_of_it() -> None:
         await an_orchestrator(Refused(), registry)(a_record(a_request("Anne is old.").to_bytes()))
     assert (paused.value.reason, paused.value.seconds, paused.value.topics) == ("breaker", 40.0, ())
     assert registry.get_sample_value("verification_requests_total", {"status": "error"}) == 0
+
+
+async def test_our_own_limit_is_no_degradation() -> None:
+    class Limited(InProcess):
+        async def judge(self, question: Question) -> Judgement:  # noqa: ARG002 - that of the port
+            raise TooManyRequestsError(60.0)
+
+    registry = CollectorRegistry()
+    orchestrator = an_orchestrator(Limited(), registry)
+    with pytest.raises(PauseError, match="rate"):
+        await orchestrator(a_record(a_request("Anne is old.").to_bytes()))
+    orchestrator.tick()
+    assert registry.get_sample_value("veriramp_degradation_level") == 0
+
+
+async def test_to_look_at_the_level_changes_nothing() -> None:
+    class Refused(InProcess):
+        async def judge(self, question: Question) -> Judgement:
+            raise BreakerOpenError(question.text, 40.0)
+
+    levels = []
+    for looks in (0, 3):
+        registry, now = CollectorRegistry(), [10**8 + 0.5]
+        metrics, clock = OrchestratorMetrics(registry), lambda now=now: now[0]
+        ladder = Ladder(clock=clock)
+        orchestrator = Orchestrator(Refused(), metrics, formaliser_version="1", ladder=ladder, clock=clock)
+        with pytest.raises(PauseError):
+            await orchestrator(a_record(a_request("Anne is old.").to_bytes()))
+        for _ in range(looks):
+            assert registry.get_sample_value("veriramp_degradation_level") == 2
+        now[0] += 41.0
+        levels.append(orchestrator.level)
+    assert levels == [0, 0]
 
 
 async def test_backfill_waits_while_searches_wait() -> None:

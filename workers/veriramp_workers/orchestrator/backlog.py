@@ -53,6 +53,8 @@ class Backlog:
 class Ladder:
     """Goes up at once and comes down in calm weather only; ``clock`` is monotonic, in seconds.
 
+    It moves in :meth:`step`, which is to be called every second or so: to look at it changes nothing.
+
     The first level begins at a backlog of ``old_seconds`` and ends below half of it. Every step down takes
     ``calm_seconds`` without a reason for a higher level.
     """
@@ -68,6 +70,11 @@ class Ladder:
 
     def level(self, *, oldest_seconds: float, blocked: bool, off: bool) -> Level:
         """Return the level for what is seen now; ``blocked``: breaker open or budget spent."""
+        wanted = self._wanted(oldest_seconds, blocked=blocked, off=off)
+        return wanted if self._level is Level.OFF else max(wanted, self._level)
+
+    def step(self, *, oldest_seconds: float, blocked: bool, off: bool) -> Level:
+        """Go where what is seen now leads, and return that level."""
         now = self._clock()
         wanted = self._wanted(oldest_seconds, blocked=blocked, off=off)
         if wanted >= self._level or self._level is Level.OFF:

@@ -108,7 +108,7 @@ class Orchestrator:
 
     def unblock(self) -> None:
         """Note that the verifier may be asked again; what waits for budget goes on waiting."""
-        for reason in (BREAKER, RATE, OFF):
+        for reason in (BREAKER, OFF):
             self._blocked.pop(reason, None)
 
     @property
@@ -119,11 +119,16 @@ class Orchestrator:
     @property
     def level(self) -> Level:
         """How far the worker is degraded now."""
+        return self._ladder.level(oldest_seconds=self.oldest_seconds, blocked=self._is_blocked, off=self._off)
+
+    def tick(self) -> None:
+        """Let the level fall when it is time; to be called about once a second."""
+        self._ladder.step(oldest_seconds=self.oldest_seconds, blocked=self._is_blocked, off=self._off)
+
+    @property
+    def _is_blocked(self) -> bool:
         now = self._clock()
-        blocked = any(now < until for until in self._blocked.values()) or (
-            self._purse is not None and self._purse.blocked
-        )
-        return self._ladder.level(oldest_seconds=self._backlog.oldest_seconds, blocked=blocked, off=self._off)
+        return any(now < until for until in self._blocked.values()) or (self._purse is not None and self._purse.blocked)
 
     async def __call__(self, record: Record) -> tuple[Message, ...]:
         """Return the one message that answers a request; raises as the port ``Handler`` says."""
@@ -187,7 +192,8 @@ class Orchestrator:
     def _obey(self, wait: Wait | None) -> None:
         if wait is None:
             return
-        if not wait.topics:
+        # Our own limit is no trouble: what it lets through is judged.
+        if not wait.topics and wait.reason != RATE:
             self._blocked[wait.reason] = self._clock() + wait.seconds
         self._metrics.waits.labels(wait.reason).inc()
         raise PauseError(wait.seconds, wait.reason, topics=wait.topics)
