@@ -75,7 +75,7 @@ def _scene(
         update["rollback"] = applied
     if update:
         status = status.changed(**update)
-    status = rollback.none_later(status, now)
+    status = rollback.none_later(status, now, deleting=seen.deleting)
     rung = None if stage is None else plan.at(stage)
     read = _elapsed(status, now)
     ramp = None

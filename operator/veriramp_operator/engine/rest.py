@@ -205,9 +205,9 @@ def ramp_step(scene: Scene) -> Finding | None:
     rung, stage, ramp = scene.rung, scene.stage, scene.ramp
     if rung is None or stage is None or ramp is None or scene.at_full_vector:
         return None
-    failing = scene.bench.not_ready(stage.entered_at) if stage.reentry else None
+    failing = scene.bench.not_ready(scene.entered_at) if stage.reentry else None
     if failing is not None:
-        return _on_the_way_back(rung, failing, stage.entered_at + failing.window - scene.now)
+        return _on_the_way_back(rung, failing, scene.entered_at + failing.window - scene.now)
     if scene.may_rise and not ramp.due.is_at_most(scene.in_force):
         return Finding(
             Direction.RISE,

@@ -31,6 +31,13 @@ ABORT_REQUEST: Final = "request/abort"
 SHADOW_REQUEST: Final = "request/shadow"
 """Who holds the latch when a person asked: no gate can have a name with a slash."""
 
+_WAITED_FROM: Final = {
+    "rollback": ("detected_at", "published_at", "applied_at"),
+    "propagation": ("confirmed_at",),
+    "stage": ("entered_at", "began_at", "full_at"),
+}
+"""Instants in status from which something is waited for, by its part."""
+
 _RANK: Final = {Severity.PREVIOUS_STAGE: 0, Severity.SHADOW: 1, Severity.KILL_SWITCH: 2}
 
 
@@ -178,10 +185,12 @@ def lift_to_retry(plan: Plan, status: RolloutStatus, now: float) -> RolloutStatu
     return _lifted(plan, status, enter(rung, status.parameters or OFF, now, reentry=True), now)
 
 
-def none_later(status: RolloutStatus, now: float) -> RolloutStatus:
-    """No fall and no retry is later than now: a clock that went back must not put off what may trip from then on.
+def none_later(status: RolloutStatus, now: float, *, deleting: bool = False) -> RolloutStatus:
+    """Nothing that is waited from is later than now: a clock that was put back must not add to what is waited for.
 
-    When it began to go wrong (``rollback.at``) stays: it names the rollback. The same object when nothing changed.
+    What began then counts from now, so that nothing gets nearer than it was when it began. When it began to go wrong
+    (``rollback.at``) stays: it names the rollback. So does when the flags were published unless the object is
+    ``deleting``: who was there by then has to confirm. The same object when nothing changed.
     """
     update: dict[str, object] = {}
     if any(anchor.at > now for anchor in status.anchors):
@@ -190,11 +199,13 @@ def none_later(status: RolloutStatus, now: float) -> RolloutStatus:
         )
     if status.anchor is not None and status.anchor.at > now:
         update["anchor"] = EvidenceAnchor(gate=status.anchor.gate, at=now)
-    latch = status.rollback
-    if latch is not None:
-        times = {name: getattr(latch, name) for name in ("detected_at", "published_at", "applied_at")}
-        if later := {name: now for name, at in times.items() if at is not None and at > now}:
-            update["rollback"] = latch.model_copy(update=later)
+    for part, fields in _WAITED_FROM.items():
+        told = getattr(status, part)
+        times = {} if told is None else {field: getattr(told, field) for field in fields}
+        if later := {field: now for field, at in times.items() if at is not None and at > now}:
+            update[part] = told.changed(**later)
+    if deleting and status.flags is not None and status.flags.published_at > now:
+        update["flags"] = status.flags.changed(published_at=now)
     return status.changed(**update) if update else status
 
 

@@ -55,9 +55,25 @@ class Scene:
 
     @property
     def confirmed_at(self) -> float:
-        """When the published revision was confirmed; a moment that never comes while it is not."""
-        seen = self.status.propagation
-        return math.inf if seen is None or seen.confirmed_at is None else seen.confirmed_at
+        """When the published revision was confirmed; a moment that never comes while it is not.
+
+        Not before it was published: a clock that was put back, and then ahead again, makes it no earlier.
+        """
+        seen, flags = self.status.propagation, self.status.flags
+        if seen is None or seen.confirmed_at is None:
+            return math.inf
+        return seen.confirmed_at if flags is None else self._not_before(flags.published_at, seen.confirmed_at)
+
+    @property
+    def entered_at(self) -> float:
+        """When the present stage was entered; not before the last line of history, by the same clock."""
+        if self.stage is None:
+            return math.inf
+        history = self.status.history
+        return self._not_before(history[-1].at, self.stage.entered_at) if history else self.stage.entered_at
+
+    def _not_before(self, earliest: float, at: float) -> float:
+        return max(earliest, at) if earliest <= self.now else at
 
     @property
     def bake_seconds(self) -> float:
