@@ -136,7 +136,8 @@ def _ramp(stage: StageOutlook) -> str:
         values = [*values[:_SHOWN_STEPS], "...", *values[-_SHOWN_STEPS + 1 :]]
     others = f" (and {', '.join(_words(other) for other in changed[1:])})" if len(changed) > 1 else ""
     pace = f", one per {short(stage.interval)}" if stage.interval >= 1 else ""
-    return f"{len(steps) - 1} steps{pace}: {_words(changed[0])}{others} {' > '.join(values)}"
+    count = len(steps) - 1
+    return f"{count} step{'s' * (count != 1)}{pace}: {_words(changed[0])}{others} {' > '.join(values)}"
 
 
 def _every_step(stage: StageOutlook, start: float | None) -> Iterator[str]:

@@ -18,6 +18,7 @@ from veriramp_operator.cli.simulation.monte_carlo import Outcomes, quantile, sim
 from veriramp_operator.cli.simulation.runs import DEFAULT_START, Options
 from veriramp_operator.cli.simulation.traffic import Noise, Traffic
 from veriramp_operator.cli.story import of_many, of_one
+from veriramp_operator.cli.unwise import above_ceiling
 
 PROGRESS_AFTER_SECONDS: Final = 2.0
 PROGRESS_EVERY_SECONDS: Final = 1.0
@@ -57,6 +58,8 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate and print; 0 whatever the rollout came to, because that is the answer and not a fault."""
     rollout = load_rollout(arguments.file)
+    for warning in above_ceiling(rollout.spec):
+        print(f"warning: {warning}; simulated as if it did not", file=sys.stderr)
     _check_plot(arguments.plot)
     noise = arguments.noise or (Noise.IID if arguments.runs > 1 else Noise.NONE)
     options = Options(

@@ -17,9 +17,7 @@ from veriramp_operator.cli.simulation.runs import Moment, Run
 from veriramp_operator.engine.types import Direction
 
 MOST_CAUSES: Final = 5
-_TRANSIENT: Final = frozenset(
-    {"NotPropagated", "WorkersNotReady", "Pending", "Ramping", "RolledBack", "ApprovalRequired"}
-)
+_TRANSIENT: Final = frozenset({"NotPropagated", "WorkersNotReady", "Pending", "Ramping", "RolledBack"})
 _SHORT: Final = 2.0
 _TWO_MINUTES: Final = 120.0
 _INJECTED: Final = "Injected"
@@ -30,7 +28,7 @@ def of_one(title: str, run: Run) -> Iterator[str]:
     start = run.options.start
     yield f"{title} in virtual time: {short(run.ended_at - start)}, {run.passes} passes"
     yield ""
-    lines = list(_told(run))
+    lines = [*_told(run), *_injected(run)]
     width = max((len(moment.stage) for _, moment, _ in lines), default=0)
     for at, moment, text in sorted(lines, key=_order):
         yield f"  {_plus(at - start):>12}  {moment.stage:<{width}}  {text}"
@@ -67,7 +65,7 @@ def of_many(title: str, outcomes: Outcomes) -> Iterator[str]:
 
 
 def _told(run: Run) -> Iterator[tuple[float, Moment, str]]:
-    """The lines worth telling: stages, ramps in one line, falls, holds that last, and what was injected."""
+    """The decisions worth telling: stages, ramps in one line, falls, and holds that last."""
     steps = 0
     told: set[tuple[str, str]] = set()
     for moment in run.timeline:
@@ -86,8 +84,14 @@ def _told(run: Run) -> Iterator[tuple[float, Moment, str]]:
             ramped = f"ramp done in {steps} steps: {moment.vector}; " if steps else ""
             yield moment.at, moment, f"{ramped}baking"
             steps = 0
+        elif moment.reason == "ApprovalRequired":
+            yield moment.at, moment, "approval assumed, as if a person promoted it at once"
         elif moment.reason not in _TRANSIENT and not again:
             yield moment.at, moment, f"{moment.reason}: {moment.message}"
+
+
+def _injected(run: Run) -> Iterator[tuple[float, Moment, str]]:
+    """What was injected, and when its gate saw it."""
     for injection in run.options.injections:
         at = run.injected_at.get(injection.gate)
         if at is not None and at <= run.ended_at:

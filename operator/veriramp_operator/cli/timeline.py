@@ -90,7 +90,7 @@ def _stage(
     steps = [Step(begins - start, entered.start.toward(rung.vector, pace.fraction(0.0)))]
     at, seconds = begins, 0.0
     while seconds < pace.duration:
-        wait = max(pace.next_step_in(seconds), pace.duration / MOST_STEPS)
+        wait = min(max(pace.next_step_in(seconds), pace.duration / MOST_STEPS), pace.duration - seconds)
         at, seconds = at + wait, seconds + wait
         vector = entered.start.toward(rung.vector, pace.fraction(seconds))
         if vector != steps[-1].vector:

@@ -1,6 +1,6 @@
 """What looks unwise in a plan, a sentence each. Pure.
 
-Public: :func:`unwise`, :class:`Short`, :func:`folded`.
+Public: :func:`unwise`, :func:`above_ceiling`, :class:`Short`, :func:`folded`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.config import Limits
 from veriramp_operator.api.rollout import GateSpec, OnRegression, RolloutSpec
 from veriramp_operator.api.vector import OFF
 from veriramp_operator.cli.sight import EVERYBODY
@@ -19,6 +20,7 @@ from veriramp_sdk.contract import Mode
 
 DAY: Final = 86400.0
 LONG_WAIT_SECONDS: Final = 7 * DAY
+CEILING: Final = Limits().max_ranking_weight
 STRETCHED: Final = 2.0
 _PARAMETERS: Final = {
     "samplingRate": "sampling_rate",
@@ -55,6 +57,7 @@ def unwise(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
     """Of the whole plan, then stage by stage, then what is short, a sentence for all stages and gates."""
     if spec.windows and windows.next_opening(spec.windows, A_MONDAY) is None:
         yield "no window ever opens, so nothing ever rises; correct days, times or timezone"
+    yield from above_ceiling(spec)
     before = OFF
     for stage in stages:
         rung = stage.rung
@@ -69,6 +72,17 @@ def unwise(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
         yield from _stretched(stage)
         before = rung.vector
     yield from _short(spec, stages)
+
+
+def above_ceiling(spec: RolloutSpec) -> Iterator[str]:
+    """A sentence for each stage with a weight that an operator of default settings would not publish."""
+    for stage in spec.stages:
+        if (stage.ranking_weight or 0.0) > CEILING:
+            yield (
+                f'stage "{stage.name}": rankingWeight {stage.ranking_weight:g} is above {CEILING:g}, the ceiling of an '
+                "operator with default settings, and would stall there; lower it, or raise the operator's "
+                "limits.maxRankingWeight"
+            )
 
 
 def _blind(spec: RolloutSpec, stage: StageOutlook) -> Iterator[str]:

@@ -62,6 +62,42 @@ def test_a_plan_warns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
         assert any(part in warning for warning in warnings), part
 
 
+ABOVE = 'stage "both": rankingWeight 0.2 is above 0.15, the ceiling of an operator with default settings'
+
+
+def test_a_weight_above_the_ceiling_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(RAISES_TWO.replace("rankingWeight: 0.1", "rankingWeight: 0.2"))
+    assert f"  warning: {ABOVE}" in said(capsys, "plan", str(path))
+    assert main(["simulate", str(path)]) == 0
+    assert f"warning: {ABOVE}" in capsys.readouterr().err
+    path.write_text(RAISES_TWO.replace("rankingWeight: 0.1", "rankingWeight: 0.15"))
+    assert "ceiling" not in said(capsys, "plan", str(path))
+
+
+@pytest.mark.parametrize(
+    ("ramp", "says"),
+    [
+        ("{duration: 2s, shape: Steps, steps: [1]}", " 1 step, one per 2s: "),
+        ("{duration: 2160h, interval: 1s}", "  90d  "),
+        ("{duration: 700h, interval: 1s}", "  29d 4h  "),
+    ],
+)
+def test_a_ramp_is_told_as_it_was_written(
+    ramp: str, says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(RAISES_TWO.replace("canaryPercent: 100, bake: 1h", f"canaryPercent: 100, bake: 1h, ramp: {ramp}"))
+    assert says in said(capsys, "plan", str(path))
+
+
+def test_an_assumed_approval_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "rollout.yaml"
+    path.write_text(Path(QUICKSTART).read_text().replace("mode: Shadow", "mode: Shadow, promotion: Manual", 1))
+    text = said(capsys, "simulate", str(path))
+    assert text.count("approval assumed, as if a person promoted it at once") == 1
+
+
 @pytest.mark.shows("S2-CAN-05", "S4-DEP-02")
 def test_a_simulated_rollback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     plot = tmp_path / "out.png"
