@@ -33,7 +33,7 @@ from veriramp_sdk.selection import Chunk
 BOTH_BROKERS = pytest.mark.parametrize("brokers", ["kfake", "kafka"], indirect=True)
 """Marks a test, or a module, that is run on kfake and on a real Kafka."""
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 WORK_SECONDS = 45.0
 STOP_SECONDS = 60.0
 STOP_ALONE_SECONDS = 35.0
