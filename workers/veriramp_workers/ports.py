@@ -29,6 +29,7 @@ class Record:
     """One message as the broker delivered it; ``attempt`` is which try this is, 1 for the first.
 
     ``deferred_since_ms``: when it was deferred first, in milliseconds since the epoch; 0 if it was not.
+    ``origin``: the topic that it was in before it was first retried or deferred, that of its own if it was not.
     """
 
     topic: str
@@ -39,6 +40,7 @@ class Record:
     headers: tuple[tuple[str, bytes], ...] = ()
     attempt: int = 1
     deferred_since_ms: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,7 @@ def test_last_words_are_published_with_the_dead_letter_only() -> None:
 
 def test_a_record_that_goes_back_keeps_its_attempts() -> None:
     retried = later(later(a_record("cold"), Failure("E", "")), Failure("E", ""))
+    assert retried.origin == "cold"
     back = ROUTE.back_to_origin(retried)
     assert (back.topic, dict(back.headers)["veriramp-attempt"]) == ("cold", b"2")
     assert later(read(back), Failure("E", "")).topic == "dead"

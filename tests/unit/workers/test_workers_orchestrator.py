@@ -346,6 +346,30 @@ async def test_backfill_waits_while_searches_wait() -> None:
     await orchestrator(a_record(old.to_bytes()))
 
 
+@pytest.mark.parametrize(
+    ("topic", "origin", "lane", "share"),
+    [
+        (Topic.INTERACTIVE, "", "interactive", 1.0),
+        (Topic.INTERACTIVE, "", "backfill", 0.5),
+        (Topic.BACKFILL, "", "interactive", 0.5),
+        (Topic.RETRY_SOON, Topic.BACKFILL, "interactive", 0.5),
+        (Topic.RETRY_SOON, Topic.INTERACTIVE, "interactive", 1.0),
+    ],
+)
+async def test_backfill_is_what_its_topic_or_its_field_says(topic: Topic, origin: str, lane: str, share: float) -> None:
+    purse = Purse(9)
+    orchestrator, _, _ = an_outfit(purse=purse, now=10**8 + 99.5)
+    old = a_request("Anne is old.").model_copy(update={"enqueued_at_ms": 10**11})
+    orchestrator.tune(Tuning(backlog_seconds=60.0), off=False)
+    request = replace(a_record(old.model_copy(update={"lane": lane}).to_bytes()), topic=topic, origin=origin)
+    await orchestrator(request)
+    assert purse.asked[-1][3] == share
+    if topic == Topic.BACKFILL:
+        await orchestrator(a_record(old.to_bytes()))
+        with pytest.raises(PauseError, match="backlog"):
+            await orchestrator(request)
+
+
 @pytest.mark.shows("S1-FAIL-01")
 async def test_the_configured_multipliers_make_the_signal() -> None:
     orchestrator, _, _ = an_outfit()

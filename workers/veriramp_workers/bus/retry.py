@@ -62,12 +62,13 @@ class Route:
     deferred: RetryTopic | None = None
 
     def counted(self, record: Record) -> Record:
-        """Return the record with its attempt and since when it is deferred, from what its headers and its topic say."""
+        """Return the record with attempt, origin and since when it is deferred, as its headers and its topic say."""
         said = _number(_text(record, ATTEMPT)) or 0
         # A message that somebody copied into a retry topic by hand says nothing about its attempts.
         place = next((number for number, step in enumerate(self.retries, 1) if step.topic == record.topic), 0)
         attempt = max(said if said <= _MOST_ATTEMPTS else 0, place) + 1
-        return replace(record, attempt=attempt, deferred_since_ms=_number(_text(record, DEFERRED_SINCE)) or 0)
+        since = _number(_text(record, DEFERRED_SINCE)) or 0
+        return replace(record, attempt=attempt, deferred_since_ms=since, origin=self.origin(record))
 
     def after(self, record: Record, failure: Failure, now_ms: int) -> tuple[Message, ...]:
         """Return what to publish so that the record may be left behind."""

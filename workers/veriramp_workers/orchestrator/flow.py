@@ -1,7 +1,7 @@
 """What happens to a request, decided from what is known about it; pure.
 
 Public names: :class:`Wait`, :class:`Defer`, :func:`after_backlog`, :func:`after_payment`, :func:`after_failure`,
-:func:`has_expired`, :func:`share_of`, :func:`trouble_of`, :func:`effect_of`.
+:func:`has_expired`, :func:`lane_of`, :func:`share_of`, :func:`trouble_of`, :func:`effect_of`.
 
     request -> known verdict?            yes: answer, under the identity of this chunk
             -> backfill, and search is waiting for its answers?      wait, this lane only
@@ -59,6 +59,11 @@ def after_backlog(topic: str, level: Level) -> Wait | None:
     if topic == Topic.BACKFILL and level >= Level.SEARCHES_ONLY:
         return Wait(_BACKLOG_SECONDS, "backlog", (Topic.BACKFILL,))
     return None
+
+
+def lane_of(said: str, *topics: str) -> str:
+    """Return the lane of a request: backfill when it says so itself, or was in that topic."""
+    return BACKFILL if Topic.BACKFILL in topics else said
 
 
 def share_of(lane: str, backfill_share: float) -> float:

@@ -33,6 +33,7 @@ from veriramp_workers.orchestrator.flow import (
     after_backlog,
     after_failure,
     effect_of,
+    lane_of,
     share_of,
     trouble_of,
 )
@@ -174,13 +175,12 @@ class Orchestrator:
             return judgement, False
 
     async def _asked(self, request: VerifyChunk, record: Record) -> Judgement:
-        if request.lane == BACKFILL:
+        lane = lane_of(request.lane, record.topic, record.origin)
+        if lane == BACKFILL:
             self._obey(after_backlog(record.topic, self.level))
         if self._purse is not None:
             key = payment_key(request, **self._who)
-            await self._purse.pay(
-                request.org_id, key, record, share=share_of(request.lane, self._tuning.backfill_share)
-            )
+            await self._purse.pay(request.org_id, key, record, share=share_of(lane, self._tuning.backfill_share))
         try:
             judgement = await self._verifier.judge(Question(request.content, request.premises))
         except VerifierUnavailableError as error:
