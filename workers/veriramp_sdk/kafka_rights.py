@@ -1,7 +1,7 @@
 """The rights that the programs need where Kafka checks them, and the sentence about one that is missing.
 
-Public names: :class:`Right`, :data:`WORKER_RIGHTS`, :data:`SEARCH_RIGHTS`, :data:`TOPICS_RIGHTS`, :data:`GROUP`,
-:func:`missing_rights`, :func:`asked_for`; needs aiokafka.
+Public names: :class:`Right`, :data:`WORKER_RIGHTS`, :data:`SEARCH_RIGHTS`, :data:`TOPICS_RIGHTS`,
+:data:`PRODUCER_RIGHT`, :data:`GROUP`, :func:`missing_rights`, :func:`asked_for`; needs aiokafka.
 
 The guide's table is these lists, and a test with a Kafka that checks rights gives exactly them.
 """
@@ -28,7 +28,7 @@ GROUP: Final = "verification-orchestrator-group"
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """An operation, by Kafka's name for it, on a ``topic`` or a ``group``."""
+    """An operation, by Kafka's name for it, on a ``topic``, ``topics`` or a ``group``."""
 
     operation: str
     kind: str
@@ -53,6 +53,11 @@ WORKER_RIGHTS: Final = (
 )
 """What an orchestrator cannot work without."""
 
+PRODUCER_RIGHT: Final = Right(
+    "Write", "topics", ", ".join(one.name for one in WORKER_RIGHTS if one.operation == "Write")
+)
+"""What an idempotent producer is refused its number without: at least one of these, and before Kafka 3.0 another."""
+
 SEARCH_RIGHTS: Final = (*_on(_REQUESTS, "Write"), *_on(_ANSWERS, "Read"))
 """What trigger and reader of verdicts need."""
 
@@ -68,8 +73,7 @@ def missing_rights(error: BaseException, operation: str, topic: str = "") -> tup
         named = error.args[0] if error.args else topic
         return tuple(Right(operation, "topic", name) for name in ([named] if isinstance(named, str) else sorted(named)))
     if isinstance(error, ClusterAuthorizationFailedError):
-        # Who may write to any topic gets the number of a producer; before Kafka 3.0 it took IdempotentWrite.
-        return (Right(operation, "topic", topic),)
+        return (PRODUCER_RIGHT,)
     return missing_rights(error.__cause__, operation, topic) if isinstance(error.__cause__, KafkaError) else ()
 
 

@@ -26,7 +26,7 @@ from tests.unit.sdk.test_sdk_events import a_verdict
 from tools.kafka.cluster import Kafka, Secured, a_kafka
 from veriramp_sdk.events import Topic
 from veriramp_sdk.kafka import KafkaSender
-from veriramp_sdk.kafka_rights import SEARCH_RIGHTS, TOPICS_RIGHTS, WORKER_RIGHTS, Right, asked_for
+from veriramp_sdk.kafka_rights import PRODUCER_RIGHT, SEARCH_RIGHTS, TOPICS_RIGHTS, WORKER_RIGHTS, Right, asked_for
 from veriramp_sdk.kafka_settings import KafkaSettings, kafka_settings_from
 from veriramp_sdk.trigger import Message
 from veriramp_search.broker import follow_verdicts
@@ -69,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("rights")
     authority = Authority(folder)
     (folder / "password").write_text("password")
-    users = dict.fromkeys(("worker", "search", "topics", *LACKING, *SEARCHING), "password")
+    users = dict.fromkeys(("worker", "search", "topics", "nobody", *LACKING, *SEARCHING), "password")
     secured = Secured(HOST, authority.issue("broker", HOST), authority.file, users)
     with a_kafka(folder, secured=secured, creates_topics=False, checks_rights=True) as kafka:
         yield Site(kafka, folder / "password")
@@ -191,6 +191,28 @@ async def test_each_right_that_a_worker_lacks_is_named_and_nothing_is_lost_until
             await rights.give(user, [right])
         await wait_until(done, SECONDS, "each to do its work")
     assert written == {(exit_of(right), user.encode()) for user, right in lacking.items()}
+
+
+async def test_a_worker_without_any_right_goes_on_when_it_has_them(
+    site: Site, rights: Rights, topics: Topics, brokers: str
+) -> None:
+    written = set[bytes]()
+    wanted = asked_for(site.settings("nobody"), [PRODUCER_RIGHT])
+
+    async def told() -> bool:
+        return workers["nobody"].missing == wanted
+
+    async def done() -> bool:
+        return written == {b"nobody"} and not workers["nobody"].missing
+
+    async with (
+        followed(brokers, [Topic.COMPLETE], lambda record: written.add(record.key)),
+        at_work(site, {"nobody": Right("Write", "topic", Topic.COMPLETE)}) as workers,
+    ):
+        await topics.send_raw(Topic.BACKFILL, GO, b"nobody")
+        await wait_until(told, SECONDS, "what it lacks first")
+        await rights.give("nobody", {in_group(one, "nobody") for one in WORKER_RIGHTS})
+        await wait_until(done, SECONDS, "its work")
 
 
 @pytest.mark.shows("S1-SEC-01")

@@ -6,6 +6,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from veriramp_sdk.environment import ConfigurationError
+from veriramp_sdk.kafka_rights import Right
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_workers.bus.contact import SILENT_SECONDS, Contact
 
@@ -62,3 +63,26 @@ async def test_the_error_itself_is_told_when_the_brokers_are_well() -> None:
     assert await cluster.contact.why(TimeoutError()) == "no answer in time"
     assert await cluster.contact.why(KafkaConnectionError("no")) == "KafkaConnectionError('no')"
     assert await cluster.contact.why(ConfigurationError("the file is not there")) == "the file is not there"
+
+
+def test_rights_are_told_when_they_are_new_and_then_once_a_minute_until_they_are_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    cluster, wanted = Cluster(), "Kafka does not allow it: give clients without a name"
+    read, write = Right("Read", "topic", "a"), Right("Write", "topic", "a")
+    for right in (read, read, write, read):
+        cluster.contact.refused([right])
+    lines = [f"{wanted} Read on the topic a", f"{wanted} Read on the topic a, Write on the topic a"]
+    assert caplog.messages == lines
+    assert cluster.contact.refusal == lines[1]
+    cluster.now += 60.0
+    cluster.contact.refused([read])
+    assert caplog.messages[2:] == lines[1:]
+    cluster.contact.allowed("Write", "b")
+    cluster.contact.allowed("Write", "a")
+    assert cluster.contact.refusal == lines[0]
+    cluster.contact.allowed("Read")
+    cluster.contact.allowed("Read")
+    assert cluster.contact.refusal == ""
+    assert caplog.messages[3:] == ["Kafka allows Write on the topic a", "Kafka allows Read on the topic a"]

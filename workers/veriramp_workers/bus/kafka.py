@@ -17,10 +17,10 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError, TopicAuthorizationFailedError
 
 from veriramp_sdk.environment import ConfigurationError
-from veriramp_sdk.kafka_rights import Right, missing_rights
+from veriramp_sdk.kafka_rights import missing_rights
 from veriramp_sdk.kafka_trouble import Credentials
 from veriramp_sdk.unreadable import UNREADABLE, why_unreadable
 from veriramp_workers.bus.admin import warn_of_topics
@@ -210,13 +210,12 @@ class KafkaWorker:
                 raise _RenewedError
             await self._publisher.refresh()
             missing = {topic for topic in self._settings.lanes if not consumer.partitions_for_topic(topic)}
-            hidden = missing & consumer._client.cluster.unauthorized_topics  # noqa: SLF001 - there is no other way
-            if hidden:
-                self._contact.refused(Right("Read", "topic", topic) for topic in sorted(hidden))
-            elif self._joined and settled:
+            if hidden := missing & consumer._client.cluster.unauthorized_topics:  # noqa: SLF001 - told nowhere else
+                raise TopicAuthorizationFailedError(hidden)
+            if self._joined and settled:
                 self._contact.allowed("Read")
             settled = self._joined
-            for topic in sorted(missing - hidden - told):
+            for topic in sorted(missing - told):
                 _log.warning(
                     "%s does not exist, nothing is read from it; veriramp-worker topics --apply creates it", topic
                 )

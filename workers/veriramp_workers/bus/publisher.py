@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 
 from veriramp_sdk.environment import ConfigurationError
-from veriramp_sdk.kafka_rights import missing_rights
+from veriramp_sdk.kafka_rights import PRODUCER_RIGHT, missing_rights
 from veriramp_sdk.kafka_settings import KafkaSettings
 from veriramp_sdk.kafka_trouble import Credentials
 from veriramp_workers.bus.contact import Contact
@@ -123,10 +123,16 @@ class Publisher:
         delay = _FIRST_RETRY
         while True:
             try:
-                return _Line(await self._connected())
+                line = _Line(await self._connected())
             except (KafkaError, ConfigurationError) as error:
                 self._metrics.broker_failures.labels("connect").inc()
-                await self._contact.missed("no broker yet", error)
+                if rights := missing_rights(error, "Write"):
+                    self._contact.refused(rights)
+                else:
+                    await self._contact.missed("no broker yet", error)
+            else:
+                self._contact.allowed("Write", PRODUCER_RIGHT.name)
+                return line
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY)
 
