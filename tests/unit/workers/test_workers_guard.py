@@ -174,6 +174,24 @@ async def test_after_an_outage_no_question_in_work_is_a_probe() -> None:
     assert (breaker.state, breaker.not_closed_seconds) == (BreakerState.CLOSED, 0.0)
 
 
+async def test_a_probe_that_fails_in_an_unexpected_way_is_no_try_of_a_request() -> None:
+    class Odd(Verifier):
+        async def judge(self, question: Question) -> Judgement:
+            self.asked.append(question.text)
+            raise OverflowError("port must be 0-65535")
+
+    clock, verifier = Time(), Odd()
+    breaker = CircuitBreaker("named", BreakerSettings(failures=1), clock=clock, chance=lambda: 0.0)
+    guard = GuardedVerifier(verifier, breaker)
+    with pytest.raises(OverflowError):
+        await guard.judge(Question("The dam is old."))
+    for _ in range(3):
+        clock.now += 60.0
+        with pytest.raises(BreakerOpenError):
+            await guard.judge(Question("The dam is old."))
+    assert verifier.asked == ["The dam is old.", *[RED.text] * 3]
+
+
 @pytest.mark.shows("S1-VER-09")
 async def test_what_an_open_breaker_refuses_costs_nothing_of_the_limit() -> None:
     clock, verifier = Time(), Verifier()

@@ -64,7 +64,7 @@ class GuardedVerifier:
             await self._ask(_PROBE, beforehand=self._limiter.overdraw)
         except (BreakerOpenError, ClosedError):
             raise
-        except VerifierUnavailableError as error:
+        except Exception as error:  # whatever it is, no request has been tried
             raise BreakerOpenError(self._breaker.name, self._breaker.retry_after) from error
 
     async def _free(self) -> None:
