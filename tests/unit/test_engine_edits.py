@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import World, a_ladder, a_running
+from tests.support.builders import RolloutBuilder, World, a_ladder, a_rollout, a_running
 from tests.support.engine_acts import stage_of
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import RampSpec, StageSpec
 from veriramp_operator.engine.stages import plan_of
 from veriramp_operator.engine.types import Direction
+from veriramp_sdk.contract import Mode
 
 
 def ramping() -> World:
@@ -40,7 +41,7 @@ def test_a_ramp_edit_does_not_jump() -> None:
 @pytest.mark.parametrize(
     ("edited", "stands_in"),
     [
-        # A name that is gone: the highest stage whose whole vector had been reached.
+        # A name that is gone: the first stage of this very vector, else the last whose whole vector had been reached.
         (("shadow", "canary>renamed", "half", "full"), "shadow"),
         (("shadow", "half", "full"), "shadow"),
         # Stages further on do not matter yet.
@@ -93,3 +94,26 @@ def test_the_pass_that_first_sees_an_edit_raises_nothing() -> None:
 
     assert world.tick(1).direction is Direction.HOLD
     assert world.tick(1).direction is Direction.RISE
+
+
+def holding() -> RolloutBuilder:
+    """Two stages of the same vector, one after the other."""
+    plan = a_rollout().with_stage("shadow", Mode.SHADOW, rate=0.05).with_stage("five", canary=5)
+    return plan.with_stage("hold", canary=5).with_stage("ten", canary=10).with_gate("errors")
+
+
+@pytest.mark.parametrize(("stage", "stands_in"), [("five", "x"), ("hold", "five")])
+def test_a_stage_that_is_renamed_is_not_taken_for_a_later_one_of_its_vector(stage: str, stands_in: str) -> None:
+    """It went on in the last of them, and its own bake was never over."""
+    world = a_running(holding())
+    world.run_to(stage)
+    world.run(60)
+    stages = [each if each.name != stage else each.model_copy(update={"name": "x"}) for each in world.spec.stages]
+    restage(world, *stages)
+
+    world.tick(5)
+    assert stage_of(world) == stands_in
+    world.run(595)
+
+    assert stage_of(world) == stands_in
+    world.run_to("ten")

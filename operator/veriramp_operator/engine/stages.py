@@ -131,7 +131,7 @@ def reanchor(plan: Plan, stage: StageStatus | None, in_force: Vector, now: float
     if named is not None and named.hash == stage.hash and named.index == stage.index:
         return stage
     if named is None:
-        return enter(_highest_reached(plan, in_force), in_force, now)
+        return enter(_reached(plan, in_force), in_force, now)
     rung = named
     while (before := plan.below(rung.index)) and not before.vector.meet(rung.vector).is_at_most(in_force):
         rung = before
@@ -140,9 +140,12 @@ def reanchor(plan: Plan, stage: StageStatus | None, in_force: Vector, now: float
     return enter(rung, in_force, now)
 
 
-def _highest_reached(plan: Plan, in_force: Vector) -> Rung:
+def _reached(plan: Plan, in_force: Vector) -> Rung:
+    """The first stage of this very vector; without one the last that the vector has passed."""
     reached = plan.first
     for rung in plan.rungs:
+        if rung.vector == in_force:
+            return rung
         if not rung.vector.is_at_most(in_force):
             break
         reached = rung
