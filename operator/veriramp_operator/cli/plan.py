@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from veriramp_operator.api.base import format_duration
+from veriramp_operator.api.base import format_duration, format_instant
 from veriramp_operator.api.vector import Vector
 from veriramp_operator.cli.files import RolloutFile, add_file_argument, load_rollout
 from veriramp_operator.cli.outlook import Outlook, outlook_of
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     start = A_MONDAY if arguments.start is None else arguments.start
     outlook = outlook_of(rollout.spec, arguments.rps, arguments.base_rate, start)
     if arguments.output == "json":
-        print(json.dumps(to_json(outlook), indent=2))
+        print(json.dumps(to_json(outlook, arguments.start, every_step=arguments.steps), indent=2))
     else:
         print("\n".join(_text(rollout, outlook, arguments.start, every_step=arguments.steps)))
     return 0
@@ -51,19 +51,10 @@ def add_traffic_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base-rate", type=_share, help="share of requests that are bad anyway (default 0.01)")
 
 
-def to_json(outlook: Outlook) -> dict[str, Any]:
-    """The machine form; durations in Go style."""
+def to_json(outlook: Outlook, start: float | None = None, *, every_step: bool = False) -> dict[str, Any]:
+    """The machine form (docs/schemas/plan.json); durations in Go style, moments only with a ``start``."""
     return {
-        "stages": [
-            {
-                "name": stage.rung.name,
-                "startsAfter": format_duration(stage.starts_after),
-                "duration": format_duration(stage.duration),
-                "vector": stage.rung.vector.to_api(),
-                "detectableEffect": None if stage.detectable is None else round(stage.detectable, 4),
-            }
-            for stage in outlook.stages
-        ],
+        "stages": [_stage_json(stage, start, every_step=every_step) for stage in outlook.stages],
         "warnings": list(outlook.warnings),
     }
 
@@ -114,6 +105,21 @@ def _notes(rollout: RolloutFile, outlook: Outlook, start: float | None) -> Itera
     if rollout.spec.windows:
         counted = "included" if start is not None else "counted from a Monday 00:00Z; give --start for dates"
         yield f"  windows: {counted}"
+
+
+def _stage_json(stage: StageOutlook, start: float | None, *, every_step: bool) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "name": stage.rung.name,
+        "startsAfter": format_duration(stage.starts_after),
+        "duration": format_duration(stage.duration),
+        "vector": stage.rung.vector.to_api(),
+        "detectableEffect": None if stage.detectable is None else round(stage.detectable, 4),
+    }
+    if start is not None:
+        made["begins"] = format_instant(start + stage.starts_after)
+    if every_step:
+        made["steps"] = [{"after": format_duration(step.after), "vector": step.vector.to_api()} for step in stage.steps]
+    return made
 
 
 def _row(stage: StageOutlook, start: float | None) -> list[str]:

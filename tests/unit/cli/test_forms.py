@@ -42,6 +42,7 @@ def test_texts_are_as_they_were(capsys: pytest.CaptureFixture[str], name: str, a
     [
         ("plan", ("plan", QUICKSTART)),
         ("plan", ("plan", COMPLETE, "--start", "2026-12-01")),
+        ("plan", ("plan", COMPLETE, "--start", "2026-12-01", "--steps")),
         ("simulate", ("simulate", QUICKSTART)),
         ("simulate", ("simulate", QUICKSTART, *INJECTION)),
         ("simulate", ("simulate", QUICKSTART, *INJECTION, "--runs", "3", "--noise", "diurnal")),

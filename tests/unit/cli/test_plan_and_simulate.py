@@ -49,6 +49,17 @@ def test_a_plan_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0.1 < plan["stages"][2]["detectableEffect"] < 0.3
 
 
+def test_a_plan_for_machines_has_dates_and_steps_where_they_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    bare = json.loads(said(capsys, "plan", QUICKSTART, "-o", "json"))["stages"][2]
+    assert not {"begins", "steps"} & set(bare)
+    full = json.loads(said(capsys, "plan", QUICKSTART, "-o", "json", "--start", "2026-12-01", "--steps"))["stages"]
+    assert [stage["begins"][:16] for stage in full] == ["2026-12-01T00:00", "2026-12-02T00:00", "2026-12-02T06:00"]
+    steps = full[2]["steps"]
+    assert len(steps) == 13
+    assert (steps[0]["after"], steps[0]["vector"]["rankingWeight"]) == ("30h", 0)
+    assert (steps[-1]["after"], steps[-1]["vector"]) == ("36h", full[2]["vector"])
+
+
 @pytest.mark.shows("S2-CAN-04")
 def test_a_plan_warns(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "rollout.yaml"
