@@ -166,13 +166,18 @@ def _others(condition: tuple[Token, ...]) -> list[str]:
     is_open = False
     for token in condition[1:]:
         starts = token.low == "the" or (token.capital and not is_open)
-        goes_on = token.capital or (found and found[-1].startswith("the") and token.low not in _AFTER_A_THING)
+        goes_on = token.capital or (found and found[-1].startswith("the") and not _ends_a_thing(token, found[-1]))
         if starts:
             found.append(token.low if token.low == "the" else token.text)
         elif is_open and goes_on:
             found[-1] += f" {token.text}"
         is_open = starts or bool(is_open and goes_on)
     return found
+
+
+def _ends_a_thing(token: Token, before: str) -> bool:
+    # Whether "visits" in "the mouse visits" is a noun or a verb is known only where a noun has come.
+    return token.low in _AFTER_A_THING or (may_be_someone(before) and words.base_verb(token.low) is not None)
 
 
 _AFTER_A_THING: Final = words.PREDICATE_HEADS | words.PREPOSITIONS | {"and", "or", ","}
