@@ -326,6 +326,7 @@ _WARNED: Final[Mapping[str, tuple[Severity, str]]] = {
     "SeveralAtOnce": (Severity.WARNING, "at once: if a gate regresses"),
     "WindowsNeverOpen": (Severity.WARNING, "no window ever opens"),
     "RampStretched": (Severity.WARNING, "the windows stretch"),
+    "StepDownTooQuick": (Severity.WARNING, "shows whether the last stage down was enough"),
     "WindowLongerThanBake": (Severity.HINT, "promotion waits for evidence of the stage alone"),
 }
 """Parts of sentences by which the warnings of ``plan`` are known."""

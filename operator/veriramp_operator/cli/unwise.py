@@ -58,6 +58,7 @@ def unwise(spec: RolloutSpec, stages: Sequence[StageOutlook]) -> Iterator[str]:
     if spec.windows and windows.next_opening(spec.windows, A_MONDAY) is None:
         yield "no window ever opens, so nothing ever rises; correct days, times or timezone"
     yield from above_ceiling(spec)
+    yield from _quick_steps_down(spec)
     before = OFF
     for stage in stages:
         rung = stage.rung
@@ -82,6 +83,16 @@ def above_ceiling(spec: RolloutSpec) -> Iterator[str]:
                 f'stage "{stage.name}": rankingWeight {stage.ranking_weight:g} is above {CEILING:g}, the ceiling of an '
                 "operator with default settings, and would stall there; lower it, or raise the operator's "
                 "limits.maxRankingWeight"
+            )
+
+
+def _quick_steps_down(spec: RolloutSpec) -> Iterator[str]:
+    for gate in spec.gates:
+        if gate.step_down is not None and gate.step_down < window_of(gate):
+            needs = format_duration(window_of(gate))
+            yield (
+                f'gate "{gate.name}": stepDown {format_duration(gate.step_down)} is over before its window ({needs}) '
+                f"shows whether the last stage down was enough; write {needs} or more"
             )
 
 

@@ -148,6 +148,12 @@ TABLE: list[tuple[str, Change, str, str]] = [
         "spec.stages[1].canaryPercent",
         'stage "a-a": canaryPercent 0.001 is below half of the smallest step 0.01 and runs as 0; write 0.01 or more',
     ),
+    (
+        "StepDownTooQuick",
+        set_gate(onRegression="PreviousStage", stepDown="1s"),
+        "spec.gates[0]",
+        'gate "errors": stepDown 1s is over before its window (5m) shows whether the last stage down was enough; write',
+    ),
     ("BelowGrid", set_stage(0, samplingRate=0.00004), "spec.stages[0].samplingRate", "write 0.0001 or more, or 0"),
     ("BelowGrid", set_stage(2, rankingWeight=0.00004), "spec.stages[2].rankingWeight", "write 0.0001 or more, or 0"),
     (
@@ -185,6 +191,7 @@ def test_each_code(code: str, change: Change, field: str, said: str) -> None:
         set_stage(0, samplingRate=0),
         set_stage(0, samplingRate=0.0001),
         set_stage(1, canaryPercent=0.01),
+        add_gate(threshold={"query": "up", "max": 1}, onRegression="PreviousStage", stepDown="5m"),
         lambda spec: spec.update(onNoData={"after": "0s", "action": "Hold"}),
         lambda spec: spec.update(onNoData={"after": "45s", "action": "Shadow"}),
     ],
