@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hmac
 import os
 import socket
@@ -107,5 +108,9 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise OSError(error.errno, f"port {port} of {host} cannot be had: {os.strerror(error.errno or 0)}") from error
+    except (OSError, UnicodeError) as error:
+        number = errno.EADDRNOTAVAIL if isinstance(error, UnicodeError) else error.errno or 0
+        # What does not resolve has a number below 0.
+        elsewhere = number < 0 or number == errno.EADDRNOTAVAIL
+        why = f"{host} is no address of this machine; set VERIRAMP_HOST" if elsewhere else os.strerror(number)
+        raise OSError(number, f"port {port} of {host} cannot be had: {why}") from error

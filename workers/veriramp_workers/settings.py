@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from veriramp_sdk.environment import MOST_PORT, ConfigurationError, flags_url_from
+from veriramp_sdk.environment import MOST_PORT, ConfigurationError, flags_url_from, shown
 from veriramp_sdk.kafka_settings import KafkaSettings, kafka_settings_from
 
 __all__ = [
@@ -165,12 +166,21 @@ def _host(environment: Mapping[str, str]) -> str:
 
 def _verifier_url(environment: Mapping[str, str]) -> str:
     value = environment.get("VERIRAMP_VERIFIER_URL", "")
-    if value and not _VERIFIER.fullmatch(value):
+    if value and not (_VERIFIER.fullmatch(value) and _leads_somewhere(value)):
         raise ConfigurationError(
-            f'VERIRAMP_VERIFIER_URL is "{value}"; write the verifier\'s base URL, such as http://verifier:8080, '
-            "without user, query and fragment, or nothing for the embedded verifier"
+            f"VERIRAMP_VERIFIER_URL is {shown(value)}; write the verifier's base URL, such as http://verifier:8080, "
+            f"with a port from 1 to {MOST_PORT}, without user, query and fragment, or nothing for the embedded verifier"
         )
     return value
+
+
+def _leads_somewhere(url: str) -> bool:
+    """Tell whether host and port are possible; else each request would find out for itself."""
+    try:
+        parts = urlsplit(url)
+        return bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _store_url(environment: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import sys
 
@@ -54,6 +55,13 @@ def test_the_month_is_a_budget_by_itself() -> None:
     assert budget_of(settings_from({**GOOD, **STORE}, profile="x")) is None
 
 
+@pytest.mark.parametrize(
+    "url", ["http://v", "https://v/", "http://10.0.0.1:8080/base", "http://[::1]:8080", "http://ü.de"]
+)
+def test_a_verifier_may_be_anywhere(url: str) -> None:
+    assert settings_from({**GOOD, **STORE, "VERIRAMP_VERIFIER_URL": url}, profile="x").verifier_url == url
+
+
 def test_what_is_secret_is_not_shown() -> None:
     secret = {"VERIRAMP_ADMIN_TOKEN": TOKEN, "VERIRAMP_STORE_URL": "redis://:hunter2@redis:6379/0"}
     settings = settings_from({**GOOD, **secret}, profile="x")
@@ -88,6 +96,16 @@ def test_what_is_secret_is_not_shown() -> None:
         ({"VERIRAMP_PORT": "80800"}, 'VERIRAMP_PORT is "80800"; write a whole number from 0 to 65535'),
         ({"VERIRAMP_SOLVERS": "0"}, "from 1 to 64"),
         ({"VERIRAMP_VERIFIER_URL": "verifier"}, "write the verifier's base URL"),
+        (
+            {"VERIRAMP_VERIFIER_URL": "http://verifier:99999"},
+            'VERIRAMP_VERIFIER_URL is "http://verifier:99999"; write the verifier\'s base URL',
+        ),
+        ({"VERIRAMP_VERIFIER_URL": "http://verifier:0"}, "with a port from 1 to 65535"),
+        ({"VERIRAMP_VERIFIER_URL": "http://verifier:http"}, "write the verifier's base URL"),
+        ({"VERIRAMP_VERIFIER_URL": "http://[::1"}, "write the verifier's base URL"),
+        ({"VERIRAMP_VERIFIER_URL": "http://:8080"}, "write the verifier's base URL"),
+        ({"VERIRAMP_VERIFIER_URL": f"http://{'a' * 64}:8080"}, "write the verifier's base URL"),
+        ({"VERIRAMP_VERIFIER_URL": "http://name:hush@verifier"}, 'is "...@verifier"; write the verifier\'s base URL'),
         ({"VERIRAMP_VERIFIER_READ_SECONDS": "0"}, "write a number of seconds from 0.1 to 3600"),
         ({"VERIRAMP_VERIFIER_DEADLINE_SECONDS": "-1"}, "VERIRAMP_VERIFIER_DEADLINE_SECONDS is"),
         ({"VERIRAMP_COMMIT_SECONDS": "soon"}, 'VERIRAMP_COMMIT_SECONDS is "soon"; write a number of seconds'),
@@ -220,6 +238,13 @@ async def test_without_a_token_there_is_nothing_to_administrate() -> None:
         assert (await admin.ask("POST", "/admin/breaker/reset", given)).status_code == 404
         assert (await admin.ask("GET", "/admin/stats", given)).status_code == 404
     assert admin.resets == 0
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "name..without", "[::1]", "2001:db8::1"])
+async def test_an_address_of_another_machine_is_an_error_with_a_name(host: str) -> None:
+    with pytest.raises(OSError, match=re.escape(f"port 0 of {host} cannot be had: {host} is no address of this")):
+        async with serving(health_app(CollectorRegistry(), lambda: ""), host, 0):
+            pass
 
 
 async def test_a_port_that_is_taken_is_an_error_with_a_name() -> None:
