@@ -1,13 +1,12 @@
-"""Gives users of a Kafka that checks rights what they may do, and takes it away."""
+"""Gives the users of a Kafka that checks rights what they may do."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
+from aiokafka.protocol.admin import CreateAclsRequest
 
 from tests.support.pipeline import admin_of
 from veriramp_sdk.kafka_rights import Right
@@ -27,18 +26,9 @@ class Rights:
     async def give(self, user: str, rights: Iterable[Right]) -> None:
         """Let a user do some things."""
         for right in rights:
-            (answer,) = (await self._ask(CreateAclsRequest, user, right)).creation_responses
-            assert answer[0] == 0, answer
-
-    async def take(self, user: str, rights: Iterable[Right]) -> None:
-        """Take rights away that the user has."""
-        for right in rights:
-            (answer,) = (await self._ask(DeleteAclsRequest, user, right)).filter_responses
-            assert (answer[0], len(answer[2])) == (0, 1), answer
-
-    async def _ask(self, request: type[Any], user: str, right: Right) -> Any:
-        what = (_KINDS[right.kind], right.name, _LITERAL, f"User:{user}", "*", _OPERATIONS[right.operation], _ALLOW)
-        return await self._admin._send_to_controller(request(*what))
+            what = (_KINDS[right.kind], right.name, _LITERAL, f"User:{user}", "*", _OPERATIONS[right.operation], _ALLOW)
+            (said,) = (await self._admin._send_to_controller(CreateAclsRequest(*what))).creation_responses
+            assert said[0] == 0, said
 
 
 @asynccontextmanager
