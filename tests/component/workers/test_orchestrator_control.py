@@ -20,7 +20,6 @@ from tests.support.pipeline import BOTH_BROKERS, STOP_SECONDS, Program, Topics, 
 from tests.support.waiting import wait_until
 from veriramp_sdk.events import Topic, VerificationComplete, VerificationFailed, VerifyChunk, parse_event
 
-GROUP = "verification-orchestrator-group"
 PROBE = "The mill is red."
 DOWN = answer(b"", 404)  # a status that is not tried again within the same question
 TOKEN = "a-token-of-twenty-signs"
@@ -321,7 +320,7 @@ async def test_a_budget_holds_over_processes_and_nothing_is_lost(
             await stand.topics.read(Topic.DEFERRED, enough, "what was not paid")
             assert len(stand.verifier.asked) == asked
             assert await stand.program.ready()
-            await stand.topics.all_committed(GROUP, Topic.INTERACTIVE, len(requests))
+            await stand.topics.all_committed("verification-orchestrator-group", Topic.INTERACTIVE, len(requests))
             assert await stand.program.stop() == 0
     async with a_stand(
         tmp_path, env, topics, operator, lambda *_: answer(SAT), **{**store, "VERIRAMP_BUDGET_PER_DAY": "100"}
