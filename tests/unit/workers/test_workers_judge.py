@@ -71,6 +71,8 @@ CASES = [
     Case("SMT-LIB conflicts", "(assert (< x 1))", ("(declare-const x Int)(assert (> x 2))",), Verdict.CONTRADICTED),
     Case("SMT-LIB unknown symbol", "(assert (> y 1))", (), Verdict.NOT_FORMALISABLE),
     Case("SMT-LIB with side effects", '(set-option :diagnostic-output-channel "f")', (), Verdict.NOT_FORMALISABLE),
+    Case("SMT-LIB without spaces", "(assert(> 1 2))(assert|a|)", (), Verdict.NOT_FORMALISABLE),
+    Case("SMT-LIB with few spaces", "(declare-const x Int)(assert(> x 2))(assert(< x 3))", (), Verdict.INCONSISTENT),
     Case("SMT-LIB cut off", "(assert (> 1 2)", (), Verdict.NOT_FORMALISABLE),
     Case("SMT-LIB without a claim", "(declare-const x Int)", (), Verdict.NOT_FORMALISABLE),
 ]
@@ -100,6 +102,34 @@ def test_premises_that_are_not_understood_are_left_out_and_named() -> None:
     judgement = judge(Question("Socrates is mortal.", (*MORTAL, "Perhaps it rains.")))
     assert judgement.verdict is Verdict.ENTAILED
     assert judgement.skipped == ("Perhaps it rains.",)
+
+
+def test_a_text_of_which_a_part_is_not_understood_is_left_out_whole() -> None:
+    told = "The fee is 5 euros. Subject to approval by the council."
+    judgement = judge(Question("The fee is 6 euros.", (told, "The mill is red.")))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert judgement.skipped == ("The fee is 5 euros.", "Subject to approval by the council.")
+
+
+def test_a_text_in_parentheses_is_told_that_it_is_read_as_smt_lib() -> None:
+    assert 'starts with "(" or ";" is read as SMT-LIB' in judge(Question("(The mill is red.)")).reason
+
+
+def test_names_that_stand_in_no_equation_do_not_make_the_formal_text_long() -> None:
+    many = " ".join(f"Na{number % 7}me{number} likes Be{number}." for number in range(200))
+    judgement = judge(Question(f"The owner of the mill is Bob. {many}"))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert 0 < len(judgement.smt_lib) < 60_000
+
+
+def test_a_formal_text_that_would_not_fit_into_a_message_is_left_out() -> None:
+    long = "x" * 380
+    judgement = judge(Question(" ".join(f"The {long} is A{number}." for number in range(2))))
+    assert judgement.verdict is Verdict.NOT_FORMALISABLE
+    rows = " ".join(f"The {'x' * 90} is {'y' * 90}{number}." for number in range(390))
+    judgement = judge(Question(rows))
+    assert judgement.verdict is Verdict.UNDETERMINED
+    assert judgement.smt_lib == ""
 
 
 def test_the_formal_text_can_be_judged_again() -> None:

@@ -192,6 +192,8 @@ NO_FACTS = {
     '{"subject": "the mill", "attribute": "height", "value": NaN, "unit": "metres"}': 'the field "value" is no number',
     '{"subject": "the mill", "event": "built", "date": "03/04/2025"}': 'the field "date"',
     '{"subject": "the mill", "event": "built", "relation": "near", "date": "1932"}': 'the field "relation"',
+    '{"subject": "the mill", "is": "red", "is": "old"}': 'the field "is" stands twice in one fact',
+    '{"subject": "the mill", "is": "\\ud800"}': "are no JSON",
     '{"total": ["the fee"], "value": 3}': 'the field "total" is no list of at least two parts',
 }
 

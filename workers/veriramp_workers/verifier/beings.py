@@ -1,6 +1,6 @@
 """Who may be meant by "someone": whoever is certainly alive, by a list of names and of nouns.
 
-Public names: :func:`may_be_someone`.
+Public names: :func:`may_be_someone`, :func:`is_given_name`.
 
 A name that is also a place's or a word's (Victoria, Jordan, Mark) is not on the list: "Anne Low is a person" tells it.
 """
@@ -16,9 +16,14 @@ def may_be_someone(written: str) -> bool:
     return last in _LIVING if written.startswith("the ") else written in _NAMES
 
 
+def is_given_name(written: str) -> bool:
+    """Say whether a name is one that a person is called by, without a surname."""
+    return written in _NAMES
+
+
 _NAMES_LISTED: Final = """
 Ada Adam Adele Agnes Alan Albert Alex Alfred Alice Alison Amelia Amy Andrea Andrew Angela Anna Anne Anthony Arthur
-Barbara Bea Beatrice Bella Ben Benjamin Bernard Bert Beth Betty Bob Bobby Brenda Brian Carl Carla Carol Caroline
+Barbara Bea Beatrice Bella Ben Benjamin Bernard Bert Beth Betty Bruno Bo Bob Bobby Brenda Brian Carl Carla Carol Caroline
 Catherine Cecilia Charles Charlie Chris Christine Christopher Claire Clara Claudia Cleo Colin Dan Daniel Dave David
 Deborah Denise Dennis Diana Dora Dorothy Edith Eddie Edgar Edmund Edward Eleanor Elena Eli Elizabeth Ella Ellen Elsa
 Emily Emma Eric Erica Erin Ernest Esther Eva Eve Evelyn Fae Felix Fiona Fred Frederick Frieda Gary Gemma George Gerald

@@ -32,6 +32,8 @@ def _speaks_of_texts(sentence: str) -> bool:
 
 _WORD: Final = re.compile(r"[^\W\d_][\w-]*")
 _CARRIERS: Final = """
+regulation rule ban law act decree directive order statute ordinance bylaw clause provision guideline tariff speaker
+witness announcer spokesman spokeswoman reporter journalist sarcasm irony satire parody hoax kidding nonsense rubbish
 text statement sentence paragraph page passage section chapter article essay story poem novel play drama film movie
 book scene scenario script tale legend myth fable saga song lyric verse stanza quote quotation caption heading title
 headline advert advertisement commercial slogan review comment post thread reply message letter email note memo report
@@ -54,6 +56,7 @@ contradiction opposite contrary reverse converse alternative
 """What holds words, pictures or thoughts, and who makes them."""
 
 _STANDINGS: Final = """
+gone dead lifted over ended finished inactive scrapped dropped waived frozen moot ineffective unenforceable defunct
 invalid erroneous false wrong untrue incorrect inaccurate obsolete outdated archived deprecated stale hypothetical
 imaginary fictional fictitious imagined invented counterfactual unreal virtual tentative provisional preliminary
 temporary pending conditional contingent void null cancelled canceled revoked repealed rescinded expired lapsed

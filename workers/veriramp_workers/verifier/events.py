@@ -46,6 +46,8 @@ def happened(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -
         if when not in words.PREPOSITIONS:
             raise NotFormalisableError(f'when "{plain(rest)}" was is not understood')
         return Atom(f"{tense} {word} {when}", (subject, term(tail[1:], scope)))
+    if word in words.ENDING:
+        _refuse_unless_once(subject)
     _refuse_recurring(subject)
     if when == "within" or _is_distance(tail):
         return _distant(word, tail, subject, scope)
@@ -54,6 +56,12 @@ def happened(tense: str, rest: tuple[Token, ...], subject: Term, scope: Scope) -
             return Atom(f"{tense} {word} {when}", (subject, term(tail[1:], scope)))
         return _ordered(word, when, tail[1:], subject, scope)
     return _within(f"day {word}", subject, when, _period(tail[1:]))
+
+
+def _refuse_unless_once(subject: Term) -> None:
+    thing = subject.of if isinstance(subject, Attribute) else subject
+    if not isinstance(thing, The) or thing.text.lower().split()[-1] not in words.DATED_ONCE:
+        raise NotFormalisableError("what begins, ends or takes place on a date may do so again, on another one")
 
 
 def _refuse_recurring(subject: Term) -> None:
@@ -69,7 +77,8 @@ def is_dated(rest: tuple[Token, ...]) -> bool:
 
 def dated(rest: tuple[Token, ...], subject: Term) -> Formula:
     """Read "the deadline is 4 May 2025", "the start of the lease is before 2025-05-04"."""
-    _refuse_recurring(subject)
+    if isinstance(subject, Attribute | The):
+        _refuse_unless_once(subject)
     if isinstance(subject, Attribute):
         day, subject = f"day of the {subject.name}", subject.of
     elif isinstance(subject, The):

@@ -15,6 +15,8 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Final
 
+from veriramp_workers.verifier.beings import is_given_name
+
 
 def distinct(names: Sequence[str]) -> list[str]:
     """Return the assertions that tell the names apart, each of them about as many as possible.
@@ -50,7 +52,7 @@ def surely_apart(one: str, other: str) -> bool:
     first, second = _folded(one), _folded(other)
     if first.isascii() != second.isascii() or first.split()[:1] in _TITLES or second.split()[:1] in _TITLES:
         return False
-    if _short_for(first) & _short_for(second):
+    if _short_for(first) & _short_for(second) or _are_parts_of_one(one, other):
         return False
     if not set(first.split()).isdisjoint(second.split()):
         return False
@@ -74,6 +76,12 @@ _TITLES: Final = [
 ]
 """After one of these a surname may follow, and which first names go with it nobody knows."""
 
+
+def _are_parts_of_one(one: str, other: str) -> bool:
+    """Say whether these may be somebody's first name and surname: Clara, Low."""
+    return len(one.split()) == len(other.split()) == 1 and is_given_name(one) != is_given_name(other)
+
+
 _SHORT: Final = tuple(
     frozenset(names.split())
     for names in (
@@ -83,6 +91,10 @@ _SHORT: Final = tuple(
         *("theodore ted", "francis frank", "anthony tony", "michael mike mick", "joseph joe", "thomas tom"),
         *("mary molly polly", "dorothy dot dolly", "susan sue", "sarah sally", "martha patty", "patricia patty trish"),
         *("andrew drew", "albert bert", "herbert bert", "ann nancy", "anne nancy nan", "helen nell", "eleanor nell"),
+        *("mary maria marie mia", "john jean juan johann johannes giovanni ivan ian sean", "peter pierre pedro pietro"),
+        *("paul paolo pablo", "william wilhelm guillaume", "charles carl karl carlos carlo", "louis ludwig luis lewis"),
+        *("henry heinrich henri enrique", "james jakob jacques", "joseph giuseppe jose josef", "george georg jorge"),
+        *("francis francois francesco", "anne anna ann", "catherine katherine katharina", "elizabeth isabel"),
         *("dave david", "stephen steve", "gerald gerry", "lawrence larry", "leonard leo len", "samuel sam"),
     )
 )

@@ -113,6 +113,8 @@ def _identical(rest: tuple[Token, ...], subject: Term, scope: Scope, tense: str)
         raise NotFormalisableError(
             f'whether "{other.text}" is a name or an adjective is not clear; write "the <attribute> of ... is ..."'
         )
+    if isinstance(other, Name) and isinstance(subject, Attribute) and subject.name not in words.NAMED:
+        raise NotFormalisableError(f'whether "{other.text}" is a name is not clear: a {subject.name} may be any word')
     if isinstance(other, Name) and words.names_an_origin(other.text):
         raise NotFormalisableError(f'"{other.text}" looks like an adjective; write it without a capital')
     if isinstance(other, The) and not isinstance(subject, Attribute):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from veriramp_workers.verifier import words
+from veriramp_workers.verifier.beings import may_be_someone
 from veriramp_workers.verifier.formula import SOMEONE, Atom, Attribute, Formula, Name, Or, Term, The, Variable
 from veriramp_workers.verifier.values import NotFormalisableError, is_number
 
@@ -122,10 +123,25 @@ def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
             is_one = lows[0] in words.UNIQUE if cut == 1 else lows[0] in words.BOUNDING and lows[1] in words.MEASURES
             if not is_one or cut > 2:  # noqa: PLR2004 - "maximum speed"
                 raise NotFormalisableError(f'a thing may have more than one {said}; write "... is a {said} of ..."')
-            return Attribute(nouns(tokens[:cut]), term(tokens[cut + 1 :], scope))
+            of = term(tokens[cut + 1 :], scope)
+            if lows[0] in words.OF_SOMEONE and not _is_someone(of):
+                raise NotFormalisableError(f'whether "{plain(tokens[cut + 1 :])}" can have a {said} is not clear')
+            return Attribute(nouns(tokens[:cut]), of)
     refuse_reserved(tuple(token for token in tokens if token.low != "of"))
     _refuse_pointing(tokens)
     return The(plain(tokens))
+
+
+def _is_someone(of: Term) -> bool:
+    match of:
+        case Name(text):
+            return may_be_someone(text)
+        case The(text):
+            return may_be_someone(f"the {text}")
+        case Attribute(name, _):
+            return name in words.OF_SOMEONE
+        case Variable():
+            return True
 
 
 def _refuse_pointing(tokens: tuple[Token, ...]) -> None:

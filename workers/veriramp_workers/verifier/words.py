@@ -149,6 +149,15 @@ RECURRING: Final = frozenset(
 )
 """What comes again, so that two dates do not conflict."""
 
+DATED_ONCE: Final = frozenset(
+    {
+        *("lease", "contract", "licence", "license", "patent", "mandate", "warranty", "guarantee", "agreement"),
+        *("treaty", "loan", "passport", "visa", "permit", "project", "deadline", "bid", "construction", "expiry"),
+        *("maturity", "wedding", "funeral", "probation", "tenancy", "mortgage", "policy", "trial"),
+    }
+)
+"""What begins or ends once, so that two dates conflict; a tour, an offer, a season may do so again."""
+
 PLACEHOLDERS: Final = frozenset(
     {
         *("unknown", "anonymous", "none", "tbd", "tba", "unnamed", "various", "undisclosed", "unclear", "vacant"),
@@ -186,6 +195,12 @@ UNIQUE: Final = MEASURES | frozenset(
 )
 """What a thing has one of, so that two names for it conflict. Of any other noun a thing may have several."""
 
+NAMED: Final = frozenset({"capital", "mayor", "mother", "father", "owner"})
+"""Of which a word with a capital is a name: the owner is Low. A size or a surface may be any word: Large, Gravel."""
+
+OF_SOMEONE: Final = frozenset({"mother", "father"})
+"""What is one of a person or an animal only: the father of medicine is not."""
+
 BOUNDING: Final = frozenset({"maximum", "minimum", "total"})
 """By which a measure stays one of its kind: the maximum speed."""
 
@@ -196,6 +211,7 @@ _ORIGINS: Final = frozenset(
         *("dane", "swede", "pole", "finn", "croat", "serb", "slovak", "slovene", "afghan", "pakistani", "israeli"),
         *("iraqi", "kuwaiti", "bengali", "nepali", "somali", "filipino", "korean", "puritan", "lutheran", "anglican"),
         *("protestant", "orthodox", "jew", "quaker", "tory", "whig", "labour", "conservative", "liberal", "green"),
+        *("private", "public", "foreign", "municipal", "deceased", "dead", "alive", "absent", "missing", "royal"),
         *("republican", "democrat", "mormon", "samaritan", "gothic", "modern", "medieval", "english", "latin"),
     }
 )
