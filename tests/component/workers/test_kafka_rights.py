@@ -89,7 +89,6 @@ async def rights(brokers: str) -> AsyncIterator[Rights]:
         yield some
 
 
-@pytest.mark.shows("S1-SEC-01")
 async def test_the_rights_of_the_guide_are_enough(
     tmp_path: Path, site: Site, env: dict[str, str], operator: Operator, rights: Rights
 ) -> None:
@@ -162,7 +161,6 @@ async def at_work(site: Site, lacking: Mapping[str, Right]) -> AsyncIterator[dic
         await asyncio.gather(*running)
 
 
-@pytest.mark.shows("S1-SEC-01")
 async def test_each_right_that_a_worker_lacks_is_named_and_nothing_is_lost_until_it_is_given(
     site: Site, rights: Rights, topics: Topics, brokers: str
 ) -> None:
@@ -215,7 +213,6 @@ async def test_a_worker_without_any_right_goes_on_when_it_has_them(
         await wait_until(done, SECONDS, "its work")
 
 
-@pytest.mark.shows("S1-SEC-01")
 async def test_each_right_that_search_lacks_is_named_and_taken_when_it_is_given(
     site: Site, rights: Rights, brokers: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -253,7 +250,6 @@ async def test_each_right_that_search_lacks_is_named_and_taken_when_it_is_given(
     await asyncio.gather(*following, return_exceptions=True)
 
 
-@pytest.mark.shows("S1-SEC-01")
 async def test_the_topics_command_names_the_rights_that_it_lacks(
     site: Site, rights: Rights, brokers: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
