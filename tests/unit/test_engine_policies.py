@@ -17,8 +17,9 @@ from tests.support.builders import (
 )
 from tests.support.engine_acts import ask, four_stages, outcome, stage_of
 from veriramp_operator.api.reasons import Reason
-from veriramp_operator.api.rollout import OnInconclusive, OnRegression, Promotion
-from veriramp_operator.api.status import Severity, Transition
+from veriramp_operator.api.rollout import OnInconclusive, OnRegression, Promotion, RampSpec
+from veriramp_operator.api.status import Severity, Transition, VerdictKind
+from veriramp_operator.evidence.types import Verdict
 from veriramp_sdk.contract import Mode
 
 HOUR = 3600.0
@@ -257,5 +258,51 @@ def test_promote_puts_no_gate_where_none_applies() -> None:
     ask(world, "promote", "shadow")
     held = world.run(60)
 
-    assert "no required gate applies" in held.message
+    why = "no required gate applies in this stage; add one that asks Prometheus, or write allowUnguarded: true"
+    assert held.message == f'"live" cannot begin: {why}.'
+    assert outcome(world) == f"promote:shadow@t1: refused: {why}"
     assert stage_of(world) == "shadow"
+
+
+def test_promote_is_refused_where_the_required_gates_do_not_apply_and_taken_where_one_may() -> None:
+    """It was answered "done", and the stage held for ever."""
+    builder = a_rollout().with_stage("shadow", Mode.SHADOW, bake=10.0).with_stage("live", canary=5, bake=10.0)
+    world = a_running(builder.with_gate("pushed").with_gate("cost", OnRegression.REPORT))
+    world.says["pushed"] = lambda at: Verdict(VerdictKind.NOT_APPLICABLE, "NotFiring", "not pushed", observed_at=at)
+    world.run_to("shadow")
+    world.run(60)
+
+    ask(world, "promote", "shadow")
+    assert "refused: no required gate applies" in outcome(world)
+    world.says["pushed"] = inconclusive
+    world.run(30)
+    ask(world, "promote", "shadow", "t2")
+    world.run(60)
+
+    assert outcome(world) == "promote:shadow@t2: done"
+    assert stage_of(world) == "live"
+
+
+@pytest.mark.parametrize("stage", ["two", "three"])
+def test_promote_is_not_refused_for_what_gates_said_in_the_stage_before(stage: str) -> None:
+    builder = a_rollout().with_stage("one", Mode.SHADOW, bake=10.0).with_stage("two", canary=5, bake=10.0)
+    ramp = RampSpec(duration=600, interval=60)
+    builder = builder.with_stage("three", canary=10, bake=10.0, ramp=ramp).with_stage("four", canary=50)
+    gates = builder.with_gate("first", stages=("one",)).with_gate("second", stages=("two",))
+    world = a_running(gates.with_gate("third", stages=("three",)))
+    world.run_to(stage)
+
+    ask(world, "promote", stage)
+
+    assert "done" in outcome(world)
+
+
+def test_promote_needs_no_gate_where_that_is_allowed() -> None:
+    builder = a_rollout().with_stage("shadow", Mode.SHADOW, bake=10.0).with_stage("live", canary=5, bake=10.0)
+    gates = builder.with_gate("errors", stages=("live",)).with_(allow_unguarded=True)
+    world = a_running(gates)
+    world.run_to("shadow")
+
+    ask(world, "promote", "shadow")
+
+    assert "done" in outcome(world)

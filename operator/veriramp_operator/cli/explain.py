@@ -18,7 +18,16 @@ from veriramp_operator.api.vector import OFF, Vector
 from veriramp_operator.cli.ask import _stage as stage_meant
 from veriramp_operator.cli.kubectl import Kubectl, add_cluster_flags
 from veriramp_operator.cli.missing import Missing, missing_of
-from veriramp_operator.cli.remedies import DECLARED_OFF, DECLARED_OFF_AND_LATCHED, NO_DATA, REMEDIES, Remedy
+from veriramp_operator.cli.remedies import (
+    DECLARED_OFF,
+    DECLARED_OFF_AND_LATCHED,
+    NO_DATA,
+    NO_GUARD,
+    REMEDIES,
+    Remedy,
+)
+from veriramp_operator.engine.gates import lacks_a_guard
+from veriramp_operator.engine.stages import plan_of
 from veriramp_operator.engine.types import Direction
 from veriramp_sdk.contract import Mode
 
@@ -208,6 +217,8 @@ def _advice(rollout: Rollout, reason: Reason | None) -> Remedy:
         return _NOT_SEEN
     if rollout.spec is not None and rollout.spec.kill_switch and not rollout.deleting:
         return DECLARED_OFF if rollout.status.rollback is None else DECLARED_OFF_AND_LATCHED
+    if reason is Reason.INCONCLUSIVE and rollout.spec and lacks_a_guard(plan_of(rollout.spec), rollout.status):
+        return NO_GUARD
     return REMEDIES.get(reason, Remedy("")) if reason else Remedy("")
 
 

@@ -229,7 +229,7 @@ def _cannot_begin(spec: RolloutSpec, _: Site) -> Iterator[tuple[str, str]]:
             yield (
                 f"spec.stages[{rung.index}]",
                 (
-                    f'stage "{rung.name}" waits for a person: no required gate can pass in stage "{before.name}", '
+                    f'stage "{rung.name}" never begins: no required gate can pass in stage "{before.name}", '
                     "because a pushed alert that does not come proves nothing and a comparison needs two arms; add a "
                     "required gate there that asks Prometheus, for example an alert with presence"
                 ),

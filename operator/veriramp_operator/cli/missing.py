@@ -100,8 +100,16 @@ def _blocking(spec: RolloutSpec, status: RolloutStatus) -> Iterator[str]:
         applied, expected = (seen.applied, seen.expected) if seen else (0, 0)
         late = f"; late: {', '.join(seen.laggards)}" if seen and seen.laggards else ""
         yield f"{applied} of {expected} processes run revision {status.flags.revision}{late}"
-    yield from _gates(spec, status)
+    yield from _evidence(spec, status)
     yield from _approval(spec, status)
+
+
+def _evidence(spec: RolloutSpec, status: RolloutStatus) -> Iterator[str]:
+    """Of each gate that does not pass; where all do, what else the operator finds unclear."""
+    gates = tuple(_gates(spec, status))
+    yield from gates
+    if status.reason == Reason.INCONCLUSIVE and not gates:
+        yield (status.message or "").rpartition(" cannot begin: ")[2].rstrip(".")
 
 
 def _gates(spec: RolloutSpec, status: RolloutStatus) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What to do about every reason: a sentence or two for whoever is on call, and the commands. A table, no code.
 
 Public: :class:`Remedy`, :data:`REMEDIES` (reasons of a rollout), :data:`NO_DATA` (reasons of a gate without data),
-:data:`DECLARED_OFF`, :data:`DECLARED_OFF_AND_LATCHED` (``spec.killSwitch``).
+:data:`NO_GUARD` (no required gate applies), :data:`DECLARED_OFF`, :data:`DECLARED_OFF_AND_LATCHED`
+(``spec.killSwitch``).
 ``{name}``, ``{ns}`` and ``{stage}`` stand for the rollout, its namespace and the stage that a request would mean.
 """
 
@@ -185,6 +186,13 @@ REMEDIES: Final[Mapping[Reason, Remedy]] = {
     Reason.SAFE_OFF: Remedy("Everything is off and the object may go. Nothing to do."),
 }
 
+NO_GUARD: Final = Remedy(
+    "No gate can let the next stage begin, and promote cannot either: a Live stage begins only on the word of a "
+    "required gate that applies in the stage before it. Add one that asks Prometheus, for example an alert with "
+    "presence, or write allowUnguarded: true.",
+    (_EDIT,),
+)
+"""``Inconclusive`` where no required gate applies."""
 DECLARED_OFF: Final = Remedy(
     "Everything is off because spec.killSwitch is true; no request lifts that. When the cause is gone, set it to "
     "false, in Git or here: the rollout starts at the first stage.",

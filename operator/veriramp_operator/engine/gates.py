@@ -1,6 +1,7 @@
 """Put every gate's question to its evidence, and keep the verdicts of one pass.
 
-Public: :class:`Judged`, :class:`Bench`, :func:`judge_all`, :func:`gate_statuses`, :func:`trial_of`.
+Public: :class:`Judged`, :class:`Bench`, :func:`judge_all`, :func:`gate_statuses`, :func:`trial_of`,
+:func:`lacks_a_guard`, :data:`NO_GUARD`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _NO_DATA: Final = VerdictKind.NO_DATA
 _NOT_APPLICABLE: Final = VerdictKind.NOT_APPLICABLE
 """To look one up in its enum takes longer than to compare it, and each pass compares per gate."""
 
+NO_GUARD: Final = "no required gate applies in this stage; add one that asks Prometheus, or write allowUnguarded: true"
 _NO_SAMPLES = Samples()
 _ANOTHER_STAGE = Verdict(VerdictKind.NOT_APPLICABLE, "AnotherStage", "this gate is not asked in this stage")
 
@@ -142,6 +144,23 @@ def trial_of(status: RolloutStatus, rung: Rung | None = None) -> Trial:
     ramp = rung.spec.ramp if rung else None
     seconds = (ramp.duration if ramp else 0.0) + (rung.max_bake if rung else 0.0)
     return Trial(vector.canary_percent, stage.began_at, stage.full_at, seconds)
+
+
+def lacks_a_guard(plan: Plan, status: RolloutStatus) -> bool:
+    """True when the next stage is Live and, by what the gates last said, nothing here can ever let it begin.
+
+    No exception does: a person overrides what is unclear, and without a gate nothing is even asked.
+    """
+    following, stage = plan.after(status.stage), status.stage
+    if following is None or following.vector.mode is not Mode.LIVE or plan.unguarded:
+        return False
+    name = plan.first.name if stage is None else stage.name
+    needed = {asking.name for asking in plan.gates if asking.required and name in (asking.stages or (name,))}
+    if stage is not None and stage.ramp_fraction < 1:
+        return not needed  # there may be two arms only further up
+    said = {gate.name for gate in status.gates if gate.verdict is _NOT_APPLICABLE}
+    said -= {gate.name for gate in status.gates if gate.reason == _ANOTHER_STAGE.reason}  # of the stage before
+    return needed <= said
 
 
 def _is_ready(judged: Judged, since: float) -> bool:

@@ -17,6 +17,7 @@ from typing import Final
 from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.status import MOST_REMEMBERED, HandledRequests, RolloutStatus, Severity
 from veriramp_operator.api.vector import OFF, Vector
+from veriramp_operator.engine.gates import NO_GUARD, lacks_a_guard
 from veriramp_operator.engine.rollback import SHADOW_REQUEST, lift_to_restart, lift_to_retry
 from veriramp_operator.engine.stages import Plan
 from veriramp_operator.engine.types import Announce, Observation
@@ -176,6 +177,8 @@ Verb = Callable[[Plan, RolloutStatus, float], RolloutStatus | str]
 def _promote(plan: Plan, status: RolloutStatus, _now: float) -> RolloutStatus | str:
     if plan.after(status.stage) is None:
         return "this is the last stage"
+    if status.stage is not None and status.rollback is None and lacks_a_guard(plan, status):
+        return NO_GUARD
     return _marked(status, approved=True, overrides=_has_baked(plan, status))
 
 

@@ -15,7 +15,7 @@ from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import OnInconclusive, Promotion, Scaling
 from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.engine import windows
-from veriramp_operator.engine.gates import Judged
+from veriramp_operator.engine.gates import NO_GUARD, Judged
 from veriramp_operator.engine.ramp import Ramp, pace_of, vector_at
 from veriramp_operator.engine.rollback import steps_down_at
 from veriramp_operator.engine.scene import Check, Scene
@@ -250,8 +250,7 @@ def inconclusive(scene: Scene) -> Finding | None:
     if following is None:
         return None
     if following.vector.mode is Mode.LIVE and not scene.spec.allow_unguarded and not scene.bench.required:
-        why = "no required gate applies, and a Live stage needs one (or allowUnguarded: true)"
-        return _observing(scene, Reason.INCONCLUSIVE, f'"{following.name}" cannot begin: {why}.')
+        return _observing(scene, Reason.INCONCLUSIVE, f'"{following.name}" cannot begin: {NO_GUARD}.')
     unclear = _unclear(scene)
     if unclear is None or _exception(scene) is not None:
         return None

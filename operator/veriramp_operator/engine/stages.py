@@ -66,6 +66,7 @@ class Plan:
     """What a spec means, worked out once.
 
     ``every``: seconds after which the first gate is asked again. ``compares``: some gate compares the arms.
+    ``unguarded``: a Live stage may begin although no required gate applies.
     ``broken``: a sentence per rule of the CRD that the spec breaks (an object may be older than a rule).
     """
 
@@ -73,6 +74,7 @@ class Plan:
     gates: tuple[Asking, ...]
     every: float = math.inf
     compares: bool = False
+    unguarded: bool = False
     broken: tuple[str, ...] = ()
 
     @property
@@ -161,6 +163,7 @@ def _plan(spec: RolloutSpec) -> Plan:
         gates,
         min((gate.every for gate in spec.gates), default=math.inf),
         any(asking.compares for asking in gates),
+        spec.allow_unguarded,
         problems(spec),
     )
 

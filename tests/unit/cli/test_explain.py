@@ -10,16 +10,25 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.builders import START, World, a_ladder, inconclusive, no_data, regresses
+from tests.support.builders import START, World, a_ladder, inconclusive, no_data, passes, regresses
 from tests.support.rollouts import ROOT
 from tests.support.schema import faults
 from veriramp_operator.api.object import parse_rollout
 from veriramp_operator.api.reasons import NoDataReason, Reason
 from veriramp_operator.api.rollout import Promotion, WindowSpec
+from veriramp_operator.api.status import VerdictKind
 from veriramp_operator.cli.explain import Explanation, as_json, as_text, explain
 from veriramp_operator.cli.main import _parser
-from veriramp_operator.cli.remedies import DECLARED_OFF, DECLARED_OFF_AND_LATCHED, NO_DATA, REMEDIES, Remedy
+from veriramp_operator.cli.remedies import (
+    DECLARED_OFF,
+    DECLARED_OFF_AND_LATCHED,
+    NO_DATA,
+    NO_GUARD,
+    REMEDIES,
+    Remedy,
+)
 from veriramp_operator.engine.types import Requests
+from veriramp_operator.evidence.types import Verdict
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "cli"
 OWN: Final = "kubectl veriramp "
@@ -32,7 +41,7 @@ def test_every_reason_has_advice() -> None:
         assert advice.endswith((".", "?"))
 
 
-@pytest.mark.parametrize("remedy", [*REMEDIES.values(), DECLARED_OFF, DECLARED_OFF_AND_LATCHED])
+@pytest.mark.parametrize("remedy", [*REMEDIES.values(), NO_GUARD, DECLARED_OFF, DECLARED_OFF_AND_LATCHED])
 def test_the_commands_of_the_advice_are_commands(remedy: Remedy) -> None:
     for command in remedy.commands:
         text = command.format(name="demo", ns="search", stage="canary")
@@ -268,3 +277,29 @@ def test_the_way_back_names_the_gate_that_does_not_pass() -> None:
     assert found.step.startswith('stage "canary" ramps on')
     assert found.items[0] == 'gate "errors" passes: now Inconclusive (TooFew)'
     assert not found.by_itself
+
+
+def test_where_no_required_gate_applies_nobody_is_sent_to_promote() -> None:
+    world = World(a_ladder().build())
+    world.says["errors"] = lambda at: Verdict(VerdictKind.NOT_APPLICABLE, "NotFiring", "not pushed", observed_at=at)
+    world.run(800.0)
+    said = told(world)
+
+    assert said.missing.items == (
+        "no required gate applies in this stage; add one that asks Prometheus, or write allowUnguarded: true",
+    )
+    assert not said.missing.by_itself
+    assert said.advice.text == NO_GUARD.text
+    assert not any("promote" in command for command in said.advice.commands)
+
+
+def test_a_gate_that_is_asked_seldom_is_named_as_what_is_missing() -> None:
+    world = World(a_ladder().with_gate("slow", every=3600.0).build())
+    world.says["slow"] = lambda _: passes(START)
+    world.run(800.0)
+    said = told(world)
+
+    assert said.missing.items == (
+        'gate "slow" has not been asked since its evidence can be of this revision alone: its next answer counts',
+    )
+    assert said.advice.text == REMEDIES[Reason.INCONCLUSIVE].text

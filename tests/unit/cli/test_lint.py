@@ -140,7 +140,7 @@ TABLE: list[tuple[str, Change, str, str]] = [
         "NothingToBeginOn",
         lambda spec: spec.update(gates=[a_gate(comparison=COMPARISON)]),
         "spec.stages[1]",
-        'stage "a-a" waits for a person',
+        'stage "a-a" never begins',
     ),
     (
         "BelowGrid",
