@@ -23,20 +23,20 @@ def is_given_name(written: str) -> bool:
 
 _NAMES_LISTED: Final = """
 Ada Adam Adele Agnes Alan Albert Alex Alfred Alice Alison Amelia Amy Andrea Andrew Angela Anna Anne Anthony Arthur
-Barbara Bea Beatrice Bella Ben Benjamin Bernard Bert Beth Betty Bruno Bo Bob Bobby Brenda Brian Carl Carla Carol Caroline
-Catherine Cecilia Charles Charlie Chris Christine Christopher Claire Clara Claudia Cleo Colin Dan Daniel Dave David
-Deborah Denise Dennis Diana Dora Dorothy Edith Eddie Edgar Edmund Edward Eleanor Elena Eli Elizabeth Ella Ellen Elsa
-Emily Emma Eric Erica Erin Ernest Esther Eva Eve Evelyn Fae Felix Fiona Fred Frederick Frieda Gary Gemma George Gerald
-Gina Gloria Greta Gustav Gwen Hannah Harold Harriet Harry Hazel Heather Helen Henry Herbert Hilda Howard Hugh Ian Ida
-Igor Inga Irene Isabel Ivan James Jane Janet Jason Jasper Jean Jennifer Jenny Jeremy Jessica Jill Jim Jimmy Joan Joe
-Johanna John Jonas Jonathan Joseph Josephine Judith Julia Julian Julie Karen Karl Kate Katherine Keith Ken Kevin Lara
-Larry Laura Laurence Lena Leo Leonard Leslie Linda Lisa Liz Louis Louise Lucas Lucy Luke Lydia Margaret Maria Marie
-Marion Marla Martha Martin Mary Matthew Max Michael Mike Miriam Molly Monica Nancy Naomi Natalie Nathan Neil Nicholas
-Nicole Nigel Nina Nora Norman Oliver Olivia Oscar Otto Pamela Patricia Patrick Paul Paula Pauline Peter Philip Phoebe
-Polly Priscilla Rachel Ralph Rebecca Rex Richard Rita Robert Roger Roland Rosa Rosemary Ruth Sally Sam Samuel Sandra
-Sarah Sebastian Sharon Sheila Silvia Simon Sofia Sophia Sophie Stella Stephen Steve Stuart Susan Suzanne Sylvia Teresa
-Theodore Theresa Thomas Tim Timothy Tina Toby Tom Tony Ursula Valerie Vera Vincent Walter Wendy William Wilma Wren
-Xavier Yvonne Zoe
+Barbara Bea Beatrice Bella Ben Benjamin Bernard Bert Beth Betty Bruno Bo Bob Bobby Brenda Brian Carl Carla Carol
+Caroline Catherine Cecilia Charles Charlie Chris Christine Christopher Claire Clara Claudia Cleo Colin Dan Daniel Dave
+David Deborah Denise Dennis Diana Dora Dorothy Edith Eddie Edgar Edmund Edward Eleanor Elena Eli Elizabeth Ella Ellen
+Elsa Emily Emma Eric Erica Erin Ernest Esther Eva Eve Evelyn Fae Felix Fiona Fred Frederick Frieda Gary Gemma George
+Gerald Gina Gloria Greta Gustav Gwen Hannah Harold Harriet Harry Hazel Heather Helen Henry Herbert Hilda Howard Hugh
+Ian Ida Igor Inga Irene Isabel Ivan James Jane Janet Jason Jasper Jean Jennifer Jenny Jeremy Jessica Jill Jim Jimmy
+Joan Joe Johanna John Jonas Jonathan Joseph Josephine Judith Julia Julian Julie Karen Karl Kate Katherine Keith Ken
+Kevin Lara Larry Laura Laurence Lena Leo Leonard Leslie Linda Lisa Liz Louis Louise Lucas Lucy Luke Lydia Margaret
+Maria Marie Marion Marla Martha Martin Mary Matthew Max Michael Mike Miriam Molly Monica Nancy Naomi Natalie Nathan
+Neil Nicholas Nicole Nigel Nina Nora Norman Oliver Olivia Oscar Otto Pamela Patricia Patrick Paul Paula Pauline Peter
+Philip Phoebe Polly Priscilla Rachel Ralph Rebecca Rex Richard Rita Robert Roger Roland Rosa Rosemary Ruth Sally Sam
+Samuel Sandra Sarah Sebastian Sharon Sheila Silvia Simon Sofia Sophia Sophie Stella Stephen Steve Stuart Susan Suzanne
+Sylvia Teresa Theodore Theresa Thomas Tim Timothy Tina Toby Tom Tony Ursula Valerie Vera Vincent Walter Wendy William
+Wilma Wren Xavier Yvonne Zoe
 """
 _NAMES: Final = frozenset(_NAMES_LISTED.split())
 _LIVING_LISTED: Final = """
