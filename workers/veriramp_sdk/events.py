@@ -114,7 +114,7 @@ class VerifyChunk(_ChunkEvent):
     premises: tuple[str, ...] = ()
     """Texts that are taken for true."""
     lane: str = "interactive"
-    """interactive or backfill; the topic decides, this is for reports."""
+    """interactive or backfill; in the topic of backfill it is backfill, whatever this says."""
     enqueued_at_ms: _Milliseconds
     """When it was asked for, in milliseconds since the epoch."""
     newer_than_ms: _Milliseconds | None = None
