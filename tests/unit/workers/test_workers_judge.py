@@ -111,12 +111,20 @@ def test_a_text_of_which_a_part_is_not_understood_is_left_out_whole() -> None:
     assert judgement.skipped == ("The fee is 5 euros.", "Subject to approval by the council.")
 
 
+def test_a_text_of_which_the_sentences_have_nothing_in_common_is_left_out_unless_it_has_a_rule() -> None:
+    claim = Question("The fee is 6 euros.", ("The council is unhappy. The fee is 5 euros.",))
+    assert judge(claim).verdict is Verdict.UNDETERMINED
+    assert judge(Question(claim.premises[0], ("The fee is 6 euros.",))).verdict is Verdict.NOT_FORMALISABLE
+    ruled = "Every heron is old. The fee is 5 euros."
+    assert judge(Question(claim.text, (ruled,))).verdict is Verdict.CONTRADICTED
+
+
 def test_a_text_in_parentheses_is_told_that_it_is_read_as_smt_lib() -> None:
     assert 'starts with "(" or ";" is read as SMT-LIB' in judge(Question("(The mill is red.)")).reason
 
 
 def test_names_that_stand_in_no_equation_do_not_make_the_formal_text_long() -> None:
-    many = " ".join(f"Na{number % 7}me{number} likes Be{number}." for number in range(200))
+    many = " ".join(f"Na{number % 7}me{number} likes the mill." for number in range(200))
     judgement = judge(Question(f"The owner of the mill is Bob. {many}"))
     assert judgement.verdict is Verdict.UNDETERMINED
     assert 0 < len(judgement.smt_lib) < 60_000

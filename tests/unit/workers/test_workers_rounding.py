@@ -152,8 +152,8 @@ SEVERAL: list[tuple[str, str, Verdict]] = [
     ("If something is longer than 1 km then it is red. The road is 1.2 km long.", "The road is red.", YES),
     # premises that agree do not contradict each other, and take nothing from what else follows
     ("The road is 1.2 km long. The road is 1,234 metres long.", "Anne is old.", OPEN),
-    ("The road is 1.2 km long. The road is 1,234 metres long. Anne is old.", "Anne is old.", YES),
-    ("The road is 1.2 km long. The road is 1,234 metres long. Anne is old.", "Anne is not old.", NO),
+    ("The road is 1.2 km long. The road is 1,234 metres long. The road is old.", "The road is old.", YES),
+    ("The road is 1.2 km long. The road is 1,234 metres long. The road is old.", "The road is not old.", NO),
     ("The road is 1.2 km long. The road is 1,234 metres long.", "The road is 1,234 metres long.", YES),
     ("The road is 1.2 km long. The road is 1,234 metres long.", "The road is 1,244 metres long.", NO),
     ("The road is 1.2 km long. The road is 1,334 metres long.", "Anne is old.", AGAINST_ITSELF),

@@ -32,15 +32,16 @@ def _speaks_of_texts(sentence: str) -> bool:
 
 _WORD: Final = re.compile(r"[^\W\d_][\w-]*")
 _CARRIERS: Final = """
-regulation rule ban law act decree directive order statute ordinance bylaw clause provision guideline tariff speaker
-witness announcer spokesman spokeswoman reporter journalist sarcasm irony satire parody hoax kidding nonsense rubbish
-text statement sentence paragraph page passage section chapter article essay story poem novel play drama film movie
-book scene scenario script tale legend myth fable saga song lyric verse stanza quote quotation caption heading title
-headline advert advertisement commercial slogan review comment post thread reply message letter email note memo report
-rumour rumor gossip claim allegation accusation assertion proposition premise premiss assumption hypothesis theory
-conjecture thesis argument proposal draft plan suggestion idea belief opinion view viewpoint perspective dream vision
-nightmare hallucination delusion illusion fantasy fiction game simulation exercise quiz test exam question answer
-puzzle riddle problem example illustration instance model case world universe episode series show sketch comedy
+puppet dragon wizard witch unicorn ghost fairy elf mermaid vampire zombie troll goblin alien superhero monster oracle
+prophet regulation rule ban law act decree directive order statute ordinance bylaw clause provision guideline tariff
+speaker witness announcer spokesman spokeswoman reporter journalist sarcasm irony satire parody hoax kidding nonsense
+rubbish text statement sentence paragraph page passage section chapter article essay story poem novel play drama film
+movie book scene scenario script tale legend myth fable saga song lyric verse stanza quote quotation caption heading
+title headline advert advertisement commercial slogan review comment post thread reply message letter email note memo
+report rumour rumor gossip claim allegation accusation assertion proposition premise premiss assumption hypothesis
+theory conjecture thesis argument proposal draft plan suggestion idea belief opinion view viewpoint perspective dream
+vision nightmare hallucination delusion illusion fantasy fiction game simulation exercise quiz test exam question
+answer puzzle riddle problem example illustration instance model case world universe episode series show sketch comedy
 tragedy musical opera character role protagonist narrator hero heroine villain actor actress author writer poet
 novelist storyteller playwright liar prankster comedian correction corrigendum erratum errata error mistake typo
 exception exemption condition proviso caveat disclaimer footnote warning notice announcement update revision amendment
@@ -56,26 +57,28 @@ contradiction opposite contrary reverse converse alternative
 """What holds words, pictures or thoughts, and who makes them."""
 
 _STANDINGS: Final = """
-gone dead lifted over ended finished inactive scrapped dropped waived frozen moot ineffective unenforceable defunct
-invalid erroneous false wrong untrue incorrect inaccurate obsolete outdated archived deprecated stale hypothetical
-imaginary fictional fictitious imagined invented counterfactual unreal virtual tentative provisional preliminary
-temporary pending conditional contingent void null cancelled canceled revoked repealed rescinded expired lapsed
-suspended postponed abolished discontinued retired superseded replaced removed deleted withdrawn retracted overturned
-annulled reversed corrected amended revised updated disputed contested ironic sarcastic humorous humourous satirical
-metaphorical figurative symbolic allegorical speculative theoretical proposed planned suggested supposed alleged
-presumed excluded exempt exempted inapplicable irrelevant misleading biased absurd ridiculous impossible implausible
-unlikely dubious bogus phony fake forged staged scripted simulated sponsored unfounded groundless baseless nonsensical
-meaningless unsupported unproven untested
+divided unsure uncertain undecided sceptical skeptical doubtful suspicious unconvinced negotiable approximate rough
+unclear ambiguous vague dishonest gone dead lifted over ended finished inactive scrapped dropped waived frozen moot
+ineffective unenforceable defunct invalid erroneous false wrong untrue incorrect inaccurate obsolete outdated archived
+deprecated stale hypothetical imaginary fictional fictitious imagined invented counterfactual unreal virtual tentative
+provisional preliminary temporary pending conditional contingent void null cancelled canceled revoked repealed
+rescinded expired lapsed suspended postponed abolished discontinued retired superseded replaced removed deleted
+withdrawn retracted overturned annulled reversed corrected amended revised updated disputed contested ironic sarcastic
+humorous humourous satirical metaphorical figurative symbolic allegorical speculative theoretical proposed planned
+suggested supposed alleged presumed excluded exempt exempted inapplicable irrelevant misleading biased absurd
+ridiculous impossible implausible unlikely dubious bogus phony fake forged staged scripted simulated sponsored
+unfounded groundless baseless nonsensical meaningless unsupported unproven untested
 """
 """What may be said of a text, or of what it says."""
 
 _RETRACTIONS: Final = """
-portray act recite rehearse narrate depict describe tell cite perform enact impersonate mimic pretend feign simulate
-imagine hallucinate invent fabricate forge jest tease fool deceive mislead exaggerate replace supersede correct amend
-revise cancel revoke repeal rescind suspend overrule overturn annul invalidate nullify negate refute rebut disprove
-debunk contradict retract withdraw deny dispute contest challenge doubt exclude except omit waive presuppose assume
-suppose presume hypothesise hypothesize postulate propose suggest believe think say state allege assert argue insist
-announce mention translate predict foresee speculate guess misremember confuse expire lapse
+accuse charge blame suspect shout whisper cry murmur portray act recite rehearse narrate depict describe tell cite
+perform enact impersonate mimic pretend feign simulate imagine hallucinate invent fabricate forge jest tease fool
+deceive mislead exaggerate replace supersede correct amend revise cancel revoke repeal rescind suspend overrule
+overturn annul invalidate nullify negate refute rebut disprove debunk contradict retract withdraw deny dispute contest
+challenge doubt exclude except omit waive presuppose assume suppose presume hypothesise hypothesize postulate propose
+suggest believe think say state allege assert argue insist announce mention translate predict foresee speculate guess
+misremember confuse expire lapse
 """
 """What may be done with a text, or with what it says."""
 

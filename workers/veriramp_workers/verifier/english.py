@@ -150,7 +150,7 @@ def _taken_up(condition: tuple[Token, ...]) -> frozenset[str]:
     """Return the pronouns that mean the subject of a condition, and not something else that is named in it."""
     first, others = condition[0].low, _others(condition)
     if first in words.PERSONAL:
-        many = any(words.is_plural(other.split()[-1]) for other in others)
+        many = any(words.is_plural(other.split()[-1]) or other.split()[-1] in words.COLLECTIVE for other in others)
         return frozenset() if many else _THEY if others else words.PRONOUNS - {"it"}
     if first in words.ANYTHING:
         return frozenset({"it"} if all(map(may_be_someone, others)) else ())

@@ -113,6 +113,9 @@ def measured(rest: tuple[Token, ...], subject: Term, scope: Scope) -> Formula:
         return sized(_DIMENSIONS[tail[-1].low], subject, operator, tail[:-1])
     size = _quantity(tail)
     if isinstance(subject, The) and (size.dimension in _VALUED or size.is_money):
+        noun = subject.text.lower().split()[-1]
+        if noun not in words.AMOUNTS or (size.dimension == "percent" and noun != "share"):
+            raise NotFormalisableError(f'whether the number of "the {subject.text}" is an amount is not clear')
         return _sized("value", subject, operator, size)
     raise NotFormalisableError('what is measured is not clear; write "is 12 metres tall" or "the height of ... is"')
 

@@ -15,7 +15,7 @@ from veriramp_workers.ports import Question
 from veriramp_workers.verifier.discourse import holds_together
 from veriramp_workers.verifier.english import MAX_SENTENCE, NotFormalisableError, formalise, sentences
 from veriramp_workers.verifier.facts import looks_like_facts, sentences_of_facts
-from veriramp_workers.verifier.formula import Parts, declarations, parts
+from veriramp_workers.verifier.formula import ForAll, Parts, declarations, parts
 
 MAX_TEXT: Final = 100_000
 """Longest text, premises included, in characters."""
@@ -73,6 +73,8 @@ def problem_of(question: Question) -> Problem:
     if not looks_like_facts(question.text) and not holds_together(claim):
         raise NotFormalisableError("a sentence that speaks of texts, or a heading, may take back what stands beside it")
     claimed = [_explained(sentence) for sentence in claim]
+    if not looks_like_facts(question.text) and not _hangs_together(claimed):
+        raise NotFormalisableError("the text speaks of things that have nothing in common; judge them one by one")
     premises, skipped = _usable(told, prose)
     written = (*(read for _, read in premises), *claimed)
     return Problem(
@@ -127,13 +129,29 @@ def _usable(told: Sequence[tuple[str, ...]], prose: Sequence[bool]) -> tuple[lis
     for text, is_prose in zip(told, prose, strict=True):
         read = [(sentence, _read(sentence, premise=True)) for sentence in text]
         refused = [sentence for sentence, formula in read if isinstance(formula, str)]
+        formulas = [formula for _, formula in read if not isinstance(formula, str)]
         # What is not understood may take back what stands beside it, in ways that no list of words knows all of.
-        if is_prose and (refused or not holds_together(text)):
+        if is_prose and (refused or not holds_together(text) or not _hangs_together(formulas)):
             skipped.extend(text)
         else:
             skipped.extend(refused)
             usable.extend((sentence, formula) for sentence, formula in read if not isinstance(formula, str))
     return usable, tuple(skipped)
+
+
+def _hangs_together(read: Sequence[Parts]) -> bool:
+    """Say whether one leads from each sentence to each other by words and things that they have in common.
+
+    "Anne whispers. The moon is red." may be speech, "The council is unsure. The fee is 5 euros." a doubt. A text with a
+    rule may speak of anything.
+    """
+    if not read or any(isinstance(one.formula, ForAll) for one in read):
+        return True
+    found, left = set(read[0].declarations), list(read[1:])
+    while near := [one for one in left if not found.isdisjoint(one.declarations)]:
+        found.update(*(one.declarations for one in near))
+        left = [one for one in left if found.isdisjoint(one.declarations)]
+    return not left
 
 
 def _read(sentence: str, *, premise: bool = False) -> Parts | str:

@@ -189,7 +189,7 @@ MEASURES: Final = frozenset(
 UNIQUE: Final = MEASURES | frozenset(
     {
         *("capital", "mayor", "mother", "father", "owner", "headquarters", "radius", "circumference", "perimeter"),
-        *("altitude", "elevation", "size", "fee", "tax", "toll", "rent", "salary", "budget", "start", "end"),
+        *("elevation", "size", "fee", "tax", "toll", "start", "end"),
         *("beginning", "deadline", "share", "power", "roof", "centre", "center", "surface"),
     }
 )
@@ -200,6 +200,18 @@ NAMED: Final = frozenset({"capital", "mayor", "mother", "father", "owner"})
 
 OF_SOMEONE: Final = frozenset({"mother", "father"})
 """What is one of a person or an animal only: the father of medicine is not."""
+
+AMOUNTS: Final = UNIQUE | frozenset({"deposit", "fine", "wage", "premium", "debt", "charge", "duty", "levy", "total"})
+"""Of which a number tells how much: the fee is 5 euros. A code, a room, a score and a result are numbered otherwise."""
+
+COLLECTIVE: Final = frozenset(
+    {
+        *("police", "staff", "cattle", "family", "team", "crowd", "couple", "crew", "public", "army", "group", "media"),
+        *("band", "pair", "jury", "committee", "council", "government", "board", "party", "gang", "audience", "press"),
+        *("folk", "youth", "navy", "company", "club", "class", "clergy", "majority", "minority"),
+    }
+)
+"""Which "they" may mean, like a plural."""
 
 BOUNDING: Final = frozenset({"maximum", "minimum", "total"})
 """By which a measure stays one of its kind: the maximum speed."""
