@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -37,8 +38,14 @@ def kept() -> Iterator[JournalEntry]:
 
 def differences() -> list[tuple[JournalEntry, list[Difference]]]:
     """Those that these rules decide otherwise."""
-    made_again = ((entry, replayed(entry)) for entry in kept())
+    made_again = ((entry, [one for one in replayed(entry) if not _of_the_machine(one)]) for entry in kept())
     return [(entry, found) for entry, found in made_again if found]
+
+
+def _of_the_machine(difference: Difference) -> bool:
+    """Whether it is in the last bits of a number: logarithms differ by that much between processors."""
+    was, now = difference.recorded, difference.recomputed
+    return isinstance(was, float) and isinstance(now, float) and math.isclose(was, now, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def _walked() -> list[JournalEntry]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.data import make_decisions
 from tests.data.make_decisions import differences, kept
 from tests.support.walk.faults import FAULTS
 from tests.support.walk.faults_of_evidence import FAULTS_OF_EVIDENCE
+from veriramp_operator.cli.replay import Difference
 from veriramp_operator.engine import RULES
 from veriramp_operator.engine.types import Direction
+from veriramp_operator.resources.journal import JournalEntry
 
 _WHAT_NEXT = (
     "raise RULES when this is meant (veriramp_operator/engine/decide.py), and keep decisions by the new rules with "
@@ -22,6 +25,17 @@ def test_the_rules_decide_as_those_of_the_same_number_did() -> None:
         for entry, found in differences()
     ]
     assert not otherwise, f"{len(otherwise)} kept decisions are made otherwise; {_WHAT_NEXT}\n" + "\n".join(otherwise)
+
+
+@pytest.mark.parametrize(("factor", "is_told"), [(1 + 1e-14, False), (1.001, True)])
+def test_the_last_bits_of_another_machine_are_no_other_rules(
+    factor: float, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(entry: JournalEntry) -> list[Difference]:
+        return [Difference("status.gates.0.value", 0.0627, 0.0627 * factor)]
+
+    monkeypatch.setattr(make_decisions, "replayed", elsewhere)
+    assert bool(make_decisions.differences()) is is_told
 
 
 def test_the_kept_decisions_are_by_these_rules_and_of_every_kind() -> None:
