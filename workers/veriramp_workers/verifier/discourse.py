@@ -57,7 +57,7 @@ contradiction opposite contrary reverse converse alternative
 """What holds words, pictures or thoughts, and who makes them."""
 
 _STANDINGS: Final = """
-divided unsure uncertain undecided sceptical skeptical doubtful suspicious unconvinced negotiable approximate rough
+divided unsure uncertain undecided sceptical skeptical doubtful suspicious unconvinced negotiable approximate
 unclear ambiguous vague dishonest gone dead lifted over ended finished inactive scrapped dropped waived frozen moot
 ineffective unenforceable defunct invalid erroneous false wrong untrue incorrect inaccurate obsolete outdated archived
 deprecated stale hypothetical imaginary fictional fictitious imagined invented counterfactual unreal virtual tentative
