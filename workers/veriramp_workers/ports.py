@@ -120,8 +120,8 @@ class Judgement:
     """A verdict and its grounds.
 
     ``check_sat`` is the solver's word (sat, unsat, unknown, or error text); ``conflict`` the smallest set of sentences
-    found that cannot be true together; ``skipped`` the premises that could not be formalised and were left out, which
-    can only make a verdict weaker. ``similarity`` and ``degradation`` (0..1) are what a formaliser says about its own
+    found that cannot be true together; ``skipped`` the premises that could not be formalised and were left out,
+    each with its whole text. ``similarity`` and ``degradation`` (0..1) are what a formaliser says about its own
     work, None if it says nothing; they are shown and never decide. Times are in seconds, but ``judged_at_ms``, in
     milliseconds since the epoch, which is set for the cache; 0 if nobody noted it.
     """

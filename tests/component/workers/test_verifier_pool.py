@@ -96,6 +96,7 @@ async def test_a_process_that_is_killed_is_replaced_and_its_question_asked_once_
     async with VerifierPool(1, limits=ENDLESS) as pool:
         await pool.judge(EASY)
         (solver,) = children() - before
+        os.kill(solver, signal.SIGSTOP)  # or it may have answered before it is killed
         asked = asyncio.create_task(pool.judge(EASY))
         await asyncio.sleep(0)
         os.kill(solver, signal.SIGKILL)
