@@ -167,6 +167,7 @@ REFUSALS = {
     "The late husband of Anne is Carl.": "more than one late husband",
     "The first owner of the mill is Anne.": "more than one first owner",
     "The size of the shirt is Large.": "any word",
+    "The capital of the company is 5 million euros.": "is a town",
     "The father of medicine is Hippocrates.": "is neither a name",
     "The father of Medicine is Hippocrates.": "can have a father",
     "The tour begins on 4 May 2025.": "again",

@@ -57,17 +57,18 @@ contradiction opposite contrary reverse converse alternative
 """What holds words, pictures or thoughts, and who makes them."""
 
 _STANDINGS: Final = """
-divided unsure uncertain undecided sceptical skeptical doubtful suspicious unconvinced negotiable approximate
-unclear ambiguous vague dishonest gone dead lifted over ended finished inactive scrapped dropped waived frozen moot
-ineffective unenforceable defunct invalid erroneous false wrong untrue incorrect inaccurate obsolete outdated archived
-deprecated stale hypothetical imaginary fictional fictitious imagined invented counterfactual unreal virtual tentative
-provisional preliminary temporary pending conditional contingent void null cancelled canceled revoked repealed
-rescinded expired lapsed suspended postponed abolished discontinued retired superseded replaced removed deleted
-withdrawn retracted overturned annulled reversed corrected amended revised updated disputed contested ironic sarcastic
-humorous humourous satirical metaphorical figurative symbolic allegorical speculative theoretical proposed planned
-suggested supposed alleged presumed excluded exempt exempted inapplicable irrelevant misleading biased absurd
-ridiculous impossible implausible unlikely dubious bogus phony fake forged staged scripted simulated sponsored
-unfounded groundless baseless nonsensical meaningless unsupported unproven untested
+variable flexible optional unofficial adjustable dependent estimated illustrative divided unsure uncertain undecided
+sceptical skeptical doubtful suspicious unconvinced negotiable approximate unclear ambiguous vague dishonest gone dead
+lifted over ended finished inactive scrapped dropped waived frozen moot ineffective unenforceable defunct invalid
+erroneous false wrong untrue incorrect inaccurate obsolete outdated archived deprecated stale hypothetical imaginary
+fictional fictitious imagined invented counterfactual unreal virtual tentative provisional preliminary temporary
+pending conditional contingent void null cancelled canceled revoked repealed rescinded expired lapsed suspended
+postponed abolished discontinued retired superseded replaced removed deleted withdrawn retracted overturned annulled
+reversed corrected amended revised updated disputed contested ironic sarcastic humorous humourous satirical
+metaphorical figurative symbolic allegorical speculative theoretical proposed planned suggested supposed alleged
+presumed excluded exempt exempted inapplicable irrelevant misleading biased absurd ridiculous impossible implausible
+unlikely dubious bogus phony fake forged staged scripted simulated sponsored unfounded groundless baseless nonsensical
+meaningless unsupported unproven untested
 """
 """What may be said of a text, or of what it says."""
 

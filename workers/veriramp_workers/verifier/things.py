@@ -126,6 +126,10 @@ def _described(tokens: tuple[Token, ...], scope: Scope) -> Term:
             of = term(tokens[cut + 1 :], scope)
             if lows[0] in words.OF_SOMEONE and not _is_someone(of):
                 raise NotFormalisableError(f'whether "{plain(tokens[cut + 1 :])}" can have a {said} is not clear')
+            if lows[0] == "capital" and not (tokens[-1].capital or isinstance(of, Variable)):
+                raise NotFormalisableError(
+                    f'whether the capital of "{plain(tokens[cut + 1 :])}" is a town is not clear'
+                )
             return Attribute(nouns(tokens[:cut]), of)
     refuse_reserved(tuple(token for token in tokens if token.low != "of"))
     _refuse_pointing(tokens)
