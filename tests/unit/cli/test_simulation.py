@@ -193,3 +193,24 @@ gates:
     run = ran(RolloutSpec.model_validate(yaml.safe_load(plan)), scrape=600.0, rps=0.4, seed=1)
     assert run.completed, run.ending
     assert any(moment.reason == "EvidenceLeansBad" for moment in run.timeline)
+
+
+def test_a_lean_takes_back_no_quiet_hours_of_the_ramp() -> None:
+    """A bad sign by chance stops the ramp's clock while it lasts, and not from the last pass that was made."""
+    plan = """
+stages:
+  - {name: shadow, mode: Shadow, samplingRate: 0.05, bake: 30m}
+  - {name: canary, mode: Live, canaryPercent: 20, bake: 1h, maxBake: 2h}
+  - {name: weight, mode: Live, rankingWeight: 0.05, ramp: {duration: 12h, interval: 6h}, bake: 1h}
+gates:
+  - {name: up, threshold: {query: up, min: 1}, onRegression: Shadow}
+  - {name: errors, every: 1m, comparison: {events: e_total, total: r_total}, required: false, onRegression: Shadow}
+"""
+    run = ran(RolloutSpec.model_validate(yaml.safe_load(plan)), scrape=60.0, rps=4.0, seed=1)
+    rows = [(moment.at, moment.reason) for moment in run.timeline if moment.stage == "weight"]
+    leaning = sum(after - at for (at, reason), (after, _) in pairwise(rows) if reason == "EvidenceLeansBad")
+    assert run.completed
+    assert leaning > 0
+    began_at = next(at for at, _ in rows)
+    done_at = next(at for at, reason in rows if reason == "Baking")
+    assert done_at - began_at <= 12 * 3600 + leaning + 600

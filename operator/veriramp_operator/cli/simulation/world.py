@@ -38,6 +38,8 @@ MOST_IDLE_PASSES: Final = 2000
 MOST_PASSES: Final = 300_000
 SETTLING_SECONDS: Final = 3600.0
 _LOOKS_PER_PROGRESS: Final = 256
+_POLL: Final = 15.0
+"""Seconds between passes where no gate asks for one."""
 _QUIET: Final = frozenset({Reason.RAMPING, Reason.BAKING, Reason.WINDOW_CLOSED, Reason.GUARDING, Reason.ROLLED_BACK})
 _BY_EVIDENCE: Final = frozenset({Reason.EVIDENCE_LEANS_BAD, Reason.INCONCLUSIVE})
 """Rows that end by more evidence: of a comparison each scrape is looked at anyway."""
@@ -156,12 +158,28 @@ class _World:
             if name not in told or signal.gate.on_regression is not OnRegression.REPORT:
                 until = min(until, signal.next_bad(self._now, until) or until)
         until = self._next_news(until)
-        clock = self._status.clock
-        if quiet and clock is not None and until > due:
-            # The passes in between would all have found the same: their time counts in full.
-            clock = clock.model_copy(update={"interval": until - self._now})
-            self._status = self._status.model_copy(update={"clock": clock})
+        if quiet and until > due:
+            self._status = self._after_the_skipped_passes(until)
         return until
+
+    def _after_the_skipped_passes(self, until: float) -> RolloutStatus:
+        """The status as the last pass before a moment would have left it: all those between found the same.
+
+        What the moment itself brings may stop the clocks; it takes back no more than the time since the last poll.
+        """
+        clock, stage = self._status.clock, self._status.stage
+        last = until - min((signal.every for signal in self._signals.values()), default=_POLL)
+        if clock is None or stage is None or last <= clock.at:
+            return self._status
+        skipped = last - clock.at
+        stage = stage.model_copy(
+            update={
+                "ramp_seconds": stage.ramp_seconds + skipped * clock.ramp_runs,
+                "bake_seconds": stage.bake_seconds + skipped * clock.bake_runs,
+            }
+        )
+        clock = clock.model_copy(update={"at": last, "interval": until - last})
+        return self._status.model_copy(update={"clock": clock, "stage": stage})
 
     def _next_news(self, until: float) -> float:
         """The first scrape before a moment after which a comparison says something else."""
