@@ -209,6 +209,15 @@ class Site:
             json={"metadata": {"annotations": notes}},
         ).raise_for_status()
 
+    def hold(self, *finalizers: str) -> None:
+        """Add finalizers of somebody else; without any: take all away."""
+        kept = [*self.raw()["metadata"].get("finalizers", ()), *finalizers] if finalizers else None
+        self.client.patch(
+            self.path,
+            headers={"Content-Type": "application/merge-patch+json"},
+            json={"metadata": {"finalizers": kept}},
+        ).raise_for_status()
+
     def delete(self, propagation: str = "Background") -> None:
         """Delete the rollout."""
         self.client.request("DELETE", self.path, json={"propagationPolicy": propagation}).raise_for_status()

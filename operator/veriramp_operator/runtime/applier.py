@@ -12,7 +12,8 @@ from typing import Final
 
 from veriramp_operator.api.config import OperatorConfig
 from veriramp_operator.api.errors import Conflict, NotFound, Refused, Unavailable
-from veriramp_operator.api.object import FINALIZER
+from veriramp_operator.api.object import FINALIZER, Rollout
+from veriramp_operator.api.reasons import Reason
 from veriramp_operator.api.rollout import RolloutSpec
 from veriramp_operator.api.status import RolloutStatus
 from veriramp_operator.cluster.api import CONFIG_MAPS, EVENTS, ROLLOUTS, Api, Json
@@ -55,7 +56,7 @@ class Applier:
         else:
             await self._fall_or_hold(entry, decision, publish)
         for command in decision.commands:
-            if isinstance(command, Announce):
+            if isinstance(command, Announce) and not _is_let_go(entry.rollout, command):
                 await self._announce(entry, command)
         if decision.direction is not Direction.RISE:
             # Last, and only once people were told: nothing about the workers makes a fall less safe.
@@ -201,6 +202,11 @@ class Applier:
         except (Unavailable, Conflict, Refused, NotFound) as error:
             # An Event is a courtesy: what it says is in the status too.
             _log.warning("Event %s on %s/%s not written: %s", command.reason, *entry.rollout.key, error)
+
+
+def _is_let_go(rollout: Rollout, command: Announce) -> bool:
+    """Whether people were told when the object was let go; the finalizer of somebody else may hold it for long."""
+    return command.reason is Reason.SAFE_OFF and FINALIZER not in rollout.finalizers
 
 
 def _bake_of(spec: RolloutSpec, status: RolloutStatus) -> float:

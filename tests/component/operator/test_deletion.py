@@ -15,6 +15,8 @@ from veriramp_operator.api.object import FINALIZER
 from veriramp_sdk.contract import Mode
 from veriramp_sdk.flags import Flags
 
+PASSES = "veriramp_reconcile_pass_seconds_count"
+
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -39,6 +41,24 @@ def test_a_deleted_rollout_goes_when_everything_is_off(
         kinds = written()
         assert kinds.index("configmaps") < kinds.index("verificationrollouts"), "Off first, then the finalizer"
     wait_for(lambda: site.published() is None, SECONDS, "the document to go with its owner")
+
+
+def test_a_finalizer_of_somebody_else_does_not_make_an_event_with_every_pass(
+    site: Site, operator: Operator, consumer: Flags
+) -> None:
+    assert consumer.state().mode is Mode.OFF
+    site.apply(canary(site.namespace))
+    site.until_guarding()
+    site.hold("example.org/held")
+    try:
+        site.delete()
+        wait_for(lambda: FINALIZER not in site.raw()["metadata"]["finalizers"], SECONDS, "our finalizer to go")
+        passes = operator.metric(PASSES)
+        wait_for(lambda: operator.metric(PASSES) >= passes + 5, SECONDS, "more passes")
+        assert site.events().count("SafeOff") == 1
+    finally:
+        site.hold()
+    wait_for(lambda: not site.exists(), SECONDS, "the rollout to go")
 
 
 def test_a_deletion_while_the_operator_is_away_waits_for_it(site: Site, replica: Replica, consumer: Flags) -> None:
