@@ -48,7 +48,8 @@ def rules_and_facts(dice: Random, *, negation: bool) -> Case:
     things = tuple(dice.sample(_ANIMALS if relational else _NAMES, 3))
     literals = _Literals(dice, things, relational=relational, negation=negation)
     facts = list({(one[0], one[1]): one for one in (literals.about(dice.choice(things)) for _ in range(6))}.values())
-    rules = [_rule(dice, literals, things) for _ in range(dice.randint(3, 7))]
+    # Without a rule about anything a text has to hang together, which facts about three things may not.
+    rules = [_rule(dice, literals, "" if at == 0 else _subject(dice, things)) for at in range(dice.randint(3, 7))]
     sentences = [_fact(one) for one in facts] + [_said(dice, rule) for rule in rules]
     dice.shuffle(sentences)
     claim = literals.about(dice.choice(things))
@@ -137,8 +138,11 @@ class _Literals:
         return (self.dice.choice(_QUALITIES), (thing,), holds)
 
 
-def _rule(dice: Random, literals: _Literals, things: tuple[str, ...]) -> Rule:
-    subject = "" if dice.random() < 0.8 else dice.choice(things)
+def _subject(dice: Random, things: tuple[str, ...]) -> str:
+    return "" if dice.random() < 0.8 else dice.choice(things)
+
+
+def _rule(dice: Random, literals: _Literals, subject: str) -> Rule:
     conditions = tuple(literals.about(subject) for _ in range(dice.randint(1, 2)))
     return Rule(conditions, literals.about(subject))
 

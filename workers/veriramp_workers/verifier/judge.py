@@ -76,7 +76,7 @@ class _Case:
             return self._conflicting(self._prover.core)
         if not self._premises:
             if answer == z3.sat:
-                alone = "none of the premises is understood" if self._problem.skipped else "nothing to compare it with"
+                alone = "none of the premises can be used" if self._problem.skipped else "nothing to compare it with"
                 return self._result(Verdict.UNDETERMINED, f"consistent by itself; {alone}", "sat")
             return self._too_hard()
         denied = self._prover.check(self._premises | {self._denial})
