@@ -246,7 +246,8 @@ def _as_text(question: NamedQuestion, judgement: Judgement) -> str:
     if judgement.conflict:
         lines += ["  in conflict:", *(f"    {number}. {one}" for number, one in enumerate(judgement.conflict, 1))]
     if judgement.skipped:
-        lines += ["  left out, because not all of what stands with it is understood:", *(f"    - {one}" for one in judgement.skipped)]
+        lines += ["  left out, because not all of what stands with it is understood:"]
+        lines += [f"    - {one}" for one in judgement.skipped]
     if judgement.smt_lib:
         lines += ["  formal text:", *(f"    {line}" for line in judgement.smt_lib.splitlines())]
     return "\n".join(lines)
