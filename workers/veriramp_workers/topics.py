@@ -11,8 +11,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -34,12 +34,12 @@ def topics_command(arguments: Sequence[str], environment: Mapping[str, str]) -> 
     parser.add_argument("--check", action="store_true", help="print only what differs")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(list(arguments))
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say is told below
     try:
         settings = topic_settings_from(environment)
         if settings.kafka.warning:
             sys.stderr.write(f"veriramp-worker topics: {settings.kafka.warning}\n")
-        states = asyncio.run(_states(settings, apply=options.apply))
+        with _client_is_silent():
+            states = asyncio.run(_states(settings, apply=options.apply))
     except (ConfigurationError, ClusterError) as error:
         sys.stderr.write(f"veriramp-worker topics: {error}\n")
         return 2
@@ -50,6 +50,18 @@ def topics_command(arguments: Sequence[str], environment: Mapping[str, str]) -> 
         text = _advice(states) if options.check else f"{_table(states)}\n{_advice(states)}"
     sys.stdout.write(f"{text}\n")
     return 1 if wrong else 0
+
+
+@contextmanager
+def _client_is_silent() -> Iterator[None]:
+    """What the client has to say is told in a sentence of our own; whoever called keeps the level that was set."""
+    client = logging.getLogger("aiokafka")
+    level = client.level
+    client.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        client.setLevel(level)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ class Command:
         self.out = self.err = ""
 
     async def __call__(self, *arguments: str, **environment: str) -> int:
+        level = logging.getLogger("aiokafka").level
         code = await asyncio.to_thread(topics_command, arguments, {**self.environment, **environment})
+        assert logging.getLogger("aiokafka").level == level, "who called keeps what it had set"
         self.out, self.err = self.capsys.readouterr()
         return code
 

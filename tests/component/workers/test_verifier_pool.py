@@ -18,7 +18,7 @@ from veriramp_sdk.events import Verdict
 from veriramp_workers.breaker import BreakerSettings, BreakerState, CircuitBreaker
 from veriramp_workers.orchestrator import GuardedVerifier, RateLimiter
 from veriramp_workers.orchestrator.limiter import ClosedError
-from veriramp_workers.ports import Judgement, Question, VerifierUnavailableError
+from veriramp_workers.ports import Question, VerifierUnavailableError
 from veriramp_workers.verifier import Limits, VerifierPool
 
 EASY = Question("Anne is not old.", ("Anne is old.",))
@@ -156,14 +156,22 @@ async def test_off_no_question_begins_that_waits_for_a_process() -> None:
         assert (await guard.judge(EASY)).verdict is Verdict.CONTRADICTED
 
 
-async def test_an_answer_and_the_end_of_its_question_at_once_leave_the_next_one_alone() -> None:
+async def test_an_answer_and_the_end_of_its_question_at_once_leave_the_next_one_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with VerifierPool(1) as pool:
         await pool.judge(EASY)
         given_up, following = (asyncio.create_task(pool.judge(EASY)) for _ in range(2))
-        await asyncio.sleep(0)
-        given_up.cancel()
-        pool._solvers[0]._settle(Judgement(Verdict.UNDETERMINED, "an answer in the same turn of the loop"))
+        solver = pool._solvers[0]
+        answered = solver.answered
+
+        def in_the_same_turn(line: bytes) -> None:
+            given_up.cancel()
+            answered(line)
+
+        monkeypatch.setattr(solver, "answered", in_the_same_turn)
         assert (await following).verdict is Verdict.CONTRADICTED
+        assert given_up.cancelled()
 
 
 async def test_a_process_is_replaced_after_its_share_of_judgements() -> None:
