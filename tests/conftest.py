@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import warnings
+from collections.abc import Generator
 from typing import Final
 
 import hypothesis
@@ -26,12 +29,44 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 # summary, with its traceback, and is a bug to mend; it does not hide what the rest of the run says. At home it fails.
 _TRIED_AGAIN: Final = ("tests/component/", "tests/cluster/")
 _IN_CI: Final = "CI" in os.environ
+_FAILED: Final = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Show why a test was tried again."""
     if _IN_CI:
         config.option.rerun_show_tracebacks = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """What a test that failed has left open is not blamed on the one in which it happens to be collected."""
+    answer = yield
+    if item.stash.get(_FAILED, False):
+        _forget_what_is_left()
+    return answer
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The same before the second try."""
+    if item.stash.get(_FAILED, False):
+        _forget_what_is_left()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether a try failed."""
+    report = yield
+    if report.failed:
+        item.stash[_FAILED] = True
+    return report
+
+
+def _forget_what_is_left() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
