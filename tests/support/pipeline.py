@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,12 @@ async def fresh_topics(brokers: str, replicas: int = 1) -> None:
     async with AIOKafkaConsumer(bootstrap_servers=brokers) as consumer:
         # Answers only when every partition has its leader.
         await consumer.end_offsets([TopicPartition(name, partition) for name in Topic for partition in range(3)])
+
+
+def make_fresh_topics(brokers: str, replicas: int = 1) -> None:
+    """The same for a fixture that is no coroutine: in a thread, for the test's event loop is not ours to touch."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, fresh_topics(brokers, replicas)).result()
 
 
 @asynccontextmanager

@@ -6,15 +6,13 @@ that all tests of a session share: it takes seconds to start. Its topics are fre
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.flags import ROLLOUT, Operator, free_ports, renewed
-from tests.support.pipeline import Topics, a_broker, fresh_topics, topics_of
+from tests.support.pipeline import Topics, a_broker, make_fresh_topics, topics_of
 from tests.support.stores import zone_at_noon
 from tools.kafka.cluster import Kafka, a_kafka
 from veriramp_operator.flagserver.server import FlagServer
@@ -37,8 +35,7 @@ def brokers(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
         if not node.running:  # a test killed it and failed
             node.start()
     shared.wait()
-    with ThreadPoolExecutor(1) as thread:  # the test's event loop is not ours to touch
-        thread.submit(asyncio.run, fresh_topics(shared.bootstrap)).result()
+    make_fresh_topics(shared.bootstrap)
     yield shared.bootstrap
 
 

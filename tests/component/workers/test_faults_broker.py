@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from tests.support.pipeline import (
     Topics,
     admin_of,
     an_orchestrator,
-    fresh_topics,
+    make_fresh_topics,
     numbered,
     peak_megabytes,
     topics_of,
@@ -99,8 +98,7 @@ async def test_broker_frozen_for_a_while(
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     with a_kafka(tmp_path_factory.mktemp("three"), nodes=3) as running:
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, fresh_topics(running.bootstrap, replicas=3)).result()
+        make_fresh_topics(running.bootstrap, replicas=3)
         yield running
 
 

@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from tests.support.bus_program import bus_settings
 from tests.support.certificates import Authority
 from tests.support.flags import LIVE, Operator, a_document
-from tests.support.pipeline import Topics, a_request, admin_of, an_orchestrator, followed, fresh_topics, topics_of
+from tests.support.pipeline import Topics, a_request, admin_of, an_orchestrator, followed, make_fresh_topics, topics_of
 from tests.support.rights import Rights, rights_of
 from tests.support.waiting import wait_until
 from tests.unit.sdk.test_sdk_events import a_verdict
@@ -78,8 +77,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def brokers(site: Site) -> str:
     """The open listener, for the test itself."""
-    with ThreadPoolExecutor(1) as thread:  # the test's event loop is not ours to touch
-        thread.submit(asyncio.run, fresh_topics(site.kafka.bootstrap)).result()
+    make_fresh_topics(site.kafka.bootstrap)
     return site.kafka.bootstrap
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.support.certificates import Authority
 from tests.support.flags import LIVE, Operator, a_document
-from tests.support.pipeline import Program, Topics, a_request, an_orchestrator, fresh_topics
+from tests.support.pipeline import Program, Topics, a_request, an_orchestrator, make_fresh_topics
 from tests.support.waiting import wait_until
 from tools.kafka.cluster import Kafka, Secured, a_kafka
 from veriramp_sdk.events import Topic
@@ -90,8 +89,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def brokers(site: Site) -> str:
     """The open listener, for the test itself."""
-    with ThreadPoolExecutor(1) as thread:  # the test's event loop is not ours to touch
-        thread.submit(asyncio.run, fresh_topics(site.kafka.bootstrap)).result()
+    make_fresh_topics(site.kafka.bootstrap)
     return site.kafka.bootstrap
 
 

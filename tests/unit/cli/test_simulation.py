@@ -179,34 +179,34 @@ def test_a_regression_grows_in_over_the_range_of_the_query() -> None:
     assert judge(gate, signal.samples(onset + 75), onset + 75).kind is VerdictKind.REGRESSION
 
 
+def long_ramp(ramp: str, every: str) -> RolloutSpec:
+    """A ramp of long steps, watched by a comparison that leans bad by chance now and then."""
+    plan = f"""
+stages:
+  - {{name: shadow, mode: Shadow, samplingRate: 0.05, bake: 30m}}
+  - {{name: canary, mode: Live, canaryPercent: 20, bake: 1h, maxBake: 2h}}
+  - {{name: weight, mode: Live, rankingWeight: 0.05, ramp: {ramp}, bake: 1h}}
+gates:
+  - {{name: up, threshold: {{query: up, min: 1}}, onRegression: Shadow}}
+  - name: errors
+    every: {every}
+    comparison: {{events: e_total, total: r_total}}
+    required: false
+    onRegression: Shadow
+"""
+    return RolloutSpec.model_validate(yaml.safe_load(plan))
+
+
 def test_a_lean_after_quiet_hours_is_no_standstill() -> None:
     """The passes of the ramp's quiet hours are skipped, so a bad sign by chance comes long after the last one."""
-    plan = """
-stages:
-  - {name: shadow, mode: Shadow, samplingRate: 0.05, bake: 30m}
-  - {name: canary, mode: Live, canaryPercent: 20, bake: 1h, maxBake: 2h}
-  - {name: weight, mode: Live, rankingWeight: 0.05, ramp: {duration: 48h, interval: 24h}, bake: 1h}
-gates:
-  - {name: up, threshold: {query: up, min: 1}, onRegression: Shadow}
-  - {name: errors, every: 10m, comparison: {events: e_total, total: r_total}, required: false, onRegression: Shadow}
-"""
-    run = ran(RolloutSpec.model_validate(yaml.safe_load(plan)), scrape=600.0, rps=0.4, seed=1)
+    run = ran(long_ramp("{duration: 48h, interval: 24h}", every="10m"), scrape=600.0, rps=0.4, seed=1)
     assert run.completed, run.ending
     assert any(moment.reason == "EvidenceLeansBad" for moment in run.timeline)
 
 
 def test_a_lean_takes_back_no_quiet_hours_of_the_ramp() -> None:
     """A bad sign by chance stops the ramp's clock while it lasts, and not from the last pass that was made."""
-    plan = """
-stages:
-  - {name: shadow, mode: Shadow, samplingRate: 0.05, bake: 30m}
-  - {name: canary, mode: Live, canaryPercent: 20, bake: 1h, maxBake: 2h}
-  - {name: weight, mode: Live, rankingWeight: 0.05, ramp: {duration: 12h, interval: 6h}, bake: 1h}
-gates:
-  - {name: up, threshold: {query: up, min: 1}, onRegression: Shadow}
-  - {name: errors, every: 1m, comparison: {events: e_total, total: r_total}, required: false, onRegression: Shadow}
-"""
-    run = ran(RolloutSpec.model_validate(yaml.safe_load(plan)), scrape=60.0, rps=4.0, seed=1)
+    run = ran(long_ramp("{duration: 12h, interval: 6h}", every="1m"), scrape=60.0, rps=4.0, seed=1)
     rows = [(moment.at, moment.reason) for moment in run.timeline if moment.stage == "weight"]
     leaning = sum(after - at for (at, reason), (after, _) in pairwise(rows) if reason == "EvidenceLeansBad")
     assert run.completed
